@@ -1,0 +1,44 @@
+// Clusters in the proxy's words. Source: envoy.config.cluster.v3.
+// Decoded by xds/decode/cluster.ts, compiled by sidecar/cluster/cluster.ts. Types only.
+
+import type { ConfigSource } from "./config-source.ts";
+import type { ClusterLoadAssignment } from "./endpoints.ts";
+
+export interface CircuitBreakerThresholds {
+  readonly priority: "default" | "high";
+  readonly maxConnections: number;
+  readonly maxPendingRequests: number;
+  readonly maxRequests: number;
+  readonly maxRetries: number;
+}
+
+export interface Cluster {
+  readonly name: string;
+  /** Name in statistics; the cluster's own name when the configuration has none. */
+  readonly statName: string;
+  readonly discovery:
+    | { readonly kind: "static" | "strict_dns" | "logical_dns"; readonly assignment: ClusterLoadAssignment }
+    | { readonly kind: "eds"; readonly serviceName: string; readonly source: ConfigSource }
+    | { readonly kind: "original_dst" };
+  readonly lbPolicy: "round_robin" | "random" | "least_request" | "ring_hash" | "maglev";
+  readonly connectTimeoutMs: number;
+  readonly perConnectionBufferLimitBytes: number;
+  /** Both priorities present, defaults filled in (1024, 1024, 1024, 3). */
+  readonly circuitBreakers: readonly [CircuitBreakerThresholds, CircuitBreakerThresholds];
+  /** Upstream keep-alive idle close, Envoy's default 3,600,000; 0 turns it off. */
+  readonly idleTimeoutMs: number;
+  /** 0 means unlimited. */
+  readonly maxRequestsPerConnection: number;
+  readonly maxResponseHeadersBytes: number;
+  readonly maxResponseHeadersCount: number;
+  readonly dnsRefreshRateMs: number;
+  readonly dnsFailureRefreshMs: number;
+  readonly dnsLookupFamily: "auto" | "v4_only" | "v6_only" | "v4_preferred" | "all";
+  /** 0 to 100, Envoy's default 50; 0 turns panic routing off. */
+  readonly healthyPanicThreshold: number;
+  readonly waitForWarmOnInit: boolean;
+  /** "http1", or "http2" (accepted, not in effect yet). */
+  readonly upstreamProtocol: "http1" | "http2";
+  readonly metadata: Uint8Array | undefined;
+  readonly source: ConfigSource | undefined;
+}

@@ -1,0 +1,128 @@
+// Listeners in the proxy's words. Source: envoy.config.listener.v3 and the HTTP connection manager.
+// Decoded by xds/decode/listener.ts and http-connection-manager.ts, run by sidecar/worker.ts. Types only.
+
+import type { AccessLog } from "./access-log.ts";
+import type { Address, CidrRange } from "./address.ts";
+import type { ConfigSource } from "./config-source.ts";
+import type { PluginConfig } from "./plugin-config.ts";
+import type { RouteConfiguration } from "./route.ts";
+import type { Tracing } from "./tracing.ts";
+
+export type TrafficDirection = "unspecified" | "inbound" | "outbound";
+
+export interface FilterChainMatch {
+  /** 0 means any. */
+  readonly destinationPort: number;
+  readonly prefixRanges: readonly CidrRange[];
+  readonly directSourcePrefixRanges: readonly CidrRange[];
+  readonly sourceType: "any" | "same_ip_or_loopback" | "external";
+  readonly sourcePrefixRanges: readonly CidrRange[];
+  readonly sourcePorts: readonly number[];
+  readonly serverNames: readonly string[];
+  readonly transportProtocol: string;
+  readonly applicationProtocols: readonly string[];
+}
+
+export interface HttpFilter {
+  readonly name: string;
+  readonly disabled: boolean;
+  readonly isOptional: boolean;
+  readonly config:
+    | { readonly kind: "router"; readonly suppressEnvoyHeaders: boolean; readonly startChildSpan: boolean }
+    | { readonly kind: "wasm"; readonly plugin: PluginConfig }
+    | {
+        /** ECDS: the filter's configuration arrives by the filter's own name. */
+        readonly kind: "discovered";
+        readonly source: ConfigSource;
+        readonly defaultPlugin: PluginConfig | undefined;
+        readonly applyDefaultWithoutWarming: boolean;
+        readonly typeUrls: readonly string[];
+      }
+    | {
+        /** Known by name, accepted, without effect; `typeUrl` says which. */
+        readonly kind: "inert";
+        readonly typeUrl: string;
+      };
+}
+
+export interface HttpConnectionManager {
+  readonly kind: "http";
+  readonly statPrefix: string;
+  readonly codec: "auto" | "http1" | "http2";
+  /** Inline routes, or the name and source of an RDS resource. */
+  readonly routes:
+    | { readonly kind: "inline"; readonly routeConfig: RouteConfiguration }
+    | { readonly kind: "rds"; readonly name: string; readonly source: ConfigSource };
+  /** In request order; the router is last. */
+  readonly httpFilters: readonly HttpFilter[];
+  readonly useRemoteAddress: boolean;
+  readonly xffNumTrustedHops: number;
+  readonly skipXffAppend: boolean;
+  readonly internalAddressCidrs: readonly CidrRange[];
+  readonly generateRequestId: boolean;
+  readonly preserveExternalRequestId: boolean;
+  readonly alwaysSetRequestIdInResponse: boolean;
+  readonly serverName: string;
+  readonly serverHeader: "overwrite" | "append_if_absent" | "pass_through";
+  readonly via: string;
+  readonly maxRequestHeadersBytes: number;
+  readonly maxHeadersCount: number;
+  readonly headersWithUnderscores: "allow" | "reject_request" | "drop_header";
+  readonly normalizePath: boolean;
+  readonly mergeSlashes: boolean;
+  readonly escapedSlashes: "keep_unchanged" | "reject_request" | "unescape_and_redirect" | "unescape_and_forward";
+  readonly stripMatchingHostPort: boolean;
+  readonly stripAnyHostPort: boolean;
+  readonly stripTrailingHostDot: boolean;
+  readonly acceptHttp10: boolean;
+  readonly defaultHostForHttp10: string;
+  readonly enableTrailers: boolean;
+  readonly allowAbsoluteUrl: boolean;
+  readonly proxy100Continue: boolean;
+  /** 0 turns a timeout off. */
+  readonly streamIdleTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly requestHeadersTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly maxConnectionDurationMs: number;
+  readonly maxStreamDurationMs: number;
+  readonly drainTimeoutMs: number;
+  readonly delayedCloseTimeoutMs: number;
+  /** 0 means unlimited. */
+  readonly maxRequestsPerConnection: number;
+  readonly upgrades: readonly { readonly type: string; readonly enabled: boolean }[];
+  readonly accessLogs: readonly AccessLog[];
+  readonly tracing: Tracing | undefined;
+}
+
+export interface TcpProxy {
+  readonly kind: "tcp";
+  readonly statPrefix: string;
+  readonly cluster: string;
+}
+
+export interface FilterChain {
+  /** Unique within the listener; generated when the configuration gives none. */
+  readonly name: string;
+  readonly match: FilterChainMatch | undefined;
+  readonly filter: HttpConnectionManager | TcpProxy;
+}
+
+export interface Listener {
+  readonly name: string;
+  readonly statPrefix: string;
+  readonly address: Address;
+  readonly additionalAddresses: readonly Address[];
+  readonly trafficDirection: TrafficDirection;
+  readonly bindToPort: boolean;
+  readonly reusePort: boolean;
+  readonly tcpBacklog: number;
+  readonly perConnectionBufferLimitBytes: number;
+  readonly listenerFilters: readonly string[];
+  readonly listenerFiltersTimeoutMs: number;
+  readonly drainType: "default" | "modify_only";
+  readonly filterChains: readonly FilterChain[];
+  readonly defaultFilterChain: FilterChain | undefined;
+  readonly accessLogs: readonly AccessLog[];
+  readonly metadata: Uint8Array | undefined;
+}

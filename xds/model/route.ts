@@ -1,0 +1,204 @@
+// Routes in the proxy's words. Source: envoy.config.route.v3.
+// Decoded by xds/decode/route.ts, compiled by sidecar/route/route-table.ts. Types only.
+
+import type { DataSource } from "./plugin-config.ts";
+import type { RegexMatcher, RegexRewrite, RuntimeFraction, StringMatcher } from "./matcher.ts";
+
+export type HeaderMatcher = {
+  /** Lower case. */
+  readonly name: string;
+  readonly invert: boolean;
+  readonly treatMissingAsEmpty: boolean;
+} & (
+  | { readonly kind: "string"; readonly matcher: StringMatcher }
+  | { readonly kind: "range"; readonly start: number; readonly end: number }
+  | { readonly kind: "present"; readonly present: boolean }
+);
+
+export type QueryParameterMatcher = { readonly name: string } & (
+  | { readonly kind: "string"; readonly matcher: StringMatcher }
+  | { readonly kind: "present"; readonly present: boolean }
+);
+
+export type PathMatcher =
+  | {
+      readonly kind: "prefix" | "path" | "path_separated_prefix";
+      readonly value: string;
+      readonly caseSensitive: boolean;
+    }
+  | { readonly kind: "regex"; readonly value: string }
+  | { readonly kind: "connect" };
+
+export interface RouteMatch {
+  readonly path: PathMatcher;
+  readonly headers: readonly HeaderMatcher[];
+  readonly queryParameters: readonly QueryParameterMatcher[];
+  readonly grpc: boolean;
+  readonly runtimeFraction: RuntimeFraction | undefined;
+}
+
+export type HeaderAppendAction =
+  | "APPEND_IF_EXISTS_OR_ADD"
+  | "ADD_IF_ABSENT"
+  | "OVERWRITE_IF_EXISTS_OR_ADD"
+  | "OVERWRITE_IF_EXISTS";
+
+export interface HeaderToAdd {
+  readonly name: string;
+  /** May hold `%OPERATOR%`s of Envoy's substitution format. */
+  readonly value: string;
+  readonly action: HeaderAppendAction;
+  readonly keepEmptyValue: boolean;
+}
+
+/** Header changes at one level: weighted cluster, route, virtual host or route configuration. */
+export interface HeaderMutations {
+  readonly requestToAdd: readonly HeaderToAdd[];
+  readonly requestToRemove: readonly string[];
+  readonly responseToAdd: readonly HeaderToAdd[];
+  readonly responseToRemove: readonly string[];
+}
+
+export interface WeightedCluster {
+  /** Empty when `clusterHeader` names a request header that holds it. */
+  readonly name: string;
+  readonly clusterHeader: string;
+  readonly weight: number;
+  readonly hostRewrite: string;
+  readonly headers: HeaderMutations;
+  readonly perFilterConfig: PerFilterConfig;
+}
+
+export type ClusterChoice =
+  | { readonly kind: "cluster"; readonly name: string }
+  | { readonly kind: "header"; readonly header: string }
+  | {
+      readonly kind: "weighted";
+      readonly clusters: readonly WeightedCluster[];
+      readonly totalWeight: number;
+      /** Request header that carries the random value; empty means none. */
+      readonly randomHeader: string;
+    };
+
+export type HostRewrite =
+  | { readonly kind: "literal"; readonly value: string }
+  | { readonly kind: "auto" }
+  | { readonly kind: "header"; readonly header: string }
+  | { readonly kind: "path_regex"; readonly rewrite: RegexRewrite };
+
+export interface UpgradeConfig {
+  /** Lower case token, such as `websocket`. */
+  readonly type: string;
+  readonly enabled: boolean;
+}
+
+/** Decoded and validated; retrying beyond the pool's own stale-connection retry is not in effect yet. */
+export interface RetryPolicy {
+  readonly retryOn: readonly string[];
+  readonly numRetries: number;
+  readonly perTryTimeoutMs: number;
+  readonly perTryIdleTimeoutMs: number;
+  readonly backoffBaseMs: number;
+  readonly backoffMaxMs: number;
+  readonly retriableStatusCodes: readonly number[];
+  readonly retriableHeaders: readonly HeaderMatcher[];
+  readonly retriableRequestHeaders: readonly HeaderMatcher[];
+  readonly hostSelectionMaxAttempts: number;
+}
+
+export interface ForwardAction {
+  readonly kind: "forward";
+  readonly cluster: ClusterChoice;
+  readonly clusterNotFoundStatus: 404 | 500 | 503;
+  /** 0 turns it off; Envoy's default 15,000. */
+  readonly timeoutMs: number;
+  /** Overrides the connection manager's stream idle timeout; undefined keeps that, 0 turns it off. */
+  readonly idleTimeoutMs: number | undefined;
+  readonly maxStreamDurationMs: number | undefined;
+  readonly grpcTimeoutHeaderMaxMs: number | undefined;
+  readonly grpcTimeoutHeaderOffsetMs: number;
+  /** Empty means none. */
+  readonly prefixRewrite: string;
+  readonly regexRewrite: RegexRewrite | undefined;
+  readonly hostRewrite: HostRewrite | undefined;
+  readonly appendXForwardedHost: boolean;
+  readonly priority: "default" | "high";
+  readonly upgrades: readonly UpgradeConfig[];
+  readonly retryPolicy: RetryPolicy | undefined;
+}
+
+export interface RedirectAction {
+  readonly kind: "redirect";
+  readonly status: 301 | 302 | 303 | 307 | 308;
+  readonly httpsRedirect: boolean;
+  readonly schemeRedirect: string;
+  readonly hostRedirect: string;
+  /** 0 keeps the request's port. */
+  readonly portRedirect: number;
+  readonly pathRedirect: string;
+  readonly prefixRewrite: string;
+  readonly regexRewrite: RegexRewrite | undefined;
+  readonly stripQuery: boolean;
+}
+
+export interface DirectResponseAction {
+  readonly kind: "direct_response";
+  readonly status: number;
+  readonly body: DataSource | undefined;
+}
+
+export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction | { readonly kind: "non_forwarding" };
+
+/** Per-filter configuration by filter name; the value keeps the raw bytes beside its type. */
+export type PerFilterConfig = Readonly<
+  Record<string, { readonly typeUrl: string; readonly value: Uint8Array; readonly disabled: boolean }>
+>;
+
+export interface Route {
+  readonly name: string;
+  readonly match: RouteMatch;
+  readonly action: RouteAction;
+  readonly headers: HeaderMutations;
+  readonly perFilterConfig: PerFilterConfig;
+  /** Span name of `decorator.operation`; empty means none. */
+  readonly operation: string;
+  readonly tracing: RouteTracing | undefined;
+  readonly statPrefix: string;
+  /** Serialised envoy.config.core.v3.Metadata for properties; undefined when absent. */
+  readonly metadata: Uint8Array | undefined;
+}
+
+export interface RouteTracing {
+  readonly clientSampling: RuntimeFraction | undefined;
+  readonly randomSampling: RuntimeFraction | undefined;
+  readonly overallSampling: RuntimeFraction | undefined;
+}
+
+export interface VirtualHost {
+  readonly name: string;
+  /** As written: exact, `*.suffix`, `prefix.*` or `*`. */
+  readonly domains: readonly string[];
+  readonly routes: readonly Route[];
+  readonly requireTls: "none" | "external_only" | "all";
+  readonly headers: HeaderMutations;
+  readonly includeAttemptCount: boolean;
+  readonly includeAttemptCountInResponse: boolean;
+  readonly retryPolicy: RetryPolicy | undefined;
+  readonly perFilterConfig: PerFilterConfig;
+  readonly metadata: Uint8Array | undefined;
+}
+
+export interface RouteConfiguration {
+  readonly name: string;
+  readonly virtualHosts: readonly VirtualHost[];
+  readonly headers: HeaderMutations;
+  readonly internalOnlyHeaders: readonly string[];
+  readonly mostSpecificHeaderMutationsWins: boolean;
+  /** undefined means Envoy's default: true for inline configurations, false for RDS. */
+  readonly validateClusters: boolean | undefined;
+  readonly ignorePortInHostMatching: boolean;
+  readonly maxDirectResponseBodyBytes: number;
+  readonly perFilterConfig: PerFilterConfig;
+}
+
+export type { RegexMatcher };

@@ -1,0 +1,23 @@
+// One complete configuration: what a worker compiles and serves. Assembled by xds/snapshot.ts.
+// Parts that did not change keep their identity (===) from one snapshot to the next. Types only.
+
+import type { Runtime } from "./bootstrap.ts";
+import type { Cluster } from "./cluster.ts";
+import type { ClusterLoadAssignment } from "./endpoints.ts";
+import type { Listener } from "./listener.ts";
+import type { PluginConfig } from "./plugin-config.ts";
+import type { RouteConfiguration } from "./route.ts";
+
+export interface Snapshot {
+  /** Generation: grows by one with each snapshot. */
+  readonly version: number;
+  /** Warm listeners only; each RDS name and ECDS name that a listener uses is present or timed out. */
+  readonly listeners: ReadonlyMap<string, Listener>;
+  readonly routes: ReadonlyMap<string, RouteConfiguration>;
+  readonly clusters: ReadonlyMap<string, Cluster>;
+  /** By EDS service name. */
+  readonly endpoints: ReadonlyMap<string, ClusterLoadAssignment>;
+  /** ECDS plugins by resource (filter) name. */
+  readonly plugins: ReadonlyMap<string, PluginConfig>;
+  readonly runtime: Runtime;
+}
