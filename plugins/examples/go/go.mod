@@ -1,0 +1,8 @@
+module outrigger/examples/custom-response-header
+
+go 1.24
+
+require (
+	github.com/proxy-wasm/proxy-wasm-go-sdk v0.0.0-20250212164326-ab4161dcf924
+	github.com/valyala/fastjson v1.6.10
+)
