@@ -1,0 +1,252 @@
+// Everything the admin server needs from the process, as plain view objects: it reads the program's state and asks for
+// changes only through here. Implemented by supervisor.ts; used by admin.ts and the views. Types only.
+// Functions that return promises may ask the workers; the implementer gives them a deadline of its own, so that the admin
+// port answers while the workers are saturated.
+
+import type { StatsReader } from "../stats/reader.ts";
+
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+export type JsonObject = { readonly [key: string]: JsonValue };
+
+/** Envoy's envoy.admin.v3.ServerInfo.State. */
+export type ServerState = "LIVE" | "DRAINING" | "PRE_INITIALIZING" | "INITIALIZING";
+
+export interface Readiness {
+  readonly state: ServerState;
+  /** Why it is not LIVE, one line each: "waiting for the first LDS response from cluster xds". Empty when LIVE. */
+  readonly reasons: readonly string[];
+}
+
+export interface ServerInfoView {
+  /** As Envoy's: `<sha>/<version>/Clean/RELEASE/<TLS library>`. */
+  readonly version: string;
+  readonly uptimeSeconds: number;
+  readonly hotRestartVersion: string;
+  /** The command line with snake_case names: {config_path, concurrency, …}. */
+  readonly commandLineOptions: JsonObject;
+  /** envoy.config.core.v3.Node as proto3 JSON with snake_case names. */
+  readonly node: JsonObject;
+}
+
+/** One resource as it is configured: proto3 JSON, snake_case, with "@type". */
+export interface DumpedResource {
+  readonly name: string;
+  /** Empty for static resources. */
+  readonly versionInfo: string;
+  /** RFC 3339. */
+  readonly lastUpdated: string;
+  readonly state: "static" | "active" | "warming";
+  readonly value: JsonObject;
+  /** The newest version, when it was refused. */
+  readonly error?: { readonly details: string; readonly versionInfo: string; readonly lastAttempt: string };
+}
+
+export interface ConfigDumpView {
+  readonly bootstrap: { readonly value: JsonObject; readonly lastUpdated: string };
+  readonly clusters: readonly DumpedResource[];
+  readonly listeners: readonly DumpedResource[];
+  readonly routes: readonly DumpedResource[];
+  readonly endpoints: readonly DumpedResource[];
+  readonly secrets: readonly DumpedResource[];
+  /** ECDS filters (TypedExtensionConfig). */
+  readonly extensions: readonly DumpedResource[];
+}
+
+export interface HostView {
+  /** `10.0.0.1:80`, `[::1]:80` or a pipe's path. */
+  readonly address: string;
+  readonly hostname: string;
+  /** Flags in Envoy's words: "failed_active_hc", "failed_outlier_check", "failed_eds_health"… Empty: healthy. */
+  readonly healthFlags: readonly string[];
+  /** Envoy's HealthStatus name as EDS gave it: "UNKNOWN" counts as healthy. */
+  readonly edsHealth: "UNKNOWN" | "HEALTHY" | "UNHEALTHY" | "DRAINING" | "TIMEOUT" | "DEGRADED";
+  readonly weight: number;
+  readonly priority: number;
+  readonly region: string;
+  readonly zone: string;
+  readonly subZone: string;
+  readonly counters: {
+    readonly cxConnectFail: number;
+    readonly cxTotal: number;
+    readonly rqError: number;
+    readonly rqSuccess: number;
+    readonly rqTimeout: number;
+    readonly rqTotal: number;
+  };
+  readonly gauges: { readonly cxActive: number; readonly rqActive: number };
+}
+
+export interface ThresholdsView {
+  readonly priority: "default" | "high";
+  readonly maxConnections: number;
+  readonly maxPendingRequests: number;
+  readonly maxRequests: number;
+  readonly maxRetries: number;
+}
+
+export interface ClusterView {
+  readonly name: string;
+  readonly observabilityName: string;
+  /** Empty when the cluster is not an EDS cluster. */
+  readonly edsServiceName: string;
+  readonly addedViaApi: boolean;
+  readonly thresholds: readonly ThresholdsView[];
+  readonly hosts: readonly HostView[];
+}
+
+export interface ListenerView {
+  readonly name: string;
+  /** As bound, `127.0.0.1:9080`. */
+  readonly addresses: readonly string[];
+  readonly trafficDirection: "unspecified" | "inbound" | "outbound";
+  readonly isDraining: boolean;
+}
+
+export interface CallbackView {
+  /** "proxy_on_request_headers". */
+  readonly callback: string;
+  readonly calls: number;
+  readonly faults: number;
+  /** Milliseconds; sum over all calls, mean, and quantiles where they are known. */
+  readonly totalMs: number;
+  readonly meanMs: number;
+  readonly p50Ms?: number;
+  readonly p99Ms?: number;
+}
+
+export interface PluginView {
+  readonly name: string;
+  readonly rootId: string;
+  readonly vmId: string;
+  /** Where the code came from: a path, a URI, "inline". */
+  readonly source: string;
+  readonly digest: string;
+  readonly abiVersion: string;
+  /** "running", "loading", "failed", "quarantined"… */
+  readonly state: string;
+  readonly stateReason?: string;
+  readonly failurePolicy: string;
+  readonly vms: number;
+  readonly memoryBytes: number;
+  readonly callbacks: readonly CallbackView[];
+  readonly lastFault?: {
+    readonly at: string;
+    readonly callback: string;
+    readonly kind: string;
+    readonly message: string;
+    readonly frames: readonly string[];
+  };
+}
+
+/** One callback of a traced request. Times are milliseconds from the request's start. */
+export interface TracedHookView {
+  readonly plugin: string;
+  readonly callback: string;
+  readonly contextId: number;
+  readonly startMs: number;
+  readonly durationMs: number;
+  readonly action?: "continue" | "pause";
+  readonly pausedMs?: number;
+  readonly hostCalls: number;
+  readonly fault?: string;
+}
+
+/** One of the latest requests, sampled or not. Strings come from the peer: whoever prints them escapes them. */
+export interface TraceView {
+  readonly worker: number;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly durationMs: number;
+  readonly method: string;
+  readonly authority: string;
+  readonly path: string;
+  readonly status: number;
+  readonly responseFlags: string;
+  readonly cluster: string;
+  readonly route: string;
+  readonly upstreamHost: string;
+  readonly requestId: string;
+  /** Empty when the request carries no trace. */
+  readonly traceId: string;
+  readonly sampled: boolean;
+  readonly hooks: readonly TracedHookView[];
+  /** Callbacks that ran but found no room in the ring. */
+  readonly hooksDropped: number;
+}
+
+export interface XdsResourceView {
+  readonly name: string;
+  readonly version: string;
+  readonly receivedAt?: string;
+  readonly acknowledgedAt?: string;
+  /** On all workers. */
+  readonly inUseAt?: string;
+  readonly refused?: { readonly version: string; readonly at: string; readonly reason: string };
+}
+
+export interface XdsView {
+  readonly server: string;
+  readonly connected: boolean;
+  readonly since?: string;
+  readonly lastError?: string;
+  readonly types: readonly {
+    readonly typeUrl: string;
+    readonly version: string;
+    readonly nonce: string;
+    readonly resources: readonly XdsResourceView[];
+  }[];
+}
+
+/** GET /runtime: Envoy's shape. `values` of an entry has one text for each layer, the winner is `finalValue`. */
+export interface RuntimeView {
+  readonly layers: readonly string[];
+  readonly entries: readonly {
+    readonly key: string;
+    readonly layerValues: readonly string[];
+    readonly finalValue: string;
+  }[];
+}
+
+export interface MemoryView {
+  readonly allocated: number;
+  readonly heapSize: number;
+  readonly physicalBytes: number;
+  /** Bytes of each thread's heap and of plugin memories, for /memory's own part. */
+  readonly details: JsonObject;
+}
+
+export interface LogLevels {
+  /** Component names with their level, in Envoy's words: trace, debug, info, warning, error, critical, off. */
+  readonly components: readonly { readonly name: string; readonly level: string }[];
+}
+
+export interface DrainOptions {
+  readonly graceful: boolean;
+  readonly inboundOnly: boolean;
+  readonly skipExit: boolean;
+}
+
+export interface AdminPorts {
+  readonly stats: StatsReader;
+  readiness(): Readiness;
+  serverInfo(): ServerInfoView;
+  configDump(): Promise<ConfigDumpView> | ConfigDumpView;
+  clusters(): Promise<readonly ClusterView[]> | readonly ClusterView[];
+  listeners(): Promise<readonly ListenerView[]> | readonly ListenerView[];
+  plugins(): Promise<readonly PluginView[]> | readonly PluginView[];
+  /** The newest first. */
+  traces(limit: number): Promise<readonly TraceView[]> | readonly TraceView[];
+  xds(): Promise<readonly XdsView[]> | readonly XdsView[];
+  runtime(): RuntimeView;
+  memory(): Promise<MemoryView> | MemoryView;
+  /** What the start still waits for, one line each; empty when it waits for nothing. */
+  initDump(): readonly string[];
+  logLevels(): LogLevels;
+  /** All components when `component` is undefined. False: no such component. */
+  setLogLevel(component: string | undefined, level: string): boolean;
+  healthcheckFail(fail: boolean): void;
+  /** Answers at once; the drain goes on by itself. */
+  drain(options: DrainOptions): void;
+  /** Starts the shutdown and returns; the answer is sent before the server closes. */
+  quit(): void;
+}

@@ -1,0 +1,227 @@
+// All threads' statistics as one, on the main thread: sums the same name over every thread's slots, without the help of
+// the threads, and keeps the counts of a thread that has died. Fed by the tables' updates; read by exposition.ts.
+// Resetting counters moves a baseline here, because only a slot's own thread may write it.
+
+import { addCounts, BUCKETS_PER_OCTAVE, emptyCounts } from "./buckets.ts";
+import type { HistogramCounts } from "./buckets.ts";
+import type { StatDefinition, StatKind, StatUpdate } from "./pages.ts";
+
+interface Slot {
+  readonly owner: string;
+  readonly page: Float64Array;
+  readonly index: number;
+  readonly block: number;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly kind: StatKind;
+  slots: Slot[];
+  /** What threads that are gone had counted, less what a reset took away. */
+  kept: number;
+  histogram: { readonly kept: HistogramCounts; rolled: HistogramCounts } | undefined;
+}
+
+export interface HistogramView {
+  readonly name: string;
+  readonly cumulative: HistogramCounts;
+  /** Since the interval began: see `rollInterval`. */
+  readonly interval: HistogramCounts;
+}
+
+export interface NumberView {
+  readonly name: string;
+  readonly kind: "counter" | "gauge";
+  readonly value: number;
+}
+
+export interface TextView {
+  readonly name: string;
+  readonly value: string;
+}
+
+// Every worker knows the same cluster and would set the same number: these are not summed but the largest is taken.
+const SAME_EVERYWHERE = /\.(?:membership_\w+|max_host_weight|version|update_time|circuit_breakers\.\w+\.\w+_open)$/;
+
+export class StatsReader {
+  readonly #entries = new Map<string, Entry>();
+  readonly #pages = new Map<string, Float64Array[]>();
+  readonly #texts = new Map<string, string>();
+  #sorted: Entry[] | undefined;
+
+  /** Takes news of a thread's table. `owner` names the thread's life: a replacement worker needs a new name. */
+  apply(owner: string, update: StatUpdate): void {
+    let pages = this.#pages.get(owner);
+    if (pages === undefined) {
+      pages = [];
+      this.#pages.set(owner, pages);
+    }
+    for (const page of update.pages) {
+      pages[page.id] = new Float64Array(page.buffer);
+    }
+    for (const definition of update.definitions) {
+      this.#define(owner, pages, definition);
+    }
+  }
+
+  /** A thread is gone: its counters and histograms stay, its gauges (what is open now) go with it. */
+  retire(owner: string): void {
+    this.#pages.delete(owner);
+    for (const entry of this.#entries.values()) {
+      if (!entry.slots.some((slot) => slot.owner === owner)) {
+        continue;
+      }
+      const gone = entry.slots.filter((slot) => slot.owner === owner);
+      entry.slots = entry.slots.filter((slot) => slot.owner !== owner);
+      if (entry.kind === "counter") {
+        entry.kept += sumSlots(gone);
+      } else if (entry.histogram !== undefined) {
+        addSlots(entry.histogram.kept, gone);
+      }
+    }
+  }
+
+  /** A value that is a text, `cluster_manager.cds.version_text` for example. */
+  setText(name: string, value: string): void {
+    this.#texts.set(name, value);
+  }
+
+  /** The value of a counter or gauge; undefined when no thread knows the name. */
+  value(name: string): number | undefined {
+    const entry = this.#entries.get(name);
+    return entry === undefined || entry.kind === "histogram" ? undefined : valueOf(entry);
+  }
+
+  /** A histogram by its name; undefined when no thread knows it. */
+  histogram(name: string): HistogramView | undefined {
+    const entry = this.#entries.get(name);
+    return entry === undefined ? undefined : viewOf(entry);
+  }
+
+  texts(): TextView[] {
+    return [...this.#texts].map(([name, value]) => ({ name, value })).toSorted(byName);
+  }
+
+  /** Counters and gauges by name, in order. */
+  numbers(): NumberView[] {
+    const views: NumberView[] = [];
+    for (const entry of this.#inOrder()) {
+      if (entry.kind !== "histogram") {
+        views.push({ name: entry.name, kind: entry.kind, value: valueOf(entry) });
+      }
+    }
+    return views;
+  }
+
+  /** Histograms by name, in order. */
+  histograms(): HistogramView[] {
+    const views: HistogramView[] = [];
+    for (const entry of this.#inOrder()) {
+      const view = viewOf(entry);
+      if (view !== undefined) {
+        views.push(view);
+      }
+    }
+    return views;
+  }
+
+  /** Begins a new interval for the first of each pair that /stats prints; call it every 5 s (stats_flush_interval). */
+  rollInterval(): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.histogram !== undefined) {
+        entry.histogram.rolled = cumulative(entry, entry.histogram.kept);
+      }
+    }
+  }
+
+  /** POST /reset_counters: counters and histograms start again at 0, gauges keep their value. */
+  resetCounters(): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.kind === "counter") {
+        entry.kept -= valueOf(entry);
+      } else if (entry.histogram !== undefined) {
+        addCounts(entry.histogram.kept, cumulative(entry, entry.histogram.kept), -1);
+        entry.histogram.rolled = emptyCounts();
+      }
+    }
+  }
+
+  #define(owner: string, pages: readonly Float64Array[], definition: StatDefinition): void {
+    // The kind is part of the key: the same name as counter and gauge would be two lines in Envoy too.
+    const key = definition.name;
+    let entry = this.#entries.get(key);
+    if (entry === undefined) {
+      const histogram = definition.kind === "histogram" ? { kept: emptyCounts(), rolled: emptyCounts() } : undefined;
+      entry = { name: definition.name, kind: definition.kind, slots: [], kept: 0, histogram };
+      this.#entries.set(key, entry);
+      this.#sorted = undefined;
+    }
+    const page = pages[definition.page];
+    if (page !== undefined && entry.kind === definition.kind) {
+      entry.slots.push({ owner, page, index: definition.index, block: definition.block });
+    }
+  }
+
+  #inOrder(): readonly Entry[] {
+    this.#sorted ??= [...this.#entries.values()].toSorted(byName);
+    return this.#sorted;
+  }
+}
+
+function byName(a: { readonly name: string }, b: { readonly name: string }): number {
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+}
+
+function valueOf(entry: Entry): number {
+  if (entry.kind === "gauge" && SAME_EVERYWHERE.test(entry.name)) {
+    let largest = 0;
+    for (const slot of entry.slots) {
+      largest = Math.max(largest, slot.page[slot.index] as number);
+    }
+    return largest;
+  }
+  return entry.kept + sumSlots(entry.slots);
+}
+
+function sumSlots(slots: readonly Slot[]): number {
+  let sum = 0;
+  for (const slot of slots) {
+    sum += slot.page[slot.index] as number;
+  }
+  return sum;
+}
+
+function viewOf(entry: Entry): HistogramView | undefined {
+  if (entry.histogram === undefined) {
+    return undefined;
+  }
+  const all = cumulative(entry, entry.histogram.kept);
+  const interval = emptyCounts();
+  addCounts(interval, all);
+  addCounts(interval, entry.histogram.rolled, -1);
+  return { name: entry.name, cumulative: all, interval };
+}
+
+function cumulative(entry: Entry, kept: HistogramCounts): HistogramCounts {
+  const counts = emptyCounts();
+  addCounts(counts, kept);
+  addSlots(counts, entry.slots);
+  return counts;
+}
+
+function addSlots(counts: HistogramCounts, slots: readonly Slot[]): void {
+  for (const slot of slots) {
+    if (slot.block < 0) {
+      counts.sum += slot.page[slot.index] as number;
+      counts.zeros += slot.page[slot.index + 1] as number;
+      counts.count += slot.page[slot.index + 1] as number;
+      continue;
+    }
+    const target = (counts.octaves[slot.block] ??= new Float64Array(BUCKETS_PER_OCTAVE));
+    for (let i = 0; i < BUCKETS_PER_OCTAVE; i++) {
+      const here = slot.page[slot.index + i] as number;
+      target[i] = (target[i] as number) + here;
+      counts.count += here;
+    }
+  }
+}

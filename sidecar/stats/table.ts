@@ -1,0 +1,238 @@
+// One thread's statistics: a name gets a slot in this thread's shared pages the first time it is asked for, and the hot
+// path adds to the slot with one typed-array store. New names and pages go to the main thread in batches (`onDefine`).
+// Made once for each thread by worker.ts and supervisor.ts; read by reader.ts without this thread's help.
+// Hot path: CounterSlot, GaugeSlot and HistogramSlots allocate nothing once their slots exist.
+
+import { BUCKETS_PER_OCTAVE, FIRST_EXPONENT, OCTAVES } from "./buckets.ts";
+import { SLOTS_PER_PAGE } from "./pages.ts";
+import type { StatDefinition, StatKind, StatPage, StatUpdate } from "./pages.ts";
+import type { Counter, Gauge, Histogram, StatsScope } from "./scope.ts";
+
+/** Default bound on names of one thread: what 1,000 clusters need ten times over, about 40 MB with their names. */
+export const MAX_STAT_NAMES = 200_000;
+/** Longest name in characters; a longer one is cut, so that a plugin cannot fill memory with names. */
+export const MAX_STAT_NAME_LENGTH = 512;
+/** Counts names that found no room; always has a slot. */
+export const OVERFLOW_STAT = "server.stats_overflow";
+
+export interface StatsTableOptions {
+  /** Takes news for the main thread's StatsReader, at most one batch for each turn of the event loop. */
+  readonly onDefine: (update: StatUpdate) => void;
+  /** Default MAX_STAT_NAMES. */
+  readonly maxNames?: number;
+}
+
+/** A place for `count` neighbouring slots. */
+interface Slots {
+  readonly page: Float64Array;
+  readonly pageId: number;
+  readonly index: number;
+}
+
+export class StatsTable implements StatsScope {
+  readonly #onDefine: (update: StatUpdate) => void;
+  readonly #maxNames: number;
+  readonly #counters = new Map<string, Counter>();
+  readonly #gauges = new Map<string, Gauge>();
+  readonly #histograms = new Map<string, Histogram>();
+  readonly #overflow: Counter;
+  // What names without room share: counted, never shown.
+  readonly #sinkCounter = new CounterSlot(new Float64Array(1), 0);
+  readonly #sinkGauge = new GaugeSlot(new Float64Array(1), 0);
+  readonly #sinkHistogram: Histogram = { record: ignore };
+  #page: Float64Array = new Float64Array(0);
+  #pageId = -1;
+  #used = 0;
+  #pages: StatPage[] = [];
+  #definitions: StatDefinition[] = [];
+  #isScheduled = false;
+
+  constructor(options: StatsTableOptions) {
+    this.#onDefine = options.onDefine;
+    this.#maxNames = options.maxNames ?? MAX_STAT_NAMES;
+    this.#overflow = this.#newCounter(OVERFLOW_STAT);
+  }
+
+  /** The same name gives the same object; a name beyond the bound gives a shared object that is never shown. */
+  counter(name: string): Counter {
+    return this.#counters.get(name) ?? (this.#hasRoom() ? this.#newCounter(name) : this.#sinkCounter);
+  }
+
+  gauge(name: string): Gauge {
+    let gauge = this.#gauges.get(name);
+    if (gauge === undefined) {
+      if (!this.#hasRoom()) {
+        return this.#sinkGauge;
+      }
+      const slots = this.#take(1);
+      gauge = new GaugeSlot(slots.page, slots.index);
+      this.#gauges.set(name, gauge);
+      this.#define("gauge", name, slots, 0);
+    }
+    return gauge;
+  }
+
+  histogram(name: string): Histogram {
+    let histogram = this.#histograms.get(name);
+    if (histogram === undefined) {
+      if (!this.#hasRoom()) {
+        return this.#sinkHistogram;
+      }
+      histogram = new HistogramSlots((block) => this.#histogramBlock(name, block));
+      this.#histograms.set(name, histogram);
+      this.#define("histogram", name, undefined, -2);
+    }
+    return histogram;
+  }
+
+  /** Hands over what is new now; otherwise it goes at the end of the current turn. */
+  flush(): void {
+    this.#isScheduled = false;
+    if (this.#definitions.length === 0 && this.#pages.length === 0) {
+      return;
+    }
+    const update = { pages: this.#pages, definitions: this.#definitions };
+    this.#pages = [];
+    this.#definitions = [];
+    this.#onDefine(update);
+  }
+
+  #hasRoom(): boolean {
+    if (this.#counters.size + this.#gauges.size + this.#histograms.size < this.#maxNames) {
+      return true;
+    }
+    this.#overflow.inc();
+    return false;
+  }
+
+  #newCounter(name: string): Counter {
+    const slots = this.#take(1);
+    const counter = new CounterSlot(slots.page, slots.index);
+    this.#counters.set(name, counter);
+    this.#define("counter", name, slots, 0);
+    return counter;
+  }
+
+  #histogramBlock(name: string, block: number): Slots {
+    const slots = this.#take(block < 0 ? 2 : BUCKETS_PER_OCTAVE);
+    this.#define("histogram", name, slots, block);
+    return slots;
+  }
+
+  #take(count: number): Slots {
+    if (this.#used + count > this.#page.length) {
+      const buffer = new SharedArrayBuffer(SLOTS_PER_PAGE * 8);
+      this.#page = new Float64Array(buffer);
+      this.#pageId++;
+      this.#used = 0;
+      this.#pages.push({ id: this.#pageId, buffer });
+    }
+    const index = this.#used;
+    this.#used += count;
+    return { page: this.#page, pageId: this.#pageId, index };
+  }
+
+  #define(kind: StatKind, name: string, slots: Slots | undefined, block: number): void {
+    const shown = name.length > MAX_STAT_NAME_LENGTH ? name.slice(0, MAX_STAT_NAME_LENGTH) : name;
+    this.#definitions.push({ kind, name: shown, page: slots?.pageId ?? -1, index: slots?.index ?? -1, block });
+    if (!this.#isScheduled) {
+      this.#isScheduled = true;
+      queueMicrotask(() => this.flush());
+    }
+  }
+}
+
+class CounterSlot implements Counter {
+  readonly #page: Float64Array;
+  readonly #index: number;
+
+  constructor(page: Float64Array, index: number) {
+    this.#page = page;
+    this.#index = index;
+  }
+
+  inc(): void {
+    this.#page[this.#index] = (this.#page[this.#index] as number) + 1;
+  }
+
+  add(amount: number): void {
+    this.#page[this.#index] = (this.#page[this.#index] as number) + amount;
+  }
+
+  get value(): number {
+    return this.#page[this.#index] as number;
+  }
+}
+
+class GaugeSlot implements Gauge {
+  readonly #page: Float64Array;
+  readonly #index: number;
+
+  constructor(page: Float64Array, index: number) {
+    this.#page = page;
+    this.#index = index;
+  }
+
+  inc(): void {
+    this.#page[this.#index] = (this.#page[this.#index] as number) + 1;
+  }
+
+  dec(): void {
+    this.#page[this.#index] = (this.#page[this.#index] as number) - 1;
+  }
+
+  add(amount: number): void {
+    this.#page[this.#index] = (this.#page[this.#index] as number) + amount;
+  }
+
+  set(value: number): void {
+    this.#page[this.#index] = value;
+  }
+
+  get value(): number {
+    return this.#page[this.#index] as number;
+  }
+}
+
+// A value's bucket is read from its IEEE 754 bits: the exponent is the octave, the top five bits of the mantissa the
+// step. Assumes little-endian words, which every platform that Node 26 runs on has.
+const bits = new Float64Array(1);
+const words = new Uint32Array(bits.buffer);
+
+class HistogramSlots implements Histogram {
+  readonly #allocate: (block: number) => Slots;
+  #totals: Slots | undefined = undefined;
+  readonly #octaves: (Slots | undefined)[] = Array.from({ length: OCTAVES }, () => undefined);
+
+  constructor(allocate: (block: number) => Slots) {
+    this.#allocate = allocate;
+  }
+
+  /** Values that are negative or not a number are dropped. */
+  record(value: number): void {
+    if (!(value >= 0)) {
+      return;
+    }
+    const totals = (this.#totals ??= this.#allocate(-1));
+    bits[0] = value;
+    const high = words[1] as number;
+    let octave = (high >>> 20) - 1023 - FIRST_EXPONENT;
+    let step = (high >>> 15) & (BUCKETS_PER_OCTAVE - 1);
+    if (octave < 0) {
+      totals.page[totals.index + 1] = (totals.page[totals.index + 1] as number) + 1;
+    } else {
+      if (octave >= OCTAVES) {
+        octave = OCTAVES - 1;
+        step = BUCKETS_PER_OCTAVE - 1;
+      }
+      const block = (this.#octaves[octave] ??= this.#allocate(octave));
+      const at = block.index + step;
+      block.page[at] = (block.page[at] as number) + 1;
+    }
+    if (value !== Number.POSITIVE_INFINITY) {
+      totals.page[totals.index] = (totals.page[totals.index] as number) + value;
+    }
+  }
+}
+
+function ignore(): void {}
