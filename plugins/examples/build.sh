@@ -26,7 +26,7 @@ build_go() {
 build_rust() {
   RUSTFLAGS="--remap-path-prefix=$HOME=~ --remap-path-prefix=$root=." \
     cargo build --quiet --release --locked --target wasm32-unknown-unknown &&
-    cp target/wasm32-unknown-unknown/release/custom_response_header.wasm plugin.wasm
+    install -m 644 target/wasm32-unknown-unknown/release/custom_response_header.wasm plugin.wasm
 }
 
 build_assemblyscript() {

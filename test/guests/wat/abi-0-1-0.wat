@@ -1,0 +1,41 @@
+;; A plugin of 2020: marker 0.1.0, header callbacks with two arguments, configuration by proxy_get_configuration.
+;; Response headers: x-abi "0.1.0", x-config the plugin configuration, x-missing "ok" when a missing header reads
+;; as Ok (0) with nothing, as 0.1.0 has it, else "no".
+(module
+  (import "env" "proxy_get_configuration" (func $configuration (param i32 i32) (result i32)))
+  (import "env" "proxy_replace_header_map_value" (func $replace (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 2)
+  (data (i32.const 16) "x-abi0.1.0x-configx-missingoknox-none")
+  (global $heap (mut i32) (i32.const 1024))
+  (global $text (mut i32) (i32.const 0))
+  (global $size (mut i32) (i32.const 0))
+  (func (export "proxy_abi_version_0_1_0"))
+  (func (export "malloc") (param $size i32) (result i32)
+    (global.get $heap)
+    (global.set $heap (i32.and (i32.add (i32.add (global.get $heap) (local.get $size)) (i32.const 7)) (i32.const 0xfff8))))
+  (func (export "proxy_on_context_create") (param i32 i32))
+  (func (export "proxy_on_vm_start") (param i32 i32) (result i32) (i32.const 1))
+  (func (export "proxy_on_configure") (param i32 i32) (result i32)
+    (drop (call $configuration (i32.const 0) (i32.const 4)))
+    (global.set $text (i32.load (i32.const 0)))
+    (global.set $size (i32.load (i32.const 4)))
+    (i32.const 1))
+  (func (export "proxy_on_request_headers") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "proxy_on_response_headers") (param i32 i32) (result i32)
+    (local $status i32)
+    (drop (call $replace (i32.const 2) (i32.const 16) (i32.const 5) (i32.const 21) (i32.const 5)))
+    (drop (call $replace (i32.const 2) (i32.const 26) (i32.const 8) (global.get $text) (global.get $size)))
+    (i32.store (i32.const 4) (i32.const 99))
+    (local.set $status (call $get (i32.const 2) (i32.const 47) (i32.const 6) (i32.const 0) (i32.const 4)))
+    (drop
+      (call $replace
+        (i32.const 2) (i32.const 34) (i32.const 9)
+        (select
+          (i32.const 43) (i32.const 45)
+          (i32.and (i32.eqz (local.get $status)) (i32.eqz (i32.load (i32.const 4)))))
+        (i32.const 2)))
+    (i32.const 0))
+  (func (export "proxy_on_done") (param i32) (result i32) (i32.const 1))
+  (func (export "proxy_on_log") (param i32))
+  (func (export "proxy_on_delete") (param i32)))

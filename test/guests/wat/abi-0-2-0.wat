@@ -1,0 +1,21 @@
+;; Marker 0.2.0, header callbacks with three arguments, both allocators exported (the host must take one of them and
+;; stay with it). Response headers: x-abi "0.2.0", x-missing "1" (the status of reading a header that is not there).
+(module
+  (import "env" "proxy_replace_header_map_value" (func $replace (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 2)
+  (data (i32.const 16) "x-abi0.2.0x-missingx-none")
+  (global $heap (mut i32) (i32.const 1024))
+  (func $allocate (param $size i32) (result i32)
+    (global.get $heap)
+    (global.set $heap (i32.and (i32.add (i32.add (global.get $heap) (local.get $size)) (i32.const 7)) (i32.const 0xfff8))))
+  (export "malloc" (func $allocate))
+  (export "proxy_on_memory_allocate" (func $allocate))
+  (func (export "proxy_abi_version_0_2_0"))
+  (func (export "proxy_on_context_create") (param i32 i32))
+  (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+    (drop (call $replace (i32.const 2) (i32.const 16) (i32.const 5) (i32.const 21) (i32.const 5)))
+    (i32.store8 (i32.const 8)
+      (i32.add (i32.const 48) (call $get (i32.const 2) (i32.const 35) (i32.const 6) (i32.const 0) (i32.const 4))))
+    (drop (call $replace (i32.const 2) (i32.const 26) (i32.const 9) (i32.const 8) (i32.const 1)))
+    (i32.const 0)))
