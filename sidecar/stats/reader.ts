@@ -147,15 +147,14 @@ export class StatsReader {
   }
 
   #define(owner: string, pages: readonly Float64Array[], definition: StatDefinition): void {
-    // The kind is part of the key: the same name as counter and gauge would be two lines in Envoy too.
-    const key = definition.name;
-    let entry = this.#entries.get(key);
+    let entry = this.#entries.get(definition.name);
     if (entry === undefined) {
       const histogram = definition.kind === "histogram" ? { kept: emptyCounts(), rolled: emptyCounts() } : undefined;
       entry = { name: definition.name, kind: definition.kind, slots: [], kept: 0, histogram };
-      this.#entries.set(key, entry);
+      this.#entries.set(definition.name, entry);
       this.#sorted = undefined;
     }
+    // A name that another thread knows as another kind is left out: the first one stands.
     const page = pages[definition.page];
     if (page !== undefined && entry.kind === definition.kind) {
       entry.slots.push({ owner, page, index: definition.index, block: definition.block });
