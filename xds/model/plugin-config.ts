@@ -18,6 +18,11 @@ export type PluginCode =
       /** Lower-case hex; empty when the configuration has none. */
       readonly sha256: string;
       readonly retries: number;
+    }
+  | {
+      /** Loaded and compiled already: what workers get, by the sha256 of the module. */
+      readonly kind: "module";
+      readonly digest: string;
     };
 
 export type FailurePolicy = "closed" | "open" | "reload";

@@ -1,0 +1,89 @@
+// The messages between the main thread and a data worker, and nothing else.
+// supervisor.ts and worker.ts are the two ends. Everything here survives structured cloning; what is shared is a
+// SharedArrayBuffer or a compiled WebAssembly.Module.
+
+import type { PluginModule } from "../plugins/plugin-module.ts";
+import type { Runtime, Node } from "../xds/model/bootstrap.ts";
+import type { Cluster } from "../xds/model/cluster.ts";
+import type { ClusterLoadAssignment } from "../xds/model/endpoints.ts";
+import type { Listener } from "../xds/model/listener.ts";
+import type { PluginConfig } from "../xds/model/plugin-config.ts";
+import type { RouteConfiguration } from "../xds/model/route.ts";
+import type { StatUpdate } from "./stats/pages.ts";
+
+/** What changed under one kind of resource since the last delta. */
+export interface Changes<T> {
+  readonly set: readonly (readonly [name: string, value: T])[];
+  readonly removed: readonly string[];
+}
+
+/** From one generation to a later one. Plugins' code is `kind: "module"` here; `modules` holds those not sent before. */
+export interface ConfigDelta {
+  readonly version: number;
+  readonly listeners: Changes<Listener>;
+  readonly routes: Changes<RouteConfiguration>;
+  readonly clusters: Changes<Cluster>;
+  /** By EDS service name, and by cluster name for DNS clusters: addresses are IP literals. */
+  readonly endpoints: Changes<ClusterLoadAssignment>;
+  readonly plugins: Changes<PluginConfig>;
+  readonly runtime: Runtime | undefined;
+  readonly modules: readonly PluginModule[];
+  readonly retiredModules: readonly string[];
+}
+
+/** What a worker is told once, at its start. */
+export interface WorkerSettings {
+  /** 0, 1, 2 … and the number of times this place was filled again. */
+  readonly index: number;
+  readonly incarnation: number;
+  readonly node: Node;
+  readonly nodeBytes: Uint8Array;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly logLevel: string;
+  readonly logFormat: "json" | "text";
+  readonly drainTimeMs: number;
+  readonly drainStrategy: "gradual" | "immediate";
+  readonly accessLogFlushMs: number;
+  /** Process-wide store of proxy_set_shared_data and the shared queues. */
+  readonly sharedData: SharedArrayBuffer;
+  /** False turns the record of requests for /traces off. */
+  readonly traceRingSize: number;
+  /** Set by the worker before it runs something that could hang, for the watchdog. */
+  readonly heartbeat: SharedArrayBuffer;
+}
+
+export interface DrainOrder {
+  readonly scope: "all" | "inbound";
+  /** Stop accepting now; otherwise keep accepting and discourage keep-alive. */
+  readonly stopAccepting: boolean;
+}
+
+export type Question =
+  | { readonly kind: "traces"; readonly limit: number }
+  | { readonly kind: "plugins" }
+  | { readonly kind: "hosts" };
+
+export type ToWorker =
+  | { readonly kind: "config"; readonly delta: ConfigDelta }
+  | { readonly kind: "drain"; readonly order: DrainOrder }
+  | { readonly kind: "ask"; readonly id: number; readonly question: Question }
+  | { readonly kind: "log-level"; readonly component: string; readonly level: string }
+  | { readonly kind: "healthcheck"; readonly failing: boolean }
+  | { readonly kind: "reopen-logs" }
+  | { readonly kind: "close" };
+
+/** Why part of a generation is not in use: the previous part serves on. */
+export interface ApplyFailure {
+  readonly resource: "listener" | "plugin";
+  readonly name: string;
+  readonly problem: string;
+}
+
+export type FromWorker =
+  | { readonly kind: "in-use"; readonly version: number; readonly failures: readonly ApplyFailure[] }
+  | { readonly kind: "listening"; readonly listener: string; readonly address: string; readonly port: number }
+  | { readonly kind: "stats"; readonly update: StatUpdate }
+  | { readonly kind: "spans"; readonly records: readonly unknown[] }
+  | { readonly kind: "answer"; readonly id: number; readonly value: unknown }
+  /** No connection has a request in flight any more. */
+  | { readonly kind: "drained"; readonly cut: number };
