@@ -1,0 +1,169 @@
+// envoy.config.cluster.v3.Cluster → model, with Envoy's defaults filled in. Called by resource.ts for CDS and by
+// bootstrap.ts for static clusters.
+
+import { RoutingPriority } from "../gen/envoy/config/core/v3/base_pb.ts";
+import type { CircuitBreakers } from "../gen/envoy/config/cluster/v3/circuit_breaker_pb.ts";
+import {
+  Cluster_DiscoveryType as DiscoveryType,
+  Cluster_DnsLookupFamily as DnsFamily,
+  type Cluster as ClusterMessage,
+} from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { CircuitBreakerThresholds, Cluster } from "../model/cluster.ts";
+import type { ClusterLoadAssignment } from "../model/endpoints.ts";
+import { metadataBytes, type HostKind } from "./address.ts";
+import { unpackAny } from "./any.ts";
+import { decodeConfigSource } from "./config-source.ts";
+import { durationMs } from "./duration.ts";
+import { decodeEndpoints } from "./endpoints.ts";
+import { unsupported } from "./http-filter.ts";
+import { isInert } from "./inert.ts";
+import { child, item, type Findings } from "./issues.ts";
+import { decodeLbPolicy } from "./load-balancing.ts";
+import { checkTransportSocket } from "./transport-socket.ts";
+import { decodeUpstreamHttp } from "./upstream-protocol.ts";
+
+const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
+const DEFAULT_BUFFER_LIMIT_BYTES = 1024 * 1024;
+const DEFAULT_DNS_REFRESH_MS = 5_000;
+const DEFAULT_PANIC_PERCENT = 50;
+
+/** Undefined when it cannot be used, which is then reported. */
+export function decodeCluster(message: ClusterMessage, path: string, findings: Findings): Cluster | undefined {
+  checkTransportSocket(message.transportSocket, child(path, "transport_socket"), findings);
+  for (const [index, match] of message.transportSocketMatches.entries()) {
+    const matchPath = child(item(child(path, "transport_socket_matches"), index), "transport_socket");
+    checkTransportSocket(match.transportSocket, matchPath, findings);
+  }
+  checkFilters(message, path, findings);
+  const discovery = decodeDiscovery(message, path, findings);
+  const lbPolicy = decodeLbPolicy(message, discovery?.kind === "original_dst", path, findings);
+  const http = decodeUpstreamHttp(message, path, findings);
+  if (discovery === undefined) return undefined;
+  const dnsRefreshRateMs = durationMs(message.dnsRefreshRate, DEFAULT_DNS_REFRESH_MS);
+  return {
+    name: message.name,
+    statName: message.altStatName === "" ? message.name : message.altStatName,
+    discovery,
+    lbPolicy,
+    connectTimeoutMs: durationMs(message.connectTimeout, DEFAULT_CONNECT_TIMEOUT_MS),
+    perConnectionBufferLimitBytes: message.perConnectionBufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES,
+    circuitBreakers: decodeCircuitBreakers(message.circuitBreakers),
+    ...http,
+    dnsRefreshRateMs,
+    dnsFailureRefreshMs: durationMs(message.dnsFailureRefreshRate?.baseInterval, dnsRefreshRateMs),
+    dnsLookupFamily: DNS_FAMILIES[message.dnsLookupFamily] ?? "auto",
+    healthyPanicThreshold: message.commonLbConfig?.healthyPanicThreshold?.value ?? DEFAULT_PANIC_PERCENT,
+    waitForWarmOnInit: message.waitForWarmOnInit ?? true,
+    metadata: metadataBytes(message.metadata),
+    source: discovery.kind === "eds" ? discovery.source : undefined,
+  };
+}
+
+const DNS_FAMILIES: Readonly<Record<number, Cluster["dnsLookupFamily"]>> = {
+  [DnsFamily.AUTO]: "auto",
+  [DnsFamily.V4_ONLY]: "v4_only",
+  [DnsFamily.V6_ONLY]: "v6_only",
+  [DnsFamily.V4_PREFERRED]: "v4_preferred",
+  [DnsFamily.ALL]: "all",
+};
+
+const KINDS: Readonly<Record<number, Cluster["discovery"]["kind"]>> = {
+  [DiscoveryType.STATIC]: "static",
+  [DiscoveryType.STRICT_DNS]: "strict_dns",
+  [DiscoveryType.LOGICAL_DNS]: "logical_dns",
+  [DiscoveryType.EDS]: "eds",
+  [DiscoveryType.ORIGINAL_DST]: "original_dst",
+};
+
+function decodeDiscovery(message: ClusterMessage, path: string, findings: Findings): Cluster["discovery"] | undefined {
+  const type = message.clusterDiscoveryType;
+  if (type.case === "clusterType") return undefined;
+  const kind = KINDS[type.value ?? DiscoveryType.STATIC] ?? "static";
+  if (kind !== "eds" && message.edsClusterConfig !== undefined) {
+    findings.issue(child(path, "eds_cluster_config"), "is only allowed in a cluster of type EDS");
+  }
+  switch (kind) {
+    case "eds":
+      return decodeEds(message, path, findings);
+    case "original_dst":
+      if (message.loadAssignment !== undefined) {
+        findings.issue(child(path, "load_assignment"), "is not allowed in an ORIGINAL_DST cluster");
+      }
+      return { kind };
+    case "static":
+      return { kind, assignment: decodeAssignment(message, "ip", path, findings) };
+    case "strict_dns":
+      return { kind, assignment: decodeAssignment(message, "ip_or_name", path, findings) };
+    case "logical_dns":
+      checkSingleEndpoint(message, path, findings);
+      return { kind, assignment: decodeAssignment(message, "ip_or_name", path, findings) };
+  }
+}
+
+function decodeEds(message: ClusterMessage, path: string, findings: Findings): Cluster["discovery"] | undefined {
+  const edsPath = child(path, "eds_cluster_config");
+  const config = message.edsClusterConfig;
+  if (config?.edsConfig === undefined) {
+    findings.issue(child(edsPath, "eds_config"), "is required in a cluster of type EDS");
+    return undefined;
+  }
+  const source = decodeConfigSource(config.edsConfig, child(edsPath, "eds_config"), findings);
+  if (source === undefined) return undefined;
+  return { kind: "eds", serviceName: config.serviceName === "" ? message.name : config.serviceName, source };
+}
+
+function decodeAssignment(
+  message: ClusterMessage,
+  hostKind: HostKind,
+  path: string,
+  findings: Findings,
+): ClusterLoadAssignment {
+  if (message.loadAssignment === undefined) {
+    return { clusterName: message.name, localities: [], overprovisioningFactor: 140, dropOverloads: [] };
+  }
+  return decodeEndpoints(message.loadAssignment, hostKind, child(path, "load_assignment"), findings);
+}
+
+function checkSingleEndpoint(message: ClusterMessage, path: string, findings: Findings): void {
+  const localities = message.loadAssignment?.endpoints ?? [];
+  if (localities.length !== 1 || localities[0]?.lbEndpoints.length !== 1) {
+    findings.issue(
+      child(path, "load_assignment.endpoints"),
+      "must be one locality with one endpoint in a LOGICAL_DNS cluster",
+    );
+  }
+}
+
+function checkFilters(message: ClusterMessage, path: string, findings: Findings): void {
+  for (const [index, filter] of message.filters.entries()) {
+    const filterPath = item(child(path, "filters"), index);
+    const typeName = filter.typedConfig === undefined ? filter.name : unpackAny(filter.typedConfig).typeName;
+    if (isInert(typeName, false)) {
+      findings.warn(
+        "no_effect",
+        filterPath,
+        typeName,
+        `upstream network filter ${typeName} is accepted without effect`,
+      );
+    } else {
+      findings.issue(filterPath, unsupported("upstream network filter", typeName, ["none"]));
+    }
+  }
+}
+
+const BREAKER_DEFAULTS = { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 };
+
+/** The first entry of a priority counts, as in Envoy. */
+function decodeCircuitBreakers(message: CircuitBreakers | undefined): Cluster["circuitBreakers"] {
+  const forPriority = (priority: CircuitBreakerThresholds["priority"], wanted: RoutingPriority) => {
+    const entry = message?.thresholds.find((candidate) => candidate.priority === wanted);
+    return {
+      priority,
+      maxConnections: entry?.maxConnections ?? BREAKER_DEFAULTS.maxConnections,
+      maxPendingRequests: entry?.maxPendingRequests ?? BREAKER_DEFAULTS.maxPendingRequests,
+      maxRequests: entry?.maxRequests ?? BREAKER_DEFAULTS.maxRequests,
+      maxRetries: entry?.maxRetries ?? BREAKER_DEFAULTS.maxRetries,
+    };
+  };
+  return [forPriority("default", RoutingPriority.DEFAULT), forPriority("high", RoutingPriority.HIGH)];
+}

@@ -1,0 +1,118 @@
+// envoy.config.core.v3 ConfigSource, ApiConfigSource and GrpcService → model.
+// Called by the decoders of everything that can be discovered, and by bootstrap.ts for ads_config.
+
+import type { GrpcService, GrpcService_EnvoyGrpc } from "../gen/envoy/config/core/v3/grpc_service_pb.ts";
+import {
+  ApiConfigSource_ApiType,
+  ApiVersion,
+  type ApiConfigSource as ApiConfigSourceMessage,
+  type ConfigSource as ConfigSourceMessage,
+} from "../gen/envoy/config/core/v3/config_source_pb.ts";
+import type { ApiConfigSource, ConfigSource, GrpcTarget } from "../model/config-source.ts";
+import { durationMs } from "./duration.ts";
+import { child, type Findings } from "./issues.ts";
+import { decodeEach } from "./matcher.ts";
+
+/** Envoy's default of initial_fetch_timeout. */
+const DEFAULT_FETCH_TIMEOUT_MS = 15_000;
+/** Envoy's defaults of the gRPC stream's retry backoff. */
+const DEFAULT_BACKOFF_BASE_MS = 500;
+const DEFAULT_BACKOFF_MAX_MS = 30_000;
+
+/** Undefined when it cannot be used, which is then reported. */
+export function decodeConfigSource(
+  message: ConfigSourceMessage | undefined,
+  path: string,
+  findings: Findings,
+): ConfigSource | undefined {
+  if (message === undefined) return undefined;
+  if (message.resourceApiVersion === ApiVersion.V2) {
+    findings.issue(child(path, "resource_api_version"), "must be V3, the only version of the API that is left");
+  }
+  const initialFetchTimeoutMs = durationMs(message.initialFetchTimeout, DEFAULT_FETCH_TIMEOUT_MS);
+  const specifier = message.configSourceSpecifier;
+  switch (specifier.case) {
+    case undefined:
+      return undefined;
+    case "ads":
+    case "self":
+      return { kind: specifier.case, initialFetchTimeoutMs };
+    case "path":
+      return { kind: "path", path: specifier.value, watchedDirectory: "", initialFetchTimeoutMs };
+    case "pathConfigSource": {
+      const { path: file, watchedDirectory } = specifier.value;
+      return { kind: "path", path: file, watchedDirectory: watchedDirectory?.path ?? "", initialFetchTimeoutMs };
+    }
+    case "apiConfigSource": {
+      const api = decodeApiConfigSource(specifier.value, child(path, "api_config_source"), findings);
+      return api === undefined ? undefined : { ...api, initialFetchTimeoutMs };
+    }
+  }
+}
+
+/** Undefined when it cannot be used, which is then reported. */
+export function decodeApiConfigSource(
+  message: ApiConfigSourceMessage,
+  path: string,
+  findings: Findings,
+): ApiConfigSource | undefined {
+  // AUTO means V2 by its definition; Envoy has no V2 left and refuses both.
+  if (message.transportApiVersion !== ApiVersion.V3) {
+    findings.issue(child(path, "transport_api_version"), "must be V3, the only version of the API that is left");
+  }
+  const isDelta =
+    message.apiType === ApiConfigSource_ApiType.DELTA_GRPC ||
+    message.apiType === ApiConfigSource_ApiType.AGGREGATED_DELTA_GRPC;
+  const isGrpc =
+    isDelta ||
+    message.apiType === ApiConfigSource_ApiType.GRPC ||
+    message.apiType === ApiConfigSource_ApiType.AGGREGATED_GRPC;
+  if (!isGrpc) {
+    findings.issue(child(path, "api_type"), "must be GRPC or DELTA_GRPC; REST is not supported");
+    return undefined;
+  }
+  if (message.grpcServices.length === 0) {
+    findings.issue(child(path, "grpc_services"), "must name a gRPC service");
+    return undefined;
+  }
+  const servers = decodeEach(message.grpcServices, child(path, "grpc_services"), findings, decodeGrpcService);
+  const backoff = envoyGrpc(message.grpcServices[0])?.retryPolicy?.retryBackOff;
+  const backoffBaseMs = durationMs(backoff?.baseInterval, DEFAULT_BACKOFF_BASE_MS);
+  const backoffMaxMs = Math.max(backoffBaseMs, durationMs(backoff?.maxInterval, DEFAULT_BACKOFF_MAX_MS));
+  return {
+    kind: "api",
+    protocol: isDelta ? "delta" : "sotw",
+    aggregated:
+      message.apiType === ApiConfigSource_ApiType.AGGREGATED_GRPC ||
+      message.apiType === ApiConfigSource_ApiType.AGGREGATED_DELTA_GRPC,
+    servers,
+    setNodeOnFirstMessageOnly: message.setNodeOnFirstMessageOnly,
+    backoffBaseMs,
+    backoffMaxMs,
+  };
+}
+
+/** One gRPC server. Credentials of google_grpc are refused by the table of fields until TLS is supported. */
+export function decodeGrpcService(message: GrpcService, _path: string, _findings: Findings): GrpcTarget | undefined {
+  const initialMetadata = message.initialMetadata.map(({ key, value }) => ({ key, value }));
+  const timeoutMs = durationMs(message.timeout, 0);
+  const target = message.targetSpecifier;
+  switch (target.case) {
+    case undefined:
+      return undefined;
+    case "envoyGrpc":
+      return {
+        kind: "cluster",
+        name: target.value.clusterName,
+        authority: target.value.authority,
+        initialMetadata,
+        timeoutMs,
+      };
+    case "googleGrpc":
+      return { kind: "target", name: target.value.targetUri, authority: "", initialMetadata, timeoutMs };
+  }
+}
+
+function envoyGrpc(service: GrpcService | undefined): GrpcService_EnvoyGrpc | undefined {
+  return service?.targetSpecifier.case === "envoyGrpc" ? service.targetSpecifier.value : undefined;
+}

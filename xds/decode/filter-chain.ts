@@ -1,0 +1,130 @@
+// Filter chains and their match rules → model. Called by listener.ts.
+// The last network filter is the connection manager or the TCP proxy; those before it are inert ones only.
+
+import type { Any } from "@bufbuild/protobuf/wkt";
+import {
+  FilterChainMatch_ConnectionSourceType as SourceType,
+  type Filter,
+  type FilterChain as FilterChainMessage,
+  type FilterChainMatch as MatchMessage,
+} from "../gen/envoy/config/listener/v3/listener_components_pb.ts";
+import type { HttpConnectionManager as HcmMessage } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
+import type { TcpProxy as TcpProxyMessage } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
+import type { FilterChain, FilterChainMatch, TcpProxy } from "../model/listener.ts";
+import { decodeCidrRange } from "./address.ts";
+import { unpackAny } from "./any.ts";
+import { quoted } from "./constraint.ts";
+import { decodeHttpConnectionManager } from "./http-connection-manager.ts";
+import { unsupported } from "./http-filter.ts";
+import { isInert } from "./inert.ts";
+import { child, item, type Findings } from "./issues.ts";
+import { decodeEach } from "./matcher.ts";
+import { checkTransportSocket } from "./transport-socket.ts";
+
+const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const TCP_PROXY = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+
+/** `fallbackName` names a chain that has no name of its own. */
+export function decodeFilterChain(
+  message: FilterChainMessage,
+  fallbackName: string,
+  path: string,
+  findings: Findings,
+): FilterChain | undefined {
+  checkTransportSocket(message.transportSocket, child(path, "transport_socket"), findings);
+  const match =
+    message.filterChainMatch === undefined
+      ? undefined
+      : decodeMatch(message.filterChainMatch, child(path, "filter_chain_match"), findings);
+  const filter = decodeFilters(message.filters, child(path, "filters"), findings);
+  if (filter === undefined) return undefined;
+  return { name: message.name === "" ? fallbackName : message.name, match, filter };
+}
+
+function decodeFilters(
+  messages: readonly Filter[],
+  path: string,
+  findings: Findings,
+): FilterChain["filter"] | undefined {
+  let terminal: FilterChain["filter"] | undefined;
+  for (const [index, message] of messages.entries()) {
+    const filterPath = item(path, index);
+    const config = message.configType;
+    if (config.case !== "typedConfig") {
+      if (config.case === undefined) findings.issue(filterPath, "needs typed_config");
+      continue;
+    }
+    const isLast = index === messages.length - 1;
+    const typeName = unpackAny(config.value).typeName;
+    const isTerminal = typeName === HCM || typeName === TCP_PROXY;
+    if (isTerminal && !isLast) {
+      findings.issue(filterPath, `terminal filter ${quoted(message.name)} must be the last network filter`);
+    }
+    if (!isTerminal && isLast && isInert(typeName, false)) {
+      findings.issue(
+        filterPath,
+        `filter ${quoted(message.name)} is last, but must be followed by ${HCM} or ${TCP_PROXY}`,
+      );
+    }
+    terminal = decodeNetworkFilter(config.value, child(filterPath, "typed_config"), findings) ?? terminal;
+  }
+  if (messages.length === 0) findings.issue(path, `must end with ${HCM} or ${TCP_PROXY}`);
+  return terminal;
+}
+
+function decodeNetworkFilter(any: Any, path: string, findings: Findings): FilterChain["filter"] | undefined {
+  const inner = unpackAny(any);
+  if (inner.problem !== undefined) return undefined;
+  const innerPath = inner.step === "" ? path : child(path, inner.step);
+  if (inner.typeName === HCM) return decodeHttpConnectionManager(inner.message as HcmMessage, innerPath, findings);
+  if (inner.typeName === TCP_PROXY) return decodeTcpProxy(inner.message as TcpProxyMessage);
+  if (isInert(inner.typeName, any.value.length === 0)) {
+    findings.warn("no_effect", path, inner.typeName, `network filter ${inner.typeName} is accepted without effect`);
+  } else {
+    findings.issue(path, unsupported("network filter", inner.typeName, [HCM, TCP_PROXY]));
+  }
+  return undefined;
+}
+
+function decodeTcpProxy(message: TcpProxyMessage): TcpProxy | undefined {
+  if (message.clusterSpecifier.case !== "cluster") return undefined;
+  return { kind: "tcp", statPrefix: message.statPrefix, cluster: message.clusterSpecifier.value };
+}
+
+const SOURCE_TYPES: Readonly<Record<number, FilterChainMatch["sourceType"]>> = {
+  [SourceType.ANY]: "any",
+  [SourceType.SAME_IP_OR_LOOPBACK]: "same_ip_or_loopback",
+  [SourceType.EXTERNAL]: "external",
+};
+
+function decodeMatch(message: MatchMessage, path: string, findings: Findings): FilterChainMatch {
+  for (const [index, name] of message.serverNames.entries()) {
+    if (name.includes("*") && !/^\*(\.[^*]+)?$/.test(name)) {
+      findings.issue(
+        item(child(path, "server_names"), index),
+        `${quoted(name)} has a wildcard that is not a leading "*."`,
+      );
+    }
+  }
+  return {
+    destinationPort: message.destinationPort ?? 0,
+    prefixRanges: decodeEach(message.prefixRanges, child(path, "prefix_ranges"), findings, decodeCidrRange),
+    directSourcePrefixRanges: decodeEach(
+      message.directSourcePrefixRanges,
+      child(path, "direct_source_prefix_ranges"),
+      findings,
+      decodeCidrRange,
+    ),
+    sourceType: SOURCE_TYPES[message.sourceType] ?? "any",
+    sourcePrefixRanges: decodeEach(
+      message.sourcePrefixRanges,
+      child(path, "source_prefix_ranges"),
+      findings,
+      decodeCidrRange,
+    ),
+    sourcePorts: message.sourcePorts,
+    serverNames: message.serverNames.map((name) => name.toLowerCase()),
+    transportProtocol: message.transportProtocol,
+    applicationProtocols: message.applicationProtocols,
+  };
+}

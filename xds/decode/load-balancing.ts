@@ -1,0 +1,60 @@
+// Which load balancer a cluster asks for → model: lb_policy, or the first supported entry of load_balancing_policy.
+// Called by cluster.ts.
+
+import {
+  Cluster_LbPolicy as LbPolicy,
+  type Cluster as ClusterMessage,
+} from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { Cluster } from "../model/cluster.ts";
+import { unpackAny } from "./any.ts";
+import { child, type Findings } from "./issues.ts";
+
+const POLICIES: Readonly<Record<number, Cluster["lbPolicy"]>> = {
+  [LbPolicy.ROUND_ROBIN]: "round_robin",
+  [LbPolicy.LEAST_REQUEST]: "least_request",
+  [LbPolicy.RING_HASH]: "ring_hash",
+  [LbPolicy.RANDOM]: "random",
+  [LbPolicy.MAGLEV]: "maglev",
+};
+
+const PREFIX = "envoy.extensions.load_balancing_policies.";
+const EXTENSIONS: ReadonlyMap<string, Cluster["lbPolicy"]> = new Map([
+  [`${PREFIX}round_robin.v3.RoundRobin`, "round_robin"],
+  [`${PREFIX}least_request.v3.LeastRequest`, "least_request"],
+  [`${PREFIX}random.v3.Random`, "random"],
+  [`${PREFIX}ring_hash.v3.RingHash`, "ring_hash"],
+  [`${PREFIX}maglev.v3.Maglev`, "maglev"],
+]);
+
+export function decodeLbPolicy(
+  message: ClusterMessage,
+  isOriginalDst: boolean,
+  path: string,
+  findings: Findings,
+): Cluster["lbPolicy"] {
+  const policyPath = child(path, "lb_policy");
+  if (message.loadBalancingPolicy !== undefined) {
+    return extensionPolicy(message, child(path, "load_balancing_policy"), findings);
+  }
+  if (message.lbPolicy === LbPolicy.LOAD_BALANCING_POLICY_CONFIG) {
+    findings.issue(child(path, "load_balancing_policy"), "is required when lb_policy is LOAD_BALANCING_POLICY_CONFIG");
+  }
+  if (isOriginalDst !== (message.lbPolicy === LbPolicy.CLUSTER_PROVIDED)) {
+    findings.issue(policyPath, "must be CLUSTER_PROVIDED in an ORIGINAL_DST cluster, and only there");
+  }
+  return POLICIES[message.lbPolicy] ?? "round_robin";
+}
+
+function extensionPolicy(message: ClusterMessage, path: string, findings: Findings): Cluster["lbPolicy"] {
+  const names: string[] = [];
+  for (const { typedExtensionConfig } of message.loadBalancingPolicy?.policies ?? []) {
+    if (typedExtensionConfig?.typedConfig === undefined) continue;
+    const { typeName } = unpackAny(typedExtensionConfig.typedConfig);
+    const policy = EXTENSIONS.get(typeName);
+    if (policy !== undefined) return policy;
+    names.push(typeName);
+  }
+  const given = names.length === 0 ? "is empty" : `${names.join(", ")} not supported`;
+  findings.issue(child(path, "policies"), `${given}; supported: ${[...EXTENSIONS.keys()].join(", ")}`);
+  return "round_robin";
+}

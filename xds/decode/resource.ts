@@ -1,0 +1,168 @@
+// One resource of a discovery response, bytes → model. What xds/client.ts calls for each resource, what bootstrap.ts calls
+// for static ones, and what the control plane calls to refuse a bad file. Pure: no I/O, never throws on bad input.
+
+import { fromBinary, type DescMessage, type Message } from "@bufbuild/protobuf";
+import { ClusterSchema, type Cluster as ClusterMessage } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import { TypedExtensionConfigSchema, type TypedExtensionConfig } from "../gen/envoy/config/core/v3/extension_pb.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  type ClusterLoadAssignment as AssignmentMessage,
+} from "../gen/envoy/config/endpoint/v3/endpoint_pb.ts";
+import { ListenerSchema, type Listener as ListenerMessage } from "../gen/envoy/config/listener/v3/listener_pb.ts";
+import {
+  RouteConfigurationSchema,
+  type RouteConfiguration as RouteMessage,
+} from "../gen/envoy/config/route/v3/route_pb.ts";
+import { RuntimeSchema, type Runtime as RuntimeMessage } from "../gen/envoy/service/runtime/v3/rtds_pb.ts";
+import type { Runtime } from "../model/bootstrap.ts";
+import type { Cluster } from "../model/cluster.ts";
+import type { ClusterLoadAssignment } from "../model/endpoints.ts";
+import type { Listener } from "../model/listener.ts";
+import type { PluginConfig } from "../model/plugin-config.ts";
+import type { RouteConfiguration } from "../model/route.ts";
+import { CLUSTER_TYPE, ENDPOINTS_TYPE, EXTENSION_CONFIG_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "../type-urls.ts";
+import { decodeCluster } from "./cluster.ts";
+import { decodeEndpoints } from "./endpoints.ts";
+import { decodeDiscoveredPlugin } from "./http-filter.ts";
+import { inspectMessage, type UnknownFieldPolicy } from "./inspect.ts";
+import { child, Findings, type Decoded } from "./issues.ts";
+import { decodeListener } from "./listener.ts";
+import { decodeRouteConfiguration } from "./route.ts";
+import { flattenRuntime } from "./runtime.ts";
+
+export const RUNTIME_TYPE = "type.googleapis.com/envoy.service.runtime.v3.Runtime";
+
+/** A decoded resource: `kind` tells the model type. `name` is what subscriptions call it. */
+export type Resource =
+  | { readonly kind: "listener"; readonly name: string; readonly value: Listener }
+  | { readonly kind: "route"; readonly name: string; readonly value: RouteConfiguration }
+  | { readonly kind: "cluster"; readonly name: string; readonly value: Cluster }
+  | { readonly kind: "endpoints"; readonly name: string; readonly value: ClusterLoadAssignment }
+  | { readonly kind: "plugin"; readonly name: string; readonly value: PluginConfig }
+  | { readonly kind: "runtime"; readonly name: string; readonly value: Runtime };
+
+export interface DecodeOptions {
+  /** What unknown field numbers do. Default "warn", Envoy's behaviour for dynamic configuration. */
+  readonly unknownFields?: UnknownFieldPolicy;
+}
+
+interface ResourceType {
+  readonly desc: DescMessage;
+  /** The resource's name; needed even when decoding fails, to say which resource was refused. */
+  nameOf(message: Message): string;
+  decode(message: Message, findings: Findings): Resource | undefined;
+}
+
+const TYPES: ReadonlyMap<string, ResourceType> = new Map([
+  [LISTENER_TYPE, listenerType()],
+  [ROUTE_TYPE, routeType()],
+  [CLUSTER_TYPE, clusterType()],
+  [ENDPOINTS_TYPE, endpointsType()],
+  [EXTENSION_CONFIG_TYPE, extensionConfigType()],
+  [RUNTIME_TYPE, runtimeType()],
+]);
+
+/** Every type URL that decodeResource() knows. */
+export const RESOURCE_TYPES: readonly string[] = [...TYPES.keys()];
+
+/** Decodes one resource. Issues name fields by proto path, such as `filter_chains[0].filters[0].typed_config.stat_prefix`. */
+export function decodeResource(typeUrl: string, bytes: Uint8Array, options: DecodeOptions = {}): Decoded<Resource> {
+  const findings = new Findings();
+  const type = TYPES.get(typeUrl);
+  if (type === undefined) {
+    findings.issue("", `resource type ${typeUrl} is not supported; supported: ${RESOURCE_TYPES.join(", ")}`);
+    return findings.result<Resource>(undefined);
+  }
+  const message = parse(type.desc, bytes, findings);
+  if (message === undefined) return findings.result<Resource>(undefined);
+  inspectMessage(type.desc, message, "", findings, options.unknownFields ?? "warn");
+  const resource = type.decode(message, findings);
+  if (resource !== undefined && resource.name === "") findings.issue("name", "must not be empty");
+  return findings.result(resource);
+}
+
+/** The name inside a resource's bytes, for state-of-the-world responses without wrappers; undefined when they do not parse. */
+export function resourceName(typeUrl: string, bytes: Uint8Array): string | undefined {
+  const type = TYPES.get(typeUrl);
+  if (type === undefined) return undefined;
+  const message = parse(type.desc, bytes, new Findings());
+  return message === undefined ? undefined : type.nameOf(message);
+}
+
+function parse(desc: DescMessage, bytes: Uint8Array, findings: Findings): Message | undefined {
+  try {
+    return fromBinary(desc, bytes);
+  } catch (error) {
+    findings.issue("", `does not parse as ${desc.typeName}: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  }
+}
+
+function listenerType(): ResourceType {
+  return {
+    desc: ListenerSchema,
+    nameOf: (message) => (message as ListenerMessage).name,
+    decode: (message, findings) => {
+      const listener = message as ListenerMessage;
+      const value = decodeListener(listener, "", findings);
+      return value === undefined ? undefined : { kind: "listener", name: listener.name, value };
+    },
+  };
+}
+
+function routeType(): ResourceType {
+  return {
+    desc: RouteConfigurationSchema,
+    nameOf: (message) => (message as RouteMessage).name,
+    decode: (message, findings) => {
+      const value = decodeRouteConfiguration(message as RouteMessage, "", findings);
+      return { kind: "route", name: value.name, value };
+    },
+  };
+}
+
+function clusterType(): ResourceType {
+  return {
+    desc: ClusterSchema,
+    nameOf: (message) => (message as ClusterMessage).name,
+    decode: (message, findings) => {
+      const value = decodeCluster(message as ClusterMessage, "", findings);
+      return value === undefined ? undefined : { kind: "cluster", name: value.name, value };
+    },
+  };
+}
+
+function endpointsType(): ResourceType {
+  return {
+    desc: ClusterLoadAssignmentSchema,
+    nameOf: (message) => (message as AssignmentMessage).clusterName,
+    decode: (message, findings) => {
+      const value = decodeEndpoints(message as AssignmentMessage, "ip", "", findings);
+      return { kind: "endpoints", name: value.clusterName, value };
+    },
+  };
+}
+
+function extensionConfigType(): ResourceType {
+  return {
+    desc: TypedExtensionConfigSchema,
+    nameOf: (message) => (message as TypedExtensionConfig).name,
+    decode: (message, findings) => {
+      const { name, typedConfig } = message as TypedExtensionConfig;
+      if (typedConfig === undefined) return undefined;
+      const value = decodeDiscoveredPlugin(typedConfig, name, child("", "typed_config"), findings);
+      return value === undefined ? undefined : { kind: "plugin", name, value };
+    },
+  };
+}
+
+function runtimeType(): ResourceType {
+  return {
+    desc: RuntimeSchema,
+    nameOf: (message) => (message as RuntimeMessage).name,
+    decode: (message) => {
+      const { name, layer } = message as RuntimeMessage;
+      return { kind: "runtime", name, value: flattenRuntime(layer ?? {}) };
+    },
+  };
+}

@@ -1,0 +1,67 @@
+// How a cluster speaks HTTP: the HttpProtocolOptions extension and the deprecated fields that it replaced.
+// Called by cluster.ts. Source: envoy.extensions.upstreams.http.v3.
+
+import type { HttpProtocolOptions as CoreOptions } from "../gen/envoy/config/core/v3/protocol_pb.ts";
+import type { Cluster as ClusterMessage } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { HttpProtocolOptions } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
+import type { Cluster } from "../model/cluster.ts";
+import { unpackAny } from "./any.ts";
+import { durationMs } from "./duration.ts";
+import { child, item, type Findings } from "./issues.ts";
+
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const DEFAULT_IDLE_MS = 3_600_000;
+const DEFAULT_MAX_RESPONSE_HEADERS_KB = 60;
+const DEFAULT_MAX_HEADERS_COUNT = 100;
+
+export type UpstreamHttp = Pick<
+  Cluster,
+  | "upstreamProtocol"
+  | "idleTimeoutMs"
+  | "maxRequestsPerConnection"
+  | "maxResponseHeadersBytes"
+  | "maxResponseHeadersCount"
+>;
+
+export function decodeUpstreamHttp(message: ClusterMessage, path: string, findings: Findings): UpstreamHttp {
+  const options = findOptions(message, child(path, "typed_extension_protocol_options"), findings);
+  const common = options === undefined ? message.commonHttpProtocolOptions : options.commonHttpProtocolOptions;
+  const isHttp2 = options === undefined ? message.http2ProtocolOptions !== undefined : speaksHttp2(options);
+  return { ...decodeCommon(common, message), upstreamProtocol: isHttp2 ? "http2" : "http1" };
+}
+
+function decodeCommon(
+  common: CoreOptions | undefined,
+  cluster: ClusterMessage,
+): Omit<UpstreamHttp, "upstreamProtocol"> {
+  return {
+    idleTimeoutMs: durationMs(common?.idleTimeout, DEFAULT_IDLE_MS),
+    maxRequestsPerConnection: common?.maxRequestsPerConnection ?? cluster.maxRequestsPerConnection ?? 0,
+    maxResponseHeadersBytes: (common?.maxResponseHeadersKb ?? DEFAULT_MAX_RESPONSE_HEADERS_KB) * 1024,
+    maxResponseHeadersCount: common?.maxHeadersCount ?? DEFAULT_MAX_HEADERS_COUNT,
+  };
+}
+
+function findOptions(message: ClusterMessage, path: string, findings: Findings): HttpProtocolOptions | undefined {
+  let options: HttpProtocolOptions | undefined;
+  for (const [name, any] of Object.entries(message.typedExtensionProtocolOptions)) {
+    const inner = unpackAny(any);
+    if (inner.typeName !== HTTP_OPTIONS) {
+      findings.issue(item(path, name), `protocol options ${inner.typeName} are not supported; only ${HTTP_OPTIONS} is`);
+    } else if (inner.message !== undefined) {
+      options = inner.message as HttpProtocolOptions;
+      if (options.upstreamProtocolOptions.case === "autoConfig") {
+        findings.issue(
+          child(item(path, name), "auto_config"),
+          "needs TLS, which is not supported yet; use explicit_http_config",
+        );
+      }
+    }
+  }
+  return options;
+}
+
+function speaksHttp2(options: HttpProtocolOptions): boolean {
+  const choice = options.upstreamProtocolOptions;
+  return choice.case === "explicitHttpConfig" && choice.value.protocolConfig.case === "http2ProtocolOptions";
+}
