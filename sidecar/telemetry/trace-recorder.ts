@@ -1,0 +1,374 @@
+// A worker's record of its requests: hands out StreamTraces, keeps the latest for /traces, and posts the sampled ones in
+// batches to the main thread. Made once by worker.ts; also the plugin host's HookObserver.
+// Hot path: begin, hook and finish allocate nothing for a request that is not sampled, but a pooled object.
+//
+//   begin ─▶ hook* (callStarted … callEnded)* ─▶ finish ─┬─▶ ring of the latest ─▶ pool
+//                                                        └─▶ batch ─▶ post          (sampled)
+
+import type { HookObserver, HookRecord } from "../../plugins/observer.ts";
+import type { StreamAccess } from "../../plugins/ports.ts";
+import type { TracingProvider } from "../../xds/model/tracing.ts";
+import type { StreamInfo } from "../filter/stream-info.ts";
+import type { RequestHead } from "../http/message.ts";
+import type { Counter } from "../stats/scope.ts";
+import { hex32 } from "./random.ts";
+import type { RandomSource } from "./random.ts";
+import type { SamplingPolicy } from "./sampling.ts";
+import { SpanBatchWriter } from "./span-batch.ts";
+import { calloutSpanId, RecordKind } from "./span-record.ts";
+import type { ProviderRecord, SpanBatch } from "./span-record.ts";
+import { MAX_CALLOUTS, StreamTrace } from "./stream-trace.ts";
+import type { Callout } from "./stream-trace.ts";
+
+export interface TraceRecorderOptions {
+  /** How many requests /traces can show; 0 keeps none. */
+  readonly ringSize: number;
+  readonly random: RandomSource;
+  /** Posts to the main thread; `batch.numbers.buffer` may be transferred. */
+  readonly post: (batch: SpanBatch) => void;
+  /** Counts records that found no room: `tracing.opentelemetry.records_dropped`. */
+  readonly dropped: Counter;
+  /** The StreamTrace of a stream that a plugin sees; undefined when it has ended. */
+  readonly traceOf: (stream: StreamAccess) => StreamTrace | undefined;
+  /** Runs a function a little later; default after 100 ms, without keeping the process alive. */
+  readonly schedule?: (run: () => void) => void;
+  /** Batches that may be on their way to the main thread; default 16 (at most 4 MiB). */
+  readonly maxBatches?: number;
+}
+
+/** Calls waiting for an answer, over all streams; more are not recorded. */
+const MAX_PENDING_CALLS = 4096;
+/** Heads above this many bytes are not kept alive by a path that /traces shows. */
+const LARGE_HEAD_BYTES = 8192;
+const POOL_SIZE = 256;
+
+export class TraceRecorder implements HookObserver {
+  readonly #options: TraceRecorderOptions;
+  readonly #writer = new SpanBatchWriter();
+  readonly #ring: (StreamTrace | undefined)[];
+  readonly #pool: StreamTrace[] = [];
+  readonly #calls = new Map<number, Callout>();
+  readonly #providers = new Map<string, number>();
+  readonly #credit = new SharedArrayBuffer(4);
+  readonly #processed = new Int32Array(this.#credit);
+  #newProviders: ProviderRecord[] = [];
+  #posted = 0;
+  #ringAt = 0;
+  #isScheduled = false;
+  #rootProvider = 0;
+  #rootPolicy: SamplingPolicy | undefined = undefined;
+  /** Calls of the root callback that is running: its hook comes when it has returned. */
+  #root: StreamTrace | undefined = undefined;
+
+  constructor(options: TraceRecorderOptions) {
+    this.#options = options;
+    this.#ring = Array.from({ length: options.ringSize }, () => undefined);
+  }
+
+  /**
+   * The number by which records name an exporter; the same provider gets the same number. Root callbacks' spans go where
+   * the last one registered goes.
+   */
+  registerProvider(provider: TracingProvider | undefined, policy: SamplingPolicy): number {
+    const key = JSON.stringify(provider) ?? "";
+    let id = this.#providers.get(key);
+    if (id === undefined) {
+      id = this.#providers.size + 1;
+      this.#providers.set(key, id);
+      this.#newProviders.push({ id, provider });
+    }
+    this.#rootProvider = id;
+    this.#rootPolicy = policy;
+    return id;
+  }
+
+  /** A request begins. The caller keeps the trace until `finish` and forgets it then: it will be another request's. */
+  begin(head: RequestHead, startedAt: number): StreamTrace {
+    const trace = this.#pool.pop() ?? new StreamTrace();
+    trace.method = head.method;
+    trace.path = head.path;
+    trace.authority = head.authority;
+    trace.scheme = head.scheme;
+    trace.startedAt = startedAt;
+    return trace;
+  }
+
+  /** Gives a trace its ids: the caller's trace id, or a new one. */
+  assignIds(trace: StreamTrace): void {
+    const random = this.#options.random;
+    trace.spanHigh = random.next();
+    trace.spanLow = random.next();
+    trace.traceId =
+      trace.context.traceId === ""
+        ? hex32(random.next()) + hex32(random.next()) + hex32(random.next()) + hex32(random.next() | 1)
+        : trace.context.traceId;
+  }
+
+  hook(record: HookRecord): void {
+    let call: Callout | undefined;
+    if (record.answeredToken !== 0) {
+      call = this.#calls.get(record.answeredToken);
+      this.#calls.delete(record.answeredToken);
+    }
+    const stream = record.stream ?? record.effectiveStream;
+    const trace = call?.trace ?? (stream === undefined ? undefined : this.#options.traceOf(stream));
+    if (trace !== undefined && !trace.isFinished) {
+      const index = trace.addHook(record, call !== undefined && call.trace === trace ? call.index : -1);
+      adopt(trace, record, index);
+    } else if (record.stream === undefined) {
+      this.#rootHook(record, call);
+    }
+  }
+
+  /**
+   * A plugin makes a call. `stream`: on whose behalf, undefined for a root context. Returns the call, whose
+   * `traceparentOf` goes with it, or undefined when it is not traced.
+   */
+  callStarted(
+    stream: StreamAccess | undefined,
+    call: Pick<Callout, "token" | "rpc" | "cluster" | "method" | "path" | "authority" | "startedAt">,
+  ): Callout | undefined {
+    const trace = stream === undefined ? this.#rootTrace() : this.#options.traceOf(stream);
+    if (trace === undefined || trace.traceId === "" || trace.callouts.length >= MAX_CALLOUTS) {
+      return undefined;
+    }
+    const callout: Callout = {
+      token: call.token,
+      rpc: call.rpc,
+      cluster: call.cluster,
+      method: call.method,
+      path: call.path,
+      authority: call.authority,
+      startedAt: call.startedAt,
+      endedAt: 0,
+      status: 0,
+      error: "",
+      index: trace.callouts.length,
+      parentHook: -1,
+      traceId: trace.traceId,
+      spanHigh: trace.spanHigh,
+      spanLow: trace.spanLow,
+      provider: trace.provider,
+      sampled: trace.sampled,
+      trace,
+    };
+    if (trace.sampled && this.#calls.size < MAX_PENDING_CALLS) {
+      trace.callouts.push(callout);
+      this.#calls.set(call.token, callout);
+    }
+    return callout;
+  }
+
+  /** The call is over, before its answer's callback runs. `status` 0 and an error when there was no answer. */
+  callEnded(callout: Callout, status: number, error: string, endedAt: number): void {
+    callout.endedAt = endedAt;
+    callout.status = status;
+    callout.error = error;
+    const trace = callout.trace;
+    if (callout.sampled && (trace === undefined || trace.isFinished)) {
+      this.#addRecord(RecordKind.LateCall, callout, undefined, undefined, [callout]);
+    }
+  }
+
+  /** A call was cancelled: no callback will take its answer. */
+  callCancelled(callout: Callout, endedAt: number): void {
+    this.#calls.delete(callout.token);
+    this.callEnded(callout, 0, "cancelled", endedAt);
+  }
+
+  /** The request is over, and its plugins' last callbacks have run. */
+  finish(trace: StreamTrace, info: StreamInfo): void {
+    trace.isFinished = true;
+    trace.endedAt = info.endedAt;
+    trace.status = info.status;
+    trace.responseFlags = info.responseFlags;
+    trace.routeName = info.routeName;
+    trace.clusterName = info.clusterName;
+    trace.upstreamAddress = info.upstreamAddress;
+    trace.requestId = info.requestHead.headers.get("x-request-id") ?? "";
+    if (info.requestHeaderBytes > LARGE_HEAD_BYTES) {
+      trace.path = detached(trace.path);
+      trace.authority = detached(trace.authority);
+      trace.requestId = detached(trace.requestId);
+    }
+    if (trace.sampled) {
+      const done = trace.callouts.filter((callout) => callout.endedAt > 0);
+      this.#addRecord(RecordKind.Request, trace, trace, info, done);
+      for (const callout of trace.callouts) {
+        callout.trace = undefined;
+      }
+    }
+    const size = this.#ring.length;
+    if (size === 0) {
+      this.#recycle(trace);
+      return;
+    }
+    const evicted = this.#ring[this.#ringAt];
+    this.#ring[this.#ringAt] = trace;
+    this.#ringAt = this.#ringAt + 1 === size ? 0 : this.#ringAt + 1;
+    if (evicted !== undefined) {
+      this.#recycle(evicted);
+    }
+  }
+
+  /** The latest requests, the newest first. The traces belong to the ring: read them before the next turn. */
+  latest(limit: number): StreamTrace[] {
+    const size = this.#ring.length;
+    const traces: StreamTrace[] = [];
+    for (let i = 1; i <= size && traces.length < limit; i++) {
+      const trace = this.#ring[(this.#ringAt - i + size) % size];
+      if (trace === undefined) {
+        break;
+      }
+      traces.push(trace);
+    }
+    return traces;
+  }
+
+  /** Posts what has been collected now. Call it before the worker ends. */
+  flush(): void {
+    if (this.#writer.isEmpty) {
+      return;
+    }
+    const batch = this.#writer.take(this.#newProviders, performance.timeOrigin, this.#credit);
+    this.#newProviders = [];
+    this.#posted++;
+    this.#options.post(batch);
+  }
+
+  #rootTrace(): StreamTrace | undefined {
+    if (this.#root === undefined) {
+      const policy = this.#rootPolicy;
+      if (policy === undefined) {
+        return undefined;
+      }
+      const trace = this.#pool.pop() ?? new StreamTrace();
+      trace.provider = this.#rootProvider;
+      const chance = this.#options.random.next();
+      trace.sampled = chance < policy.random && chance < policy.overall;
+      this.assignIds(trace);
+      this.#root = trace;
+    }
+    return this.#root;
+  }
+
+  #rootHook(record: HookRecord, answered: Callout | undefined): void {
+    const trace = this.#rootTrace();
+    this.#root = undefined;
+    if (trace === undefined) {
+      return;
+    }
+    if (!trace.sampled && answered?.sampled !== true) {
+      this.#recycle(trace);
+      return;
+    }
+    // The answer to a sampled call is shown whatever chance says, so that the link has its other end.
+    trace.sampled = true;
+    adopt(trace, record, trace.addHook(record, -1));
+    trace.isFinished = true;
+    const link =
+      answered === undefined
+        ? ""
+        : `${answered.traceId}-${calloutSpanId(answered.spanHigh, answered.spanLow, answered.index)}`;
+    this.#addRecord(RecordKind.Root, { ...headOf(trace), link }, trace, undefined, []);
+    for (const callout of trace.callouts) {
+      callout.trace = undefined;
+    }
+    this.#recycle(trace);
+  }
+
+  #addRecord(
+    kind: number,
+    head: StreamTrace | Callout | ReturnType<typeof headOf>,
+    trace: StreamTrace | undefined,
+    info: StreamInfo | undefined,
+    callouts: readonly Callout[],
+  ): void {
+    const hooks = trace?.hookCount ?? 0;
+    if (this.#writer.isDue && this.#hasCredit()) {
+      this.flush();
+    }
+    if (!this.#writer.hasRoom(hooks, callouts.length)) {
+      this.#options.dropped.inc();
+      return;
+    }
+    this.#writer.add(
+      {
+        kind,
+        provider: head.provider,
+        traceId: head.traceId,
+        parentId: trace?.context.parentId ?? "",
+        traceState: trace?.traceState ?? "",
+        link: "link" in head ? head.link : "",
+        spanHigh: head.spanHigh,
+        spanLow: head.spanLow,
+      },
+      trace,
+      info,
+      callouts,
+    );
+    this.#scheduleFlush();
+  }
+
+  #scheduleFlush(): void {
+    if (this.#isScheduled) {
+      return;
+    }
+    this.#isScheduled = true;
+    (this.#options.schedule ?? later)(() => {
+      this.#isScheduled = false;
+      if (this.#hasCredit()) {
+        this.flush();
+      } else {
+        this.#scheduleFlush();
+      }
+    });
+  }
+
+  /** Whether the main thread keeps up with what has been posted. */
+  #hasCredit(): boolean {
+    return this.#posted - Atomics.load(this.#processed, 0) < (this.#options.maxBatches ?? 16);
+  }
+
+  #recycle(trace: StreamTrace): void {
+    if (this.#pool.length < POOL_SIZE) {
+      trace.reset();
+      this.#pool.push(trace);
+    }
+  }
+}
+
+/** The context that goes with a plugin's call: its own CLIENT span's. */
+export function traceparentOf(callout: Callout): string {
+  const spanId = calloutSpanId(callout.spanHigh, callout.spanLow, callout.index);
+  return `00-${callout.traceId}-${spanId}-${callout.sampled ? "01" : "00"}`;
+}
+
+/** Tells the calls that a callback made whose they are. */
+function adopt(trace: StreamTrace, record: HookRecord, hook: number): void {
+  for (const token of record.callTokens) {
+    for (const callout of trace.callouts) {
+      if (callout.token === token) {
+        callout.parentHook = hook;
+      }
+    }
+  }
+}
+
+function headOf(trace: StreamTrace) {
+  return {
+    provider: trace.provider,
+    traceId: trace.traceId,
+    spanHigh: trace.spanHigh,
+    spanLow: trace.spanLow,
+    link: "",
+  };
+}
+
+function detached(text: string): string {
+  return Buffer.from(text, "latin1").toString("latin1");
+}
+
+function later(run: () => void): void {
+  setTimeout(run, 100).unref();
+}
