@@ -32,6 +32,9 @@ export const Callback = {
 
 export type CallbackId = (typeof Callback)[keyof typeof Callback];
 
+/** What Vm.call() answers when the guest failed or is dead. Results of callbacks are u32, so it is none of them. */
+export const FAULTED = -1;
+
 /** Export name of each callback, by id. */
 export const CALLBACK_NAMES: readonly string[] = [
   "proxy_on_context_create",

@@ -1,0 +1,179 @@
+// The contexts of one VM, as the guest knows them: ids with a root context each, and for a stream context the stream.
+// A root context owns what outlives a callback: the tick timer, HTTP calls that are on their way, the pending end.
+// vm.ts runs callbacks on them; plugin.ts creates root contexts; http-context.ts creates stream contexts.
+//
+//   root 1 (plugin A) ──┬─ stream 3        ids are unique in a VM and count up, root and stream contexts alike
+//   root 2 (plugin B) ──┼─ stream 4
+//                       └─ stream 5
+
+import { Callback, FAULTED } from "./abi/callbacks.ts";
+import type { PluginFault } from "./errors.ts";
+import { HeaderList } from "./header-list.ts";
+import type { HttpContext } from "./http-context.ts";
+import type { Plugin } from "./plugin.ts";
+import type { HttpCallResult, PendingHttpCall, Timer } from "./ports.ts";
+import type { Vm } from "./vm.ts";
+
+/** What a context id stands for. */
+export class GuestContext {
+  readonly id: number;
+  readonly root: RootContext;
+  /** The stream; undefined for a root context. */
+  readonly http: HttpContext | undefined;
+
+  constructor(id: number, root: RootContext, http: HttpContext | undefined) {
+    this.id = id;
+    this.root = root;
+    this.http = http;
+  }
+}
+
+/** The answer of an HTTP call while proxy_on_http_call_response runs. */
+export interface CallAnswer {
+  readonly headers: HeaderList;
+  readonly trailers: HeaderList;
+  readonly body: Uint8Array;
+}
+
+/** Calls that one root context may have under way: a plugin that leaks calls must not exhaust the proxy. */
+const MAX_CALLS_UNDER_WAY = 4096;
+/** How long a root context may keep itself alive after proxy_on_done answered false; Envoy has no bound. */
+const DONE_DEADLINE_MS = 30_000;
+/** A tick faster than this would be a busy loop. */
+const MIN_TICK_MS = 1;
+const BROKEN_CONNECTION = 11;
+
+export class RootContext {
+  readonly vm: Vm;
+  readonly plugin: Plugin;
+  readonly context: GuestContext;
+  /** Set while an answer is delivered; maps 6 and 7 and buffer 4 read it. */
+  answer: CallAnswer | undefined = undefined;
+  /** What proxy_get_status tells. The code stays until the next answer, as in Envoy; the message does not. */
+  statusCode = 0;
+  statusMessage = "";
+  readonly #calls = new Map<number, PendingHttpCall>();
+  #tickMs = 0;
+  #tick: Timer | undefined = undefined;
+  #donePending = false;
+  #doneTimer: Timer | undefined = undefined;
+  #ended = false;
+  #onEnded: () => void = () => {};
+
+  /** Id 0 is the VM itself, which no callback ever names; any other id is registered with the VM. */
+  constructor(vm: Vm, plugin: Plugin, id: number) {
+    this.vm = vm;
+    this.plugin = plugin;
+    this.context = new GuestContext(id, this, undefined);
+    if (id !== 0) vm.contexts.set(id, this.context);
+  }
+
+  /** Runs the start callbacks in order. Answers what went wrong; a context that was refused is ended again. */
+  start(): PluginFault | undefined {
+    const vm = this.vm;
+    const spec = this.plugin.spec;
+    vm.call(Callback.OnContextCreate, this.context, 0, 0, 0, 0);
+    const started = vm.call(Callback.OnVmStart, this.context, spec.vmConfiguration.length, 0, 0, 0);
+    let refusal = started === 0 ? vm.refusal("proxy_on_vm_start", this.context) : undefined;
+    if (started !== 0) {
+      const configured = vm.call(Callback.OnConfigure, this.context, spec.pluginConfiguration.length, 0, 0, 0);
+      if (configured === 0) refusal = vm.refusal("proxy_on_configure", this.context);
+    }
+    vm.drain();
+    if (refusal !== undefined) this.end();
+    return vm.fault ?? refusal;
+  }
+
+  /** proxy_set_tick_period_milliseconds; 0 stops. A one-shot timer is armed again after each tick: no backlog. */
+  setTickPeriod(ms: number): void {
+    this.#tickMs = ms === 0 ? 0 : Math.max(ms, MIN_TICK_MS);
+    this.#tick?.cancel();
+    this.#tick = undefined;
+    this.#armTick();
+  }
+
+  #armTick(): void {
+    if (this.#tickMs === 0 || this.#ended || this.#tick !== undefined) return;
+    this.#tick = this.vm.host.ports.clock.startTimer(this.#tickMs, () => {
+      this.#tick = undefined;
+      if (this.#ended) return;
+      const result = this.vm.call(Callback.OnTick, this.context, 0, 0, 0, 0);
+      this.vm.drain();
+      if (result !== FAULTED) this.#armTick();
+    });
+  }
+
+  get canCall(): boolean {
+    return !this.#ended && this.#calls.size < MAX_CALLS_UNDER_WAY;
+  }
+
+  addCall(token: number, call: PendingHttpCall): void {
+    this.#calls.set(token, call);
+  }
+
+  /** Delivers the answer of a call: proxy_on_http_call_response on the root context. */
+  onCallResult(token: number, result: HttpCallResult): void {
+    if (!this.#calls.delete(token) || this.#ended) return;
+    const vm = this.vm;
+    vm.answeredToken = token;
+    if (result.kind === "failure") {
+      this.statusCode = BROKEN_CONNECTION;
+      this.statusMessage = result.message;
+      vm.call(Callback.OnHttpCallResponse, this.context, token, 0, 0, 0);
+    } else {
+      this.statusCode = 0;
+      const headers = new HeaderList([...result.headers]);
+      const trailers = new HeaderList([...result.trailers]);
+      this.answer = { headers, trailers, body: result.body };
+      const bodyLength = result.body.length;
+      vm.call(Callback.OnHttpCallResponse, this.context, token, headers.size, bodyLength, trailers.size);
+      this.answer = undefined;
+    }
+    vm.answeredToken = 0;
+    this.statusMessage = "";
+    vm.drain();
+  }
+
+  /** Delivers one proxy_on_queue_ready. */
+  onQueueReady(token: number): void {
+    if (this.#ended) return;
+    this.vm.call(Callback.OnQueueReady, this.context, token, 0, 0, 0);
+    this.vm.drain();
+  }
+
+  /** Asks the plugin to finish (proxy_on_done); then proxy_on_delete, at once or when it says so or time is up. */
+  finish(onEnded: () => void): void {
+    if (this.#ended) return onEnded();
+    if (this.#donePending) return;
+    this.#onEnded = onEnded;
+    const done = this.vm.call(Callback.OnDone, this.context, 0, 0, 0, 0);
+    this.vm.drain();
+    if (done !== 0) return this.end();
+    this.#donePending = true;
+    this.#doneTimer = this.vm.host.ports.clock.startTimer(DONE_DEADLINE_MS, () => this.end());
+  }
+
+  /** proxy_done: false when nobody waits for it. */
+  get isDonePending(): boolean {
+    return this.#donePending;
+  }
+
+  /** Last callback, then everything that the context owns is given up. */
+  end(): void {
+    if (this.#ended) return;
+    this.vm.call(Callback.OnDelete, this.context, 0, 0, 0, 0);
+    this.release();
+    this.vm.drain();
+    this.#onEnded();
+  }
+
+  /** Gives up timers and calls without telling the guest: its VM is dead or the proxy stops. */
+  release(): void {
+    this.#ended = true;
+    this.#tick?.cancel();
+    this.#doneTimer?.cancel();
+    for (const call of this.#calls.values()) call.cancel();
+    this.#calls.clear();
+    this.vm.contexts.delete(this.context.id);
+  }
+}

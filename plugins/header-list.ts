@@ -1,0 +1,77 @@
+// A header map over a flat array of pairs (name, value, name, value …). The host uses it for the answers of calls;
+// tests and embedders may use it for streams. Lookups are linear: such maps are small.
+
+import type { HeaderAccess } from "./ports.ts";
+
+export class HeaderList implements HeaderAccess {
+  #pairs: string[];
+
+  /** Takes the array over. Names must be lower-case. */
+  constructor(pairs: string[] = []) {
+    this.#pairs = pairs;
+  }
+
+  get size(): number {
+    return this.#pairs.length / 2;
+  }
+
+  /** The pairs, flat; a view, not a copy. */
+  get pairs(): readonly string[] {
+    return this.#pairs;
+  }
+
+  nameAt(index: number): string {
+    return this.#pairs[index * 2] as string;
+  }
+
+  valueAt(index: number): string {
+    return this.#pairs[index * 2 + 1] as string;
+  }
+
+  get(name: string): string | undefined {
+    const pairs = this.#pairs;
+    for (let i = 0; i < pairs.length; i += 2) {
+      if (pairs[i] === name) return pairs[i + 1];
+    }
+    return undefined;
+  }
+
+  add(name: string, value: string): void {
+    this.#pairs.push(name, value);
+  }
+
+  replace(name: string, value: string): void {
+    const pairs = this.#pairs;
+    let first = -1;
+    for (let i = 0; i < pairs.length; i += 2) {
+      if (pairs[i] !== name) continue;
+      if (first >= 0) {
+        this.#removeFrom(i, name);
+        break;
+      }
+      first = i;
+    }
+    if (first < 0) pairs.push(name, value);
+    else pairs[first + 1] = value;
+  }
+
+  remove(name: string): void {
+    this.#removeFrom(0, name);
+  }
+
+  replaceAll(pairs: readonly string[]): void {
+    this.#pairs = [...pairs];
+  }
+
+  #removeFrom(start: number, name: string): void {
+    const pairs = this.#pairs;
+    let kept = start;
+    for (let i = start; i < pairs.length; i += 2) {
+      if (pairs[i] === name) continue;
+      pairs[kept] = pairs[i] as string;
+      pairs[kept + 1] = pairs[i + 1] as string;
+      kept += 2;
+    }
+    pairs.length = kept;
+  }
+}

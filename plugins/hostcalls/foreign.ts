@@ -1,0 +1,53 @@
+// proxy_call_foreign_function: named functions of the host. A few of Envoy's are here; the embedder may add its own
+// (RuntimePorts.foreign). Adding one: an entry in OWN, a test. ABI section "Foreign function interface".
+
+import { deflateSync, inflateSync } from "node:zlib";
+import { Status } from "../abi/constants.ts";
+import type { ForeignFunction } from "../ports.ts";
+import type { Vm } from "../vm.ts";
+import type { HostFunctions } from "./host-function.ts";
+
+/** A small argument must not unpack into all of the process's memory. */
+const MAX_UNCOMPRESSED_BYTES = 16 * 1024 * 1024;
+
+const OWN: Readonly<Record<string, ForeignFunction>> = {
+  /** Makes the router look for the route again. */
+  clear_route_cache: (_argument, _plugin, stream) => {
+    stream?.clearRouteCache();
+    return { status: Status.Ok };
+  },
+  /** zlib, as Envoy's. */
+  compress: (argument) => ({ status: Status.Ok, result: deflateSync(argument) }),
+  uncompress: (argument) => {
+    try {
+      return { status: Status.Ok, result: inflateSync(argument, { maxOutputLength: MAX_UNCOMPRESSED_BYTES }) };
+    } catch {
+      return { status: Status.SerializationFailure };
+    }
+  },
+};
+
+export function foreignFunctions(vm: Vm): HostFunctions {
+  const memory = vm.memory;
+  return {
+    /** NotFound: unknown name. Otherwise what the function answers; either result pointer may be 0. */
+    proxy_call_foreign_function(
+      name: number,
+      nameLength: number,
+      argument: number,
+      argumentLength: number,
+      resultOut: number,
+      sizeOut: number,
+    ): number {
+      const text = memory.latin1(name >>> 0, nameLength >>> 0);
+      const bytes = memory.copy(argument >>> 0, argumentLength >>> 0);
+      if (text === undefined || bytes === undefined) return Status.InvalidMemoryAccess;
+      const run = vm.host.ports.foreign?.get(text) ?? (Object.hasOwn(OWN, text) ? OWN[text] : undefined);
+      if (run === undefined) return Status.NotFound;
+      const { root, http } = vm.effective;
+      const { status, result } = run(bytes, root.plugin.identity, http?.stream);
+      if (status !== Status.Ok || resultOut === 0 || sizeOut === 0) return status;
+      return vm.returnBytes(result ?? new Uint8Array(0), resultOut >>> 0, sizeOut >>> 0);
+    },
+  };
+}

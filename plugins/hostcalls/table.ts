@@ -1,0 +1,140 @@
+// Collects the families into the import object of one VM and wraps each function once: count it for the observer,
+// renew the memory views if the guest grew its memory, check the call window. The only wrapping in the code base.
+// Unknown proxy_* and wasi_* imports get stubs, so that a plugin which never calls them runs.
+
+import { CallWindow, RestrictedCall } from "../call-window.ts";
+import { Errno, Status } from "../abi/constants.ts";
+import { ENV_EXTRAS } from "../plugin-module.ts";
+import type { Vm } from "../vm.ts";
+import { bufferFunctions } from "./buffers.ts";
+import { foreignFunctions } from "./foreign.ts";
+import { grpcCallFunctions } from "./grpc-call.ts";
+import { headerFunctions } from "./headers.ts";
+import type { HostFunction, HostFunctions } from "./host-function.ts";
+import { httpCallFunctions } from "./http-call.ts";
+import { logFunctions } from "./log.ts";
+import { metricFunctions } from "./metrics.ts";
+import { propertyFunctions } from "./properties.ts";
+import { sharedDataFunctions } from "./shared-data.ts";
+import { sharedQueueFunctions } from "./shared-queue.ts";
+import { streamControlFunctions } from "./stream-control.ts";
+import { timeFunctions } from "./time.ts";
+import { wasiFunctions } from "./wasi.ts";
+
+/** All host functions of module "env", by name. */
+export function envFunctions(vm: Vm): HostFunctions {
+  return {
+    ...logFunctions(vm),
+    ...timeFunctions(vm),
+    ...headerFunctions(vm),
+    ...bufferFunctions(vm),
+    ...propertyFunctions(vm),
+    ...streamControlFunctions(vm),
+    ...httpCallFunctions(vm),
+    ...grpcCallFunctions(vm),
+    ...sharedDataFunctions(vm),
+    ...sharedQueueFunctions(vm),
+    ...metricFunctions(vm),
+    ...foreignFunctions(vm),
+    emscripten_notify_memory_growth: () => undefined,
+    pthread_equal: (a: number, b: number) => (a === b ? 1 : 0),
+  };
+}
+
+/** The import object: real functions, restricted ones and stubs, exactly for what the module imports. */
+export function buildImports(
+  vm: Vm,
+  capabilities: readonly string[] | undefined,
+): Record<string, Record<string, HostFunction>> {
+  const env = envFunctions(vm);
+  const wasi = wasiFunctions(vm);
+  const imports: Record<string, Record<string, HostFunction>> = {};
+  const isRestricted = capabilities !== undefined && capabilities.length > 0;
+  for (const { module, name } of vm.module.imports) {
+    const isWasi = module !== "env";
+    const known = isWasi ? wasi[name] : env[name];
+    let run: HostFunction;
+    if (known === undefined) run = unimplemented(vm, `${module}.${name}`, isWasi ? Errno.NoSys : Status.Unimplemented);
+    else if (isRestricted && !ENV_EXTRAS.has(name) && !capabilities.includes(name)) {
+      run = restricted(vm, name, isWasi ? Errno.NotCapable : Status.InternalFailure);
+    } else run = known;
+    const table = (imports[module] ??= {});
+    table[name] = wrap(vm, name, run, isWasi || name === "proxy_log" || ENV_EXTRAS.has(name));
+  }
+  return imports;
+}
+
+/** Answers a status for a function that the host does not have; says so the first time. */
+function unimplemented(vm: Vm, name: string, status: number): HostFunction {
+  let isReported = false;
+  return () => {
+    if (!isReported) vm.warn(`the plugin called ${name}, which the host does not have: answered ${status}`);
+    isReported = true;
+    return status;
+  };
+}
+
+function restricted(vm: Vm, name: string, status: number): HostFunction {
+  let isReported = false;
+  return () => {
+    if (!isReported) vm.warn(`the plugin called ${name}, which its capabilities do not allow: answered ${status}`);
+    isReported = true;
+    return status;
+  };
+}
+
+type Loose = (...args: unknown[]) => number | undefined;
+type Fixed = (
+  a?: unknown,
+  b?: unknown,
+  c?: unknown,
+  d?: unknown,
+  e?: unknown,
+  f?: unknown,
+  g?: unknown,
+  h?: unknown,
+) => number | undefined;
+
+function enter(vm: Vm, name: string, isAlwaysAllowed: boolean): void {
+  vm.scratch.hostCalls++;
+  vm.memory.ensure();
+  if (vm.window !== CallWindow.Open && !isAlwaysAllowed) {
+    const when = vm.window === CallWindow.Start ? "while the module starts" : "inside the allocator";
+    throw new RestrictedCall(`${name} must not be called ${when}`);
+  }
+}
+
+/**
+ * One wrapper by arity: with fixed parameters V8 calls from wasm without building an arguments array. If the arities
+ * were left to a rest parameter, every host call would allocate one.
+ */
+function wrap(vm: Vm, name: string, run: HostFunction, isAlwaysAllowed: boolean): HostFunction {
+  const call = run as unknown as Fixed;
+  switch (run.length) {
+    case 0:
+      return () => (enter(vm, name, isAlwaysAllowed), call());
+    case 1:
+      return (a: unknown) => (enter(vm, name, isAlwaysAllowed), call(a));
+    case 2:
+      return (a: unknown, b: unknown) => (enter(vm, name, isAlwaysAllowed), call(a, b));
+    case 3:
+      return (a: unknown, b: unknown, c: unknown) => (enter(vm, name, isAlwaysAllowed), call(a, b, c));
+    case 4:
+      return (a: unknown, b: unknown, c: unknown, d: unknown) => (enter(vm, name, isAlwaysAllowed), call(a, b, c, d));
+    case 5:
+      return (a: unknown, b: unknown, c: unknown, d: unknown, e: unknown) => (
+        enter(vm, name, isAlwaysAllowed),
+        call(a, b, c, d, e)
+      );
+    case 8:
+      return (a: unknown, b: unknown, c: unknown, d: unknown, e: unknown, f: unknown, g: unknown, h: unknown) => (
+        enter(vm, name, isAlwaysAllowed),
+        call(a, b, c, d, e, f, g, h)
+      );
+    default:
+      return (...args: unknown[]) => {
+        enter(vm, name, isAlwaysAllowed);
+        return (run as unknown as Loose)(...args);
+      };
+  }
+}

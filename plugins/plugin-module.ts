@@ -1,0 +1,178 @@
+// Module bytes → a compiled module that is known to be a Proxy-Wasm plugin, or one line that says why not.
+// Runs on the embedder's main thread; the result is plain data with a WebAssembly.Module in it, so it can be posted to
+// workers (V8 shares the machine code). plugin-runtime.ts instantiates it. Uses wasm-binary.ts to look inside.
+//
+// The declared maximum of the memory is rewritten here, because no engine setting caps a single instance. Rewriting
+// for fuel (instrumented loops and calls) belongs between the same two steps: outline, rewrite, compile.
+
+import { createHash } from "node:crypto";
+import type { AbiVersion } from "./abi/constants.ts";
+import { V0_1_0 } from "./abi/v0-1-0.ts";
+import { V0_2_1 } from "./abi/v0-2-1.ts";
+import {
+  type BinaryOutline,
+  type FunctionImport,
+  readOutline,
+  startsLikeModule,
+  withMemoryMaximum,
+} from "./wasm-binary.ts";
+
+/** A checked and compiled plugin module. Structured-cloneable. */
+export interface PluginModule {
+  /** sha256 of the bytes as given, before the host rewrote anything; 64 hexadecimal digits. */
+  readonly digest: string;
+  readonly abi: AbiVersion;
+  readonly module: WebAssembly.Module;
+  readonly sizeBytes: number;
+  /** What it seems to be built with, for people: "go", "rust", "assemblyscript", "c++", "tinygo", "zig" or "unknown". */
+  readonly language: string;
+  readonly allocator: "proxy_on_memory_allocate" | "malloc";
+  readonly imports: readonly FunctionImport[];
+  readonly exports: readonly string[];
+  /** Imports that the host does not know but can answer with Unimplemented, as "env.proxy_x". */
+  readonly stubbedImports: readonly string[];
+  readonly maximumMemoryPages: number;
+}
+
+export type ModuleResult =
+  | { readonly ok: true; readonly module: PluginModule }
+  | { readonly ok: false; readonly problem: string };
+
+export interface ModuleOptions {
+  /** Most memory that one instance may have, in MiB. Default 128: a Go plugin starts at 8 and rarely passes 40. */
+  readonly memoryMib?: number;
+}
+
+const PAGES_PER_MIB = 16;
+const DEFAULT_MEMORY_MIB = 128;
+const MARKERS: readonly (readonly [string, AbiVersion])[] = [
+  ["proxy_abi_version_0_1_0", "0.1.0"],
+  ["proxy_abi_version_0_2_0", "0.2.0"],
+  ["proxy_abi_version_0_2_1", "0.2.1"],
+];
+/** Imports of module "env" that are not proxy_* and that the host offers all the same. */
+export const ENV_EXTRAS: ReadonlySet<string> = new Set(["emscripten_notify_memory_growth", "pthread_equal"]);
+
+/** proxy_* functions of any version; another one is linked to a stub. */
+const KNOWN: ReadonlySet<string> = new Set([...V0_1_0.hostFunctions, ...V0_2_1.hostFunctions]);
+
+/** Checks and compiles a module. Synchronous: about 11 ms for a Go plugin of 2.5 MB, V8 compiles functions lazily. */
+export function loadPluginModule(bytes: Uint8Array, options: ModuleOptions = {}): ModuleResult {
+  if (!startsLikeModule(bytes)) return refuse(describeNonModule(bytes));
+  const outline = readOutline(bytes);
+  if (outline === undefined) return refuse("not a WebAssembly module: its sections are damaged or cut short");
+  const abi = MARKERS.find(([marker]) => outline.exportNames.includes(marker))?.[1];
+  if (abi === undefined) return refuse(describeMissingAbi(outline));
+  const problem = checkExports(outline) ?? checkImports(outline);
+  if (problem !== undefined) return refuse(problem);
+  const maximumPages = Math.max(1, Math.floor((options.memoryMib ?? DEFAULT_MEMORY_MIB) * PAGES_PER_MIB));
+  const memoryProblem = checkMemories(outline, maximumPages);
+  if (memoryProblem !== undefined) return refuse(memoryProblem);
+  let module: WebAssembly.Module;
+  try {
+    module = new WebAssembly.Module(withMemoryMaximum(bytes, outline, maximumPages));
+  } catch (error) {
+    return refuse(`not a valid WebAssembly module: ${firstLine(error)}`);
+  }
+  return {
+    ok: true,
+    module: {
+      digest: createHash("sha256").update(bytes).digest("hex"),
+      abi,
+      module,
+      sizeBytes: bytes.length,
+      language: guessLanguage(module, outline),
+      allocator: outline.exportNames.includes("proxy_on_memory_allocate") ? "proxy_on_memory_allocate" : "malloc",
+      imports: outline.imports,
+      exports: outline.exportNames,
+      stubbedImports: outline.imports.filter((i) => i.name.startsWith("proxy_") && !KNOWN.has(i.name)).map(importName),
+      maximumMemoryPages: maximumPages,
+    },
+  };
+}
+
+function importName(from: FunctionImport): string {
+  return `${from.module}.${from.name}`;
+}
+
+function refuse(problem: string): ModuleResult {
+  return { ok: false, problem };
+}
+
+/** First line of whatever was thrown. */
+function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.split("\n", 1)[0] ?? text;
+}
+
+function describeNonModule(bytes: Uint8Array): string {
+  if (bytes.length === 0) return "not a WebAssembly module: the file is empty";
+  const head = Buffer.from(bytes.subarray(0, 8));
+  if (head.toString("latin1", 0, 4) === "\0asm") {
+    if (head[6] === 1) return "a WebAssembly component, not a core module: build the plugin as a core module (wasip1)";
+    return `not a WebAssembly module: unknown binary version ${head.toString("hex", 4)} (expected 01000000)`;
+  }
+  if (head[0] === 0x1f && head[1] === 0x8b) return "not a WebAssembly module: the bytes are gzip-compressed";
+  return `not a WebAssembly module: starts with ${head.toString("hex", 0, 4)} (expected 0061736d)`;
+}
+
+function describeMissingAbi(outline: BinaryOutline): string {
+  const other = outline.exportNames.find((name) => name.startsWith("proxy_abi_version_"));
+  if (other !== undefined) {
+    return `unknown Proxy-Wasm ABI version: the module exports "${other}" (known: 0.1.0, 0.2.0, 0.2.1)`;
+  }
+  return 'not a Proxy-Wasm plugin: no export "proxy_abi_version_0_2_1" (or 0_2_0, 0_1_0)';
+}
+
+function checkExports(outline: BinaryOutline): string | undefined {
+  if (outline.memories.length === 0 && !outline.otherImports.some((name) => name.endsWith("memory"))) {
+    return "the module has no memory";
+  }
+  if (!outline.exportNames.includes("memory")) return 'the module does not export its memory as "memory"';
+  if (!outline.exportNames.includes("proxy_on_memory_allocate") && !outline.exportNames.includes("malloc")) {
+    return 'missing allocator: the module exports neither "proxy_on_memory_allocate" nor "malloc"';
+  }
+  return undefined;
+}
+
+/** Whether the host can link a function import: with a real function, or with one that says "unimplemented". */
+export function isLinkable(module: string, name: string): boolean {
+  if (module === "env") return name.startsWith("proxy_") || ENV_EXTRAS.has(name);
+  return module.startsWith("wasi_");
+}
+
+function checkImports(outline: BinaryOutline): string | undefined {
+  const unknown = outline.imports.filter((i) => !isLinkable(i.module, i.name)).map(importName);
+  unknown.push(...outline.otherImports);
+  if (unknown.length === 0) return undefined;
+  return `unknown imports: ${[...new Set(unknown)].join(", ")} (a plugin may import env.proxy_* and wasi_snapshot_preview1.*)`;
+}
+
+function checkMemories(outline: BinaryOutline, maximumPages: number): string | undefined {
+  for (const memory of outline.memories) {
+    if ((memory.flags & ~1) !== 0) return "shared and 64-bit memories are not supported";
+    if (memory.initialPages > maximumPages) {
+      const needs = memory.initialPages / PAGES_PER_MIB;
+      return `the module starts with ${needs} MiB of memory, more than the limit of ${maximumPages / PAGES_PER_MIB} MiB`;
+    }
+  }
+  return undefined;
+}
+
+function guessLanguage(module: WebAssembly.Module, outline: BinaryOutline): string {
+  const producers = WebAssembly.Module.customSections(module, "producers")
+    .map((section) => Buffer.from(section).toString("latin1"))
+    .join(" ");
+  if (producers.includes("TinyGo")) return "tinygo";
+  if (producers.includes("rustc")) return "rust";
+  if (producers.includes("AssemblyScript")) return "assemblyscript";
+  if (/Go cmd\/compile|\bgo1\./.test(producers) || WebAssembly.Module.customSections(module, "go:buildid").length > 0) {
+    return "go";
+  }
+  if (/zig/i.test(producers)) return "zig";
+  if (producers.includes("clang") || producers.includes("emscripten")) return "c++";
+  if (outline.exportNames.includes("__new") || outline.exportNames.includes("__growWasmMemory"))
+    return "assemblyscript";
+  if (outline.exportNames.some((name) => name.startsWith("emscripten_"))) return "c++";
+  return "unknown";
+}

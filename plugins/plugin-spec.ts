@@ -1,0 +1,36 @@
+// What the embedder says about one plugin: Envoy's PluginConfig in the host's words, plus our limits.
+// plugin-runtime.ts takes it; nothing in it is changed after that.
+
+import type { PluginModule } from "./plugin-module.ts";
+
+/**
+ * What happens to a stream whose plugin cannot run (it trapped, or its VM is being held back after too many faults).
+ * "closed": 503 with details "wasm_fail_stream". "open": the stream goes on without the plugin. A fault always leads to
+ * a fresh VM for the streams that come after it, whatever the policy, so Envoy's FAIL_RELOAD is "closed" here.
+ */
+export type FailurePolicy = "closed" | "open";
+
+export interface PluginSpec {
+  /** The embedder's number for the plugin; comes back in PluginIdentity.index. */
+  readonly index?: number;
+  readonly name: string;
+  readonly rootId: string;
+  readonly vmId: string;
+  readonly module: PluginModule;
+  /** Buffer 6, for proxy_on_vm_start. */
+  readonly vmConfiguration: Uint8Array;
+  /** Buffer 7, for proxy_on_configure. */
+  readonly pluginConfiguration: Uint8Array;
+  /** What the plugin sees as its environment variables. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Default "closed". */
+  readonly failurePolicy?: FailurePolicy;
+  /** Names of allowed host functions and callbacks, with or without "proxy_" as in Envoy; absent or empty: all. */
+  readonly capabilities?: readonly string[];
+  /** Envoy's allow_on_headers_stop_iteration: Pause from a headers callback still delivers the body. Default false. */
+  readonly allowOnHeadersStopIteration?: boolean;
+  /** Faults within faultWindowMs after which the VM is not replaced until the window has passed. Default 20. */
+  readonly maxFaults?: number;
+  /** Default 10 s: with maxFaults, at most two restarts a second in the long run. */
+  readonly faultWindowMs?: number;
+}

@@ -1,0 +1,22 @@
+// What all VMs of one worker share, as vm.ts and the host functions see it. plugin-runtime.ts implements it.
+
+import type { HookObserver } from "./observer.ts";
+import type { RuntimePorts } from "./ports.ts";
+import type { RootContext } from "./contexts.ts";
+import type { PropertyPath } from "./property-path.ts";
+import type { SharedStore } from "./shared-store.ts";
+
+export interface RuntimeHost {
+  readonly ports: RuntimePorts;
+  /** Undefined while nobody watches. */
+  observer: HookObserver | undefined;
+  readonly shared: SharedStore;
+  /** A call token that no call under way has; never 0. */
+  nextCallToken(): number;
+  /** Interns a property path as the guest sent it. */
+  propertyPath(path: string): PropertyPath;
+  /** Makes the root context the one that proxy_on_queue_ready goes to; answers its number for the shared store. */
+  listenToQueues(root: RootContext): number;
+  /** Tells the registrant of a queue, wherever it runs, that there is something in it. */
+  ringQueue(token: number): void;
+}

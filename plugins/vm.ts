@@ -1,0 +1,286 @@
+// One instance of a plugin module: calls its exports, holds its memory, ends when it traps. Contexts and host
+// functions hang on it. plugin.ts creates it; hostcalls/table.ts builds what it imports.
+//
+// Two rules. No callback starts while another one runs: host functions put what would lead to one into `defer()`, and
+// whoever made the outermost call runs `drain()` after it. And after a fault nothing is ever called in the instance
+// again: its memory is in an unknown state.
+//
+// There is no way to interrupt a guest that loops: it blocks this thread's event loop until fuel is built in
+// (plugin-module.ts has the place for it). Only ending the whole worker helps until then.
+
+import { Callback, CALLBACK_NAMES, type CallbackId, FAULTED } from "./abi/callbacks.ts";
+import { Status } from "./abi/constants.ts";
+import { CallWindow, GuestExit, RestrictedCall } from "./call-window.ts";
+import { type GuestContext, RootContext } from "./contexts.ts";
+import type { FaultKind, PluginFault } from "./errors.ts";
+import { HookScratch, describeCallback } from "./hook-scratch.ts";
+import type { HttpContext } from "./http-context.ts";
+import { buildImports } from "./hostcalls/table.ts";
+import { GuestMemory } from "./memory.ts";
+import type { Plugin } from "./plugin.ts";
+import type { PluginModule } from "./plugin-module.ts";
+import type { RuntimeHost } from "./runtime-host.ts";
+
+type Export = (a?: number, b?: number, c?: number, d?: number, e?: number) => number | undefined;
+
+/** Something that may lead to a callback and so has to wait for the end of the one that runs. */
+export type Deferred =
+  | {
+      readonly kind: "continue-request" | "continue-response" | "close" | "reply" | "vm-failed";
+      readonly http: HttpContext;
+    }
+  | { readonly kind: "root-done"; readonly root: RootContext };
+
+const MAX_FRAMES = 20;
+
+export class Vm {
+  readonly host: RuntimeHost;
+  readonly module: PluginModule;
+  readonly memory = new GuestMemory();
+  readonly contexts = new Map<number, GuestContext>();
+  /** "KEY=value" of the guest's environment. */
+  readonly environment: readonly string[];
+  readonly vmConfiguration: Uint8Array;
+  /** Counters of the callback that runs; host functions add to it. */
+  readonly scratch = new HookScratch();
+  /** The context whose callback runs, and the one that host functions act on (proxy_set_effective_context). */
+  active: GuestContext;
+  effective: GuestContext;
+  /** Id of the callback that runs or ran last; -1 during the start. */
+  callback = -1;
+  window: number = CallWindow.Open;
+  fault: PluginFault | undefined = undefined;
+  /** Token of the call whose answer is being delivered; 0 otherwise. */
+  answeredToken = 0;
+  #running = false;
+  #nextContextId = 1;
+  #pending: Deferred[] = [];
+  #callbacks: (Export | undefined)[] = [];
+  #allocate: Export = () => 0;
+  readonly #onFault: (fault: PluginFault) => void;
+
+  /** Creates the instance and runs its start functions; `fault` is set when that failed. `starter` names it in logs. */
+  constructor(host: RuntimeHost, starter: Plugin, onFault: (fault: PluginFault) => void) {
+    this.host = host;
+    this.module = starter.spec.module;
+    this.environment = Object.entries(starter.spec.environment).map(([key, value]) => `${key}=${value}`);
+    this.vmConfiguration = starter.spec.vmConfiguration;
+    this.#onFault = onFault;
+    this.active = new RootContext(this, starter, 0).context;
+    this.effective = this.active;
+    this.#start(starter.spec.capabilities);
+  }
+
+  #start(capabilities: readonly string[] | undefined): void {
+    this.window = CallWindow.Start;
+    let running = "instantiate";
+    try {
+      const instance = new WebAssembly.Instance(this.module.module, buildImports(this, capabilities));
+      const exports = instance.exports;
+      this.memory.attach(exports["memory"] as WebAssembly.Memory);
+      this.#allocate = exports[this.module.allocator] as Export;
+      this.#callbacks = CALLBACK_NAMES.map((name) => this.#callbackExport(exports, name, capabilities));
+      running = "_initialize" in exports ? "_initialize" : "_start";
+      for (const name of startExports(exports)) {
+        running = name;
+        (exports[name] as Export)(0, 0);
+      }
+    } catch (error) {
+      // A command module ends its _start with proc_exit(0): that is success.
+      if (!(error instanceof GuestExit && error.code === 0 && running === "_start")) this.#fail(error, running);
+    }
+    this.window = CallWindow.Open;
+  }
+
+  #callbackExport(
+    exports: Record<string, unknown>,
+    name: string,
+    capabilities: readonly string[] | undefined,
+  ): Export | undefined {
+    let found = exports[name];
+    // The C++ and AssemblyScript SDKs spell this one differently.
+    if (name === "proxy_on_grpc_receive_trailing_metadata") found ??= exports["proxy_on_grpc_trailing_metadata"];
+    if (typeof found !== "function") return undefined;
+    const allowed = capabilities === undefined || capabilities.length === 0 || capabilities.includes(name);
+    return allowed ? (found as Export) : undefined;
+  }
+
+  hasCallback(id: CallbackId): boolean {
+    return this.#callbacks[id] !== undefined;
+  }
+
+  /** A new context id; ids are not reused. */
+  nextContextId(): number {
+    return this.#nextContextId++;
+  }
+
+  /**
+   * Runs one callback on a context. Answers its result as u32, the default when the plugin does not export it, or
+   * FAULTED. The caller settles what the result means and then calls drain().
+   */
+  call(id: CallbackId, context: GuestContext, a: number, b: number, c: number, d: number): number {
+    if (this.fault !== undefined) return FAULTED;
+    const run = this.#callbacks[id];
+    if (run === undefined) return defaultResult(id);
+    if (this.#running) throw new Error(`${CALLBACK_NAMES[id]} must not start while another callback runs`);
+    this.#running = true;
+    this.active = context;
+    this.effective = context;
+    this.callback = id;
+    const scratch = this.scratch;
+    scratch.reset();
+    const observer = this.host.observer;
+    const startedAt = observer === undefined ? 0 : this.host.ports.clock.monotonicMs();
+    let result: number;
+    try {
+      result = (run(context.id, a, b, c, d) as number) >>> 0;
+    } catch (error) {
+      result = FAULTED;
+      this.#fail(error, CALLBACK_NAMES[id] as string);
+    }
+    this.#running = false;
+    if (observer !== undefined) {
+      scratch.startedAt = startedAt;
+      scratch.endedAt = this.host.ports.clock.monotonicMs();
+      describeCallback(scratch, context, id, a, b, result);
+      scratch.fault = this.fault;
+      scratch.answeredToken = this.answeredToken;
+      observer.hook(scratch);
+    }
+    return result;
+  }
+
+  /** Puts off what must not happen while guest code is on the stack. */
+  defer(action: Deferred): void {
+    this.#pending.push(action);
+  }
+
+  /**
+   * Runs what was deferred, first in first out. An action may lead to new callbacks, which drain what they defer
+   * themselves; the list is taken out first, so nothing can make this loop endless.
+   */
+  drain(): void {
+    if (this.#pending.length === 0 || this.#running) return;
+    const actions = this.#pending;
+    this.#pending = [];
+    for (const action of actions) {
+      if (action.kind === "root-done") action.root.end();
+      else action.http.perform(action.kind);
+    }
+  }
+
+  /** Guest memory of `length` bytes from the plugin's allocator; 0 when there is none. Never called with 0. */
+  allocate(length: number): number {
+    const window = this.window;
+    this.window = CallWindow.Allocator;
+    const address = (this.#allocate(length) as number) >>> 0;
+    this.window = window;
+    this.memory.ensure();
+    return address !== 0 && this.memory.contains(address, length) ? address : 0;
+  }
+
+  /** Gives a string back to the guest: allocates, copies, writes pointer and length. Answers the status. */
+  returnLatin1(text: string, pointerOut: number, lengthOut: number): number {
+    const memory = this.memory;
+    if (!memory.contains(pointerOut, 4) || !memory.contains(lengthOut, 4)) return Status.InvalidMemoryAccess;
+    let address = 0;
+    if (text.length !== 0) {
+      address = this.allocate(text.length);
+      if (address === 0) return Status.InvalidMemoryAccess;
+      memory.writeLatin1(address, text);
+    }
+    memory.putU32(pointerOut, address);
+    memory.putU32(lengthOut, text.length);
+    return Status.Ok;
+  }
+
+  /** The same for bytes. */
+  returnBytes(bytes: Uint8Array, pointerOut: number, lengthOut: number): number {
+    const memory = this.memory;
+    if (!memory.contains(pointerOut, 4) || !memory.contains(lengthOut, 4)) return Status.InvalidMemoryAccess;
+    let address = 0;
+    if (bytes.length !== 0) {
+      address = this.allocate(bytes.length);
+      if (address === 0) return Status.InvalidMemoryAccess;
+      memory.bytes.set(bytes, address);
+    }
+    memory.putU32(pointerOut, address);
+    memory.putU32(lengthOut, bytes.length);
+    return Status.Ok;
+  }
+
+  /** The same for eight bytes, little endian, given as two halves. */
+  returnU64(low: number, high: number, pointerOut: number, lengthOut: number): number {
+    const memory = this.memory;
+    if (!memory.contains(pointerOut, 4) || !memory.contains(lengthOut, 4)) return Status.InvalidMemoryAccess;
+    const address = this.allocate(8);
+    if (address === 0) return Status.InvalidMemoryAccess;
+    memory.putU64(address, low, high);
+    memory.putU32(pointerOut, address);
+    memory.putU32(lengthOut, 8);
+    return Status.Ok;
+  }
+
+  /** A line of the host's own about the plugin that runs. */
+  warn(message: string): void {
+    this.host.ports.log.write(this.effective.root.plugin.identity, 3, message);
+  }
+
+  /** The fault of a start callback that answered false; the instance itself stays usable. */
+  refusal(callback: string, context: GuestContext): PluginFault {
+    return faultOf(context, "refused", callback, "the callback answered false", []);
+  }
+
+  #fail(error: unknown, callback: string): void {
+    const message = error instanceof Error ? error.message : String(error);
+    this.#die(faultKind(error), callback, message.split("\n", 1)[0] ?? "", guestFrames(error));
+  }
+
+  #die(kind: FaultKind, callback: string, message: string, frames: readonly string[]): void {
+    this.#running = false;
+    this.window = CallWindow.Open;
+    this.fault = faultOf(this.active, kind, callback, message, frames);
+    for (const context of this.contexts.values()) {
+      if (context.http === undefined) context.root.release();
+      else if (context !== this.active) this.defer({ kind: "vm-failed", http: context.http });
+    }
+    this.#onFault(this.fault);
+  }
+}
+
+function faultOf(
+  context: GuestContext,
+  kind: FaultKind,
+  callback: string,
+  message: string,
+  frames: readonly string[],
+): PluginFault {
+  const plugin = context.root.plugin.identity;
+  return { plugin: plugin.name, vmId: plugin.vmId, callback, contextId: context.id, kind, message, frames };
+}
+
+/** Start functions in the order of the ABI: _initialize, then main if there is one; _start only without _initialize. */
+function startExports(exports: Record<string, unknown>): string[] {
+  if (typeof exports["_initialize"] !== "function") return typeof exports["_start"] === "function" ? ["_start"] : [];
+  const main = ["main", "__main_void"].find((name) => typeof exports[name] === "function");
+  return main === undefined ? ["_initialize"] : ["_initialize", main];
+}
+
+/** A plugin that does not export a callback is not interested: it agrees. */
+function defaultResult(id: CallbackId): number {
+  return id === Callback.OnVmStart || id === Callback.OnConfigure || id === Callback.OnDone ? 1 : 0;
+}
+
+function faultKind(error: unknown): FaultKind {
+  if (error instanceof WebAssembly.RuntimeError) return "trap";
+  if (error instanceof GuestExit) return "exit";
+  if (error instanceof RestrictedCall) return "restricted_call";
+  if (error instanceof RangeError && error.message.includes("call stack")) return "stack_overflow";
+  return "host_error";
+}
+
+function guestFrames(error: unknown): string[] {
+  if (!(error instanceof Error) || error.stack === undefined) return [];
+  const frames = error.stack.split("\n").filter((line) => line.includes("wasm://"));
+  return frames.slice(0, MAX_FRAMES).map((line) => line.trim().replace(/^at /, ""));
+}

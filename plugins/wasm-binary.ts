@@ -1,0 +1,245 @@
+// The little that the host must know about the wasm binary format: which imports and exports with which arity, and
+// where the declared memory limits are, so that a cap can be written in before the module is compiled.
+// plugin-module.ts is the only caller. Input is hostile: every read is bounds-checked, a malformed module is a result.
+// Source: WebAssembly Core Specification 2.0, chapter 5 (binary format).
+
+/** Arity of a function import. Value types are their binary codes (0x7f i32, 0x7e i64 …). */
+export interface FunctionImport {
+  readonly module: string;
+  readonly name: string;
+  readonly parameters: readonly number[];
+  readonly results: readonly number[];
+}
+
+/** One declared (not imported) memory and where its limits stand in the binary. */
+export interface MemoryDeclaration {
+  readonly flags: number;
+  readonly initialPages: number;
+  readonly maximumPages: number | undefined;
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface BinaryOutline {
+  readonly imports: readonly FunctionImport[];
+  /** Imports that are not functions, as "module.name". */
+  readonly otherImports: readonly string[];
+  readonly exportNames: readonly string[];
+  readonly memories: readonly MemoryDeclaration[];
+  /** Content range of the memory section, with the start of its header; undefined without one. */
+  readonly memorySection: { readonly header: number; readonly start: number; readonly end: number } | undefined;
+}
+
+/** Lists longer than this are refused: no real plugin comes near, and it bounds the work on hostile input. */
+const MAX_ENTRIES = 1_000_000;
+
+class Cursor {
+  readonly bytes: Uint8Array;
+  at: number;
+  end: number;
+  failed = false;
+
+  constructor(bytes: Uint8Array, at: number, end: number) {
+    this.bytes = bytes;
+    this.at = at;
+    this.end = end;
+  }
+
+  byte(): number {
+    if (this.at >= this.end) {
+      this.failed = true;
+      return 0;
+    }
+    return this.bytes[this.at++] as number;
+  }
+
+  /** Unsigned LEB128, at most 32 bits. */
+  u32(): number {
+    let value = 0;
+    for (let shift = 0; shift < 35; shift += 7) {
+      const byte = this.byte();
+      value += (byte & 0x7f) * 2 ** shift;
+      if ((byte & 0x80) === 0) return value;
+    }
+    this.failed = true;
+    return 0;
+  }
+
+  /** A list's length, within reason. */
+  count(): number {
+    const count = this.u32();
+    if (count > MAX_ENTRIES || count > this.end - this.at) this.failed = true;
+    return this.failed ? 0 : count;
+  }
+
+  name(): string {
+    const length = this.u32();
+    if (length > this.end - this.at) {
+      this.failed = true;
+      return "";
+    }
+    const text = Buffer.from(this.bytes.buffer, this.bytes.byteOffset + this.at, length).toString("utf8");
+    this.at += length;
+    return text;
+  }
+}
+
+interface FunctionType {
+  readonly parameters: readonly number[];
+  readonly results: readonly number[];
+}
+
+interface Limits {
+  readonly flags: number;
+  readonly initial: number;
+  readonly maximum: number | undefined;
+}
+
+function readLimits(cursor: Cursor): Limits {
+  const flags = cursor.byte();
+  const initial = cursor.u32();
+  const maximum = (flags & 1) !== 0 ? cursor.u32() : undefined;
+  return { flags, initial, maximum };
+}
+
+function readValueTypes(cursor: Cursor): number[] {
+  const types: number[] = [];
+  for (let left = cursor.count(); left > 0 && !cursor.failed; left--) {
+    const type = cursor.byte();
+    // A typed reference carries a heap type after its code.
+    if (type === 0x63 || type === 0x64) cursor.u32();
+    types.push(type);
+  }
+  return types;
+}
+
+/** Function types; stops quietly at a form that it does not know (GC types), whose functions then have no arity. */
+function readTypes(cursor: Cursor): FunctionType[] {
+  const types: FunctionType[] = [];
+  for (let left = cursor.count(); left > 0 && !cursor.failed; left--) {
+    if (cursor.byte() !== 0x60) break;
+    types.push({ parameters: readValueTypes(cursor), results: readValueTypes(cursor) });
+  }
+  return types;
+}
+
+function readImports(cursor: Cursor, types: readonly FunctionType[], into: FunctionImport[], others: string[]): void {
+  for (let left = cursor.count(); left > 0 && !cursor.failed; left--) {
+    const module = cursor.name();
+    const name = cursor.name();
+    const kind = cursor.byte();
+    if (kind === 0) {
+      const type = types[cursor.u32()];
+      into.push({ module, name, parameters: type?.parameters ?? [], results: type?.results ?? [] });
+      continue;
+    }
+    others.push(`${module}.${name}`);
+    if (kind === 1) {
+      cursor.byte();
+      readLimits(cursor);
+    } else if (kind === 2) {
+      readLimits(cursor);
+    } else if (kind === 3 || kind === 4) {
+      cursor.byte();
+      cursor.u32();
+    } else {
+      cursor.failed = true;
+    }
+  }
+}
+
+function readMemories(cursor: Cursor): MemoryDeclaration[] {
+  const memories: MemoryDeclaration[] = [];
+  for (let left = cursor.count(); left > 0 && !cursor.failed; left--) {
+    const start = cursor.at;
+    const limits = readLimits(cursor);
+    memories.push({
+      flags: limits.flags,
+      initialPages: limits.initial,
+      maximumPages: limits.maximum,
+      start,
+      end: cursor.at,
+    });
+  }
+  return memories;
+}
+
+function readExports(cursor: Cursor): string[] {
+  const names: string[] = [];
+  for (let left = cursor.count(); left > 0 && !cursor.failed; left--) {
+    names.push(cursor.name());
+    cursor.byte();
+    cursor.u32();
+  }
+  return names;
+}
+
+/** Reads the sections that matter. Undefined when the bytes are not a well-formed core module. */
+export function readOutline(bytes: Uint8Array): BinaryOutline | undefined {
+  if (!startsLikeModule(bytes)) return undefined;
+  const file = new Cursor(bytes, 8, bytes.length);
+  let types: FunctionType[] = [];
+  const imports: FunctionImport[] = [];
+  const otherImports: string[] = [];
+  let exportNames: string[] = [];
+  let memories: MemoryDeclaration[] = [];
+  let memorySection: BinaryOutline["memorySection"];
+  while (file.at < file.end) {
+    const header = file.at;
+    const id = file.byte();
+    const size = file.u32();
+    const start = file.at;
+    if (file.failed || size > file.end - start) return undefined;
+    const section = new Cursor(bytes, start, start + size);
+    if (id === 1) types = readTypes(section);
+    else if (id === 2) readImports(section, types, imports, otherImports);
+    else if (id === 5) {
+      memories = readMemories(section);
+      memorySection = { header, start, end: start + size };
+    } else if (id === 7) exportNames = readExports(section);
+    if (section.failed) return undefined;
+    file.at = start + size;
+  }
+  return { imports, otherImports, exportNames, memories, memorySection };
+}
+
+/** Magic number and version 1 of a core module. */
+export function startsLikeModule(bytes: Uint8Array): boolean {
+  const head = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
+  return bytes.length >= 8 && head.every((byte, i) => bytes[i] === byte);
+}
+
+function leb(value: number): number[] {
+  const out: number[] = [];
+  let rest = value;
+  do {
+    const low = rest % 128;
+    rest = Math.floor(rest / 128);
+    out.push(rest > 0 ? low | 0x80 : low);
+  } while (rest > 0);
+  return out;
+}
+
+/**
+ * A copy of the module whose memories cannot grow beyond maximumPages (64 KiB each). Memories that already declare
+ * less keep it. The caller has checked that no memory starts larger and none is 64-bit or shared.
+ */
+export function withMemoryMaximum(
+  bytes: Uint8Array,
+  outline: BinaryOutline,
+  maximumPages: number,
+): Uint8Array<ArrayBuffer> {
+  const section = outline.memorySection;
+  if (section === undefined) return Uint8Array.from(bytes);
+  const content = leb(outline.memories.length);
+  for (const memory of outline.memories) {
+    const maximum = Math.min(memory.maximumPages ?? maximumPages, maximumPages);
+    content.push(memory.flags | 1, ...leb(memory.initialPages), ...leb(maximum));
+  }
+  const replacement = Uint8Array.from([5, ...leb(content.length), ...content]);
+  const out = new Uint8Array(bytes.length - (section.end - section.header) + replacement.length);
+  out.set(bytes.subarray(0, section.header), 0);
+  out.set(replacement, section.header);
+  out.set(bytes.subarray(section.end), section.header + replacement.length);
+  return out;
+}
