@@ -7,6 +7,7 @@
 // Entry layout in #pos: [nameStart, nameEnd, valueStart, valueEnd] in #raw,
 // or [-1, index of the name in #own, 0, 0] with the value at index + 1.
 const STRIDE = 4;
+const CR = 13;
 
 /** Field names are compared without case; every `name` that is looked up must be given in lower case. */
 export class HeaderMap {
@@ -183,7 +184,11 @@ export class HeaderMap {
     for (let at = 0; at < pos.length; at += STRIDE) {
       const start = pos[at] as number;
       // A run holds neighbouring lines of the form `name: value CRLF`; anything else is written by itself.
-      if (start >= 0 && (pos[at + 1] as number) + 2 === (pos[at + 2] as number)) {
+      if (
+        start >= 0 &&
+        (pos[at + 1] as number) + 2 === (pos[at + 2] as number) &&
+        raw.charCodeAt(pos[at + 3] as number) === CR
+      ) {
         if (start !== runEnd) {
           if (runEnd >= 0) {
             text += raw.slice(runStart, runEnd);
