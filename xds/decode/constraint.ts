@@ -94,7 +94,7 @@ function stringProblem(value: string, rule: Constraint): string | undefined {
   if (rule.ignoreEmpty === true && value === "") return undefined;
   if (rule.minLen === 1 && value === "") return "must not be empty";
   const length = lengthProblem(
-    rule.minLen === undefined && rule.maxLen === undefined ? 0 : [...value].length,
+    rule.minLen === undefined && rule.maxLen === undefined ? 0 : characterCount(value),
     "characters",
     rule,
   );
@@ -159,4 +159,11 @@ function isDuration(value: unknown): value is Duration {
 /** The value in quotes, cut short: it may come from an untrusted peer. */
 export function quoted(value: string): string {
   return JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}…` : value);
+}
+
+/** Unicode code points, as Envoy counts. */
+function characterCount(text: string): number {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
 }

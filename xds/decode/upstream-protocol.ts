@@ -27,6 +27,15 @@ export function decodeUpstreamHttp(message: ClusterMessage, path: string, findin
   const options = findOptions(message, child(path, "typed_extension_protocol_options"), findings);
   const common = options === undefined ? message.commonHttpProtocolOptions : options.commonHttpProtocolOptions;
   const isHttp2 = options === undefined ? message.http2ProtocolOptions !== undefined : speaksHttp2(options);
+  if (isHttp2) {
+    const field = `${message.$typeName}.http2_protocol_options`;
+    findings.warn(
+      "no_effect",
+      child(path, "http2_protocol_options"),
+      field,
+      "HTTP/2 to upstreams is in effect for gRPC services only so far; requests are proxied by HTTP/1.1",
+    );
+  }
   return { ...decodeCommon(common, message), upstreamProtocol: isHttp2 ? "http2" : "http1" };
 }
 

@@ -1,0 +1,103 @@
+// What a bootstrap refers to must be in it: the clusters of its control planes and of its inline routes, and ads_config
+// when a source says `ads`. Called by bootstrap.ts.
+
+import type { Bootstrap as BootstrapMessage } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
+import type { Bootstrap } from "../model/bootstrap.ts";
+import type { ApiConfigSource, ConfigSource } from "../model/config-source.ts";
+import type { FilterChain, Listener } from "../model/listener.ts";
+import type { RouteConfiguration } from "../model/route.ts";
+import { quoted } from "./constraint.ts";
+import { child, item, type Findings } from "./issues.ts";
+
+export function checkBootstrapReferences(bootstrap: Bootstrap, message: BootstrapMessage, findings: Findings): void {
+  // By name from the message: a cluster that was refused is reported once, not again by all that use it.
+  const known = new Set(message.staticResources?.clusters.map(({ name }) => name));
+  const hasAds = message.dynamicResources?.adsConfig !== undefined;
+  const check = (source: ConfigSource | ApiConfigSource | undefined, path: string) =>
+    checkSource(source, path, known, hasAds, findings);
+  check(bootstrap.ads, "dynamic_resources.ads_config");
+  check(bootstrap.lds, "dynamic_resources.lds_config");
+  check(bootstrap.cds, "dynamic_resources.cds_config");
+  for (const [index, { discovery }] of bootstrap.clusters.entries()) {
+    if (discovery.kind !== "eds") continue;
+    check(discovery.source, item("static_resources.clusters", index) + ".eds_cluster_config.eds_config");
+  }
+  const hasCds = bootstrap.cds !== undefined;
+  for (const [index, listener] of bootstrap.listeners.entries()) {
+    const path = item("static_resources.listeners", index);
+    for (const { http, httpPath } of connectionManagers(listener, path)) {
+      if (http.routes.kind === "rds") check(http.routes.source, child(httpPath, "rds.config_source"));
+      else if (!hasCds || http.routes.routeConfig.validateClusters === true) {
+        checkRouteClusters(http.routes.routeConfig, known, child(httpPath, "route_config"), findings);
+      }
+    }
+  }
+}
+
+function checkSource(
+  source: ConfigSource | ApiConfigSource | undefined,
+  path: string,
+  known: ReadonlySet<string>,
+  hasAds: boolean,
+  findings: Findings,
+): void {
+  if (source?.kind === "ads" && !hasAds) findings.issue(path, "says ads, but dynamic_resources.ads_config is not set");
+  if (source?.kind !== "api") return;
+  for (const server of source.servers) {
+    if (server.kind === "cluster" && !known.has(server.name)) {
+      findings.issue(path, `the gRPC cluster ${quoted(server.name)} is not among static_resources.clusters`);
+    }
+  }
+}
+
+type HttpChain = Extract<FilterChain["filter"], { kind: "http" }>;
+
+function* connectionManagers(listener: Listener, path: string): Generator<{ http: HttpChain; httpPath: string }> {
+  // Paths are exact while each chain has one filter; they lead to the chain otherwise.
+  for (const [index, chain] of listener.filterChains.entries()) {
+    if (chain.filter.kind !== "http") continue;
+    yield { http: chain.filter, httpPath: `${item(child(path, "filter_chains"), index)}.filters[0].typed_config` };
+  }
+  const last = listener.defaultFilterChain?.filter;
+  if (last?.kind === "http") {
+    yield { http: last, httpPath: child(path, "default_filter_chain.filters[0].typed_config") };
+  }
+}
+
+/** Every cluster that a table names, with its path. Also what a snapshot checks when validate_clusters is set. */
+export function* routeClusters(table: RouteConfiguration): Generator<{ readonly name: string; readonly path: string }> {
+  for (const [hostIndex, host] of table.virtualHosts.entries()) {
+    for (const [routeIndex, { action }] of host.routes.entries()) {
+      if (action.kind !== "forward") continue;
+      const path = `virtual_hosts[${hostIndex}].routes[${routeIndex}].route`;
+      if (action.cluster.kind === "cluster") yield { name: action.cluster.name, path: `${path}.cluster` };
+      if (action.cluster.kind !== "weighted") continue;
+      for (const [index, { name }] of action.cluster.clusters.entries()) {
+        if (name !== "") yield { name, path: `${path}.weighted_clusters.clusters[${index}].name` };
+      }
+    }
+  }
+}
+
+function checkRouteClusters(
+  table: RouteConfiguration,
+  known: ReadonlySet<string>,
+  path: string,
+  findings: Findings,
+): void {
+  if (table.validateClusters === false) return;
+  for (const { name, path: clusterPath } of routeClusters(table)) {
+    if (name !== "" && !known.has(name)) {
+      findings.issue(
+        child(path, clusterPath),
+        `unknown cluster ${quoted(name)}; static_resources.clusters has ${list(known)}`,
+      );
+    }
+  }
+}
+
+function list(names: ReadonlySet<string>): string {
+  if (names.size === 0) return "none";
+  const some = [...names].slice(0, 10).join(", ");
+  return names.size > 10 ? `${some}, …` : some;
+}

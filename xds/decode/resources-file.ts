@@ -1,0 +1,182 @@
+// Files of xDS resources: what the control plane serves, and what path_config_source names. YAML or JSON: a list of
+// resources with "@type", a map with `resources` (a DiscoveryResponse) or with `static_resources` (a bootstrap), or a
+// binary DiscoveryResponse (.pb). Gives Any-encoded resources, or every problem with its position.
+
+import { readFileSync } from "node:fs";
+import { fromBinary, fromJson, toBinary, type JsonValue } from "@bufbuild/protobuf";
+import { AnySchema, type Any } from "@bufbuild/protobuf/wkt";
+import { BootstrapSchema, type Bootstrap } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
+import { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.ts";
+import { DiscoveryResponseSchema, ResourceSchema } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
+import { SecretSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
+import { CLUSTER_TYPE, LISTENER_TYPE, RESOURCE_WRAPPER_TYPE, SECRET_TYPE } from "../type-urls.ts";
+import { configJson } from "./config-json.ts";
+import { quoted } from "./constraint.ts";
+import { readProblem } from "./file-problem.ts";
+import { child, item } from "./issues.ts";
+import { messageTypes } from "./registry.ts";
+import { decodeResource, resourceName, RESOURCE_TYPES } from "./resource.ts";
+import { locateIssue } from "./source-map.ts";
+import { parseYaml, type LocatedIssue, type YamlFile, type YamlValue } from "./yaml-document.ts";
+
+/** One resource of a file, encoded. `name` is what subscriptions call it. */
+export interface FileResource {
+  readonly typeUrl: string;
+  readonly name: string;
+  readonly value: Uint8Array;
+}
+
+export type LoadedResources =
+  | {
+      readonly ok: true;
+      readonly resources: readonly FileResource[];
+      /** `version_info` of a DiscoveryResponse; empty when the file gives none. */
+      readonly version: string;
+    }
+  | { readonly ok: false; readonly issues: readonly LocatedIssue[] };
+
+interface Found {
+  readonly path: string;
+  readonly typeUrl: string;
+  readonly value: Uint8Array;
+}
+
+/** Reads and validates a file; never throws. Unknown fields are refused: somebody wrote them by hand. */
+export function loadResourcesFile(path: string): LoadedResources {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    return { ok: false, issues: [{ file: path, line: 0, column: 0, path: "", problem: readProblem(error) }] };
+  }
+  return path.endsWith(".pb") ? parseBinary(bytes, path) : parseResources(bytes.toString("utf8"), path);
+}
+
+/** The same for text that the caller has; `file` is its name in problems. */
+export function parseResources(text: string, file: string): LoadedResources {
+  const yaml = parseYaml(text, file);
+  if (!yaml.ok) return yaml;
+  const { root } = yaml.value;
+  if (root === undefined) return { ok: true, resources: [], version: "" };
+  return new ResourcesReader(yaml.value).read(root);
+}
+
+function parseBinary(bytes: Uint8Array, file: string): LoadedResources {
+  try {
+    const response = fromBinary(DiscoveryResponseSchema, bytes);
+    const found = response.resources.map((any, index) => ({ path: item("resources", index), ...unwrap(any) }));
+    return validate(found, response.versionInfo, file, undefined);
+  } catch (error) {
+    const problem = `does not parse as a binary ${DiscoveryResponseSchema.typeName}: ${String(error)}`;
+    return { ok: false, issues: [{ file, line: 0, column: 0, path: "", problem }] };
+  }
+}
+
+class ResourcesReader {
+  readonly #file: YamlFile;
+  readonly #issues: LocatedIssue[] = [];
+
+  constructor(file: YamlFile) {
+    this.#file = file;
+  }
+
+  read(root: YamlValue): LoadedResources {
+    const { found, version } = this.#find(root);
+    if (this.#issues.length > 0) return { ok: false, issues: this.#issues };
+    return validate(found, version, this.#file.file, this.#file);
+  }
+
+  #find(root: YamlValue): { found: readonly Found[]; version: string } {
+    if (root.kind === "list") {
+      return { found: root.items.flatMap((value, index) => this.#any(value, item("", index)) ?? []), version: "" };
+    }
+    const keys = root.kind === "map" ? root.entries.map(({ key }) => key) : [];
+    if (keys.includes("resources")) return this.#response(root);
+    if (keys.includes("static_resources") || keys.includes("staticResources")) {
+      return { found: this.#bootstrap(root), version: "" };
+    }
+    const problem = 'must be a list of resources with "@type", or have resources or static_resources';
+    this.#issues.push({ file: this.#file.file, ...this.#file.position(root.offset), path: "", problem });
+    return { found: [], version: "" };
+  }
+
+  #json(value: YamlValue, desc: Parameters<typeof configJson>[2], path: string): JsonValue | undefined {
+    const { json, issues } = configJson(this.#file, value, desc, path, false);
+    this.#issues.push(...issues);
+    return issues.length > 0 ? undefined : json;
+  }
+
+  #any(value: YamlValue, path: string): Found | undefined {
+    const json = this.#json(value, AnySchema, path);
+    return json === undefined ? undefined : { path, ...unwrap(fromJson(AnySchema, json, { registry: messageTypes })) };
+  }
+
+  #response(root: YamlValue): { found: readonly Found[]; version: string } {
+    const json = this.#json(root, DiscoveryResponseSchema, "");
+    if (json === undefined) return { found: [], version: "" };
+    const response = fromJson(DiscoveryResponseSchema, json, { registry: messageTypes });
+    const found = response.resources.map((any, index) => ({ path: item("resources", index), ...unwrap(any) }));
+    return { found, version: response.versionInfo };
+  }
+
+  #bootstrap(root: YamlValue): readonly Found[] {
+    const json = this.#json(root, BootstrapSchema, "");
+    if (json === undefined) return [];
+    return staticResources(fromJson(BootstrapSchema, json, { registry: messageTypes }));
+  }
+}
+
+function staticResources(bootstrap: Bootstrap): readonly Found[] {
+  const { clusters = [], listeners = [], secrets = [] } = bootstrap.staticResources ?? {};
+  const at = (list: string, index: number) => item(child("static_resources", list), index);
+  return [
+    ...clusters.map((message, index) => {
+      return { path: at("clusters", index), typeUrl: CLUSTER_TYPE, value: toBinary(ClusterSchema, message) };
+    }),
+    ...listeners.map((message, index) => {
+      return { path: at("listeners", index), typeUrl: LISTENER_TYPE, value: toBinary(ListenerSchema, message) };
+    }),
+    ...secrets.map((message, index) => {
+      return { path: at("secrets", index), typeUrl: SECRET_TYPE, value: toBinary(SecretSchema, message) };
+    }),
+  ];
+}
+
+/** Takes the optional Resource wrapper off. */
+function unwrap(any: Any): { typeUrl: string; value: Uint8Array } {
+  if (any.typeUrl !== RESOURCE_WRAPPER_TYPE) return { typeUrl: any.typeUrl, value: any.value };
+  const inner = fromBinary(ResourceSchema, any.value).resource;
+  return { typeUrl: inner?.typeUrl ?? "", value: inner?.value ?? new Uint8Array() };
+}
+
+/** Decodes every resource as a client would, so that a bad file is refused before anybody is sent it. */
+function validate(
+  found: readonly Found[],
+  version: string,
+  file: string,
+  source: YamlFile | undefined,
+): LoadedResources {
+  const issues: LocatedIssue[] = [];
+  const names = new Map<string, string>();
+  const resources = found.map(({ path, typeUrl, value }): FileResource => {
+    const report = (field: string, problem: string) => {
+      const issue = { path: field === "" ? path : child(path, field), problem };
+      const located = locateIssue(issue, source === undefined ? [] : [source]);
+      issues.push(located.file === "" ? { ...located, file } : located);
+    };
+    const name = resourceName(typeUrl, value) ?? "";
+    const key = `${typeUrl} ${name}`;
+    const other = names.get(key);
+    if (other !== undefined) report("", `${quoted(name)} is already the name of ${other}`);
+    names.set(key, path);
+    if (!RESOURCE_TYPES.includes(typeUrl)) {
+      report("", `resource type ${quoted(typeUrl)} is not supported; supported: ${RESOURCE_TYPES.join(", ")}`);
+      return { typeUrl, name, value };
+    }
+    const decoded = decodeResource(typeUrl, value, { unknownFields: "refuse" });
+    if (!decoded.ok) for (const issue of decoded.issues) report(issue.path, issue.problem);
+    return { typeUrl, name, value };
+  });
+  return issues.length > 0 ? { ok: false, issues } : { ok: true, resources, version };
+}

@@ -1,0 +1,149 @@
+// YAML 1.2 (and so JSON) text → nodes with positions. The only file that imports the yaml package.
+// Called by the loaders of configuration files; config-json.ts walks the nodes. Aliases are followed, within a bound.
+
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from "yaml";
+
+/** One problem, where it is. `line` and `column` count from 1; 0 means the whole file. */
+export interface LocatedIssue {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly path: string;
+  readonly problem: string;
+}
+
+export type YamlValue =
+  | { readonly kind: "map"; readonly entries: readonly YamlEntry[]; readonly offset: number }
+  | { readonly kind: "list"; readonly items: readonly YamlValue[]; readonly offset: number }
+  | YamlScalar;
+
+export interface YamlEntry {
+  readonly key: string;
+  readonly offset: number;
+  readonly value: YamlValue;
+}
+
+export interface YamlScalar {
+  readonly kind: "scalar";
+  readonly value: string | number | bigint | boolean | null;
+  /** As written; for integers beyond 53 bits. */
+  readonly source: string;
+  /** False for a quoted string. */
+  readonly isPlain: boolean;
+  readonly offset: number;
+}
+
+/** More nodes than this, aliases followed, are refused: an alias bomb must not eat the memory. */
+const MAX_NODES = 5_000_000;
+const MAX_DEPTH = 200;
+
+/** A parsed file. `root` is undefined for an empty one. */
+export interface YamlFile {
+  readonly file: string;
+  readonly root: YamlValue | undefined;
+  /** Line and column, from 1, of an offset in the text. */
+  position(offset: number): { readonly line: number; readonly column: number };
+}
+
+export type ParsedYaml =
+  | { readonly ok: true; readonly value: YamlFile }
+  | { readonly ok: false; readonly issues: readonly LocatedIssue[] };
+
+/** Never throws; syntax errors come back with their positions. */
+export function parseYaml(text: string, file: string): ParsedYaml {
+  const lines = new LineCounter();
+  const position = (offset: number) => {
+    const { line, col } = lines.linePos(offset);
+    return { line, column: col };
+  };
+  const document = parseDocument(text, { lineCounter: lines, version: "1.2", prettyErrors: false, merge: false });
+  const issues = document.errors.map((error): LocatedIssue => {
+    return { file, ...position(error.pos[0]), path: "", problem: `not valid YAML: ${error.message}` };
+  });
+  if (issues.length > 0) return { ok: false, issues };
+  const converter = new NodeConverter(document);
+  const root = document.contents === null ? undefined : converter.convert(document.contents as Node, 0);
+  if (converter.problem !== undefined) {
+    return { ok: false, issues: [{ file, line: 0, column: 0, path: "", problem: converter.problem }] };
+  }
+  return { ok: true, value: { file, root, position } };
+}
+
+class NodeConverter {
+  readonly #document: Document;
+  #nodes = 0;
+  problem: string | undefined;
+
+  constructor(document: Document) {
+    this.#document = document;
+  }
+
+  convert(node: Node | null, depth: number): YamlValue {
+    this.#nodes += 1;
+    const offset = node?.range?.[0] ?? 0;
+    if (this.#nodes > MAX_NODES || depth > MAX_DEPTH) {
+      this.problem = "is nested too deeply, or its aliases expand to too much";
+      return { kind: "scalar", value: null, source: "", isPlain: true, offset };
+    }
+    if (isAlias(node)) return this.convert(node.resolve(this.#document) ?? null, depth + 1);
+    if (isMap(node)) {
+      const entries = node.items.map((pair): YamlEntry => {
+        const key = this.convert(pair.key as Node, depth + 1);
+        const value = this.convert(pair.value as Node | null, depth + 1);
+        return { key: key.kind === "scalar" ? keyText(key) : "", offset: key.offset, value };
+      });
+      return { kind: "map", entries, offset };
+    }
+    if (isSeq(node)) {
+      return { kind: "list", items: node.items.map((entry) => this.convert(entry as Node, depth + 1)), offset };
+    }
+    if (isScalar(node)) {
+      const source = typeof node.source === "string" ? node.source : String(node.value);
+      return { kind: "scalar", value: scalarValue(node.value), source, isPlain: node.type === "PLAIN", offset };
+    }
+    return { kind: "scalar", value: null, source: "", isPlain: true, offset };
+  }
+}
+
+function keyText(key: YamlScalar): string {
+  return typeof key.value === "string" ? key.value : key.source;
+}
+
+function scalarValue(value: unknown): YamlScalar["value"] {
+  switch (typeof value) {
+    case "string":
+    case "number":
+    case "bigint":
+    case "boolean":
+      return value;
+    default:
+      return null;
+  }
+}
+
+export function formatLocated(issue: LocatedIssue): string {
+  const where = issue.line === 0 ? issue.file : `${issue.file}:${issue.line}:${issue.column}`;
+  return issue.path === "" ? `${where}: ${issue.problem}` : `${where}: ${issue.path}: ${issue.problem}`;
+}
+
+export type PlainJson = string | number | boolean | null | PlainJson[] | { [key: string]: PlainJson };
+
+/** JSON without a schema: what a Struct holds. */
+export function plainJson(value: YamlValue): PlainJson {
+  switch (value.kind) {
+    case "list":
+      return value.items.map(plainJson);
+    case "map":
+      return Object.fromEntries(value.entries.map((entry) => [entry.key, plainJson(entry.value)]));
+    case "scalar":
+      return typeof value.value === "bigint" ? Number(value.value) : value.value;
+  }
+}
+
+/** "a list", "a map", `the string "x"`, "the number 3". */
+export function describe(value: YamlValue): string {
+  if (value.kind !== "scalar") return `a ${value.kind}`;
+  if (value.value === null) return "nothing";
+  if (typeof value.value === "string") return `the string ${JSON.stringify(value.value.slice(0, 60))}`;
+  return typeof value.value === "boolean" ? String(value.value) : `the number ${value.source}`;
+}
