@@ -1,0 +1,181 @@
+// One live cluster on one worker: its hosts, which of them to use, its circuit breakers and statistics.
+// Compiled from the model by live-config.ts; endpoints (EDS, or names that the main thread has resolved) arrive by
+// `updateEndpoints`. proxy.ts asks `dropCategory`, then `choose`, then the host's pool.
+
+import type { Cluster } from "../../xds/model/cluster.ts";
+import type { ClusterLoadAssignment } from "../../xds/model/endpoints.ts";
+import type { TimerWheel } from "../http/timer-wheel.ts";
+import type { StatsScope } from "../stats/scope.ts";
+import { addressText } from "../upstream/address-text.ts";
+import { ConnectionPool } from "../upstream/pool.ts";
+import type { PoolContext } from "../upstream/pool.ts";
+import type { HostCounts } from "../upstream/stream-pool.ts";
+import { createCircuitBreaker } from "./breaker.ts";
+import type { CircuitBreaker } from "./breaker.ts";
+import { resolveClusterStats } from "./cluster-stats.ts";
+import type { ClusterStats } from "./cluster-stats.ts";
+import { HostSelection } from "./host-selection.ts";
+import { HostSet } from "./host-set.ts";
+import type { Host } from "./host.ts";
+
+/** Things of the worker that clusters use. */
+export interface ClusterDeps {
+  readonly scope: StatsScope;
+  readonly wheel: TimerWheel;
+  /** Every upstream socket of the worker reads into this one buffer; 64 KiB is a good size. */
+  readonly readBuffer: Buffer;
+  /** Numbers from 0 up to, not including, 1. */
+  readonly random: () => number;
+}
+
+/** One host as `/clusters` shows it: this worker's part, to be added up over the workers. */
+export interface HostView {
+  readonly address: string;
+  readonly hostname: string;
+  readonly health: string;
+  readonly weight: number;
+  readonly priority: number;
+  readonly region: string;
+  readonly zone: string;
+  readonly subZone: string;
+  readonly counts: Readonly<HostCounts>;
+}
+
+const EMPTY_ASSIGNMENT: Omit<ClusterLoadAssignment, "clusterName"> = {
+  localities: [],
+  overprovisioningFactor: 140,
+  dropOverloads: [],
+};
+
+export class LiveCluster {
+  readonly model: Cluster;
+  readonly stats: ClusterStats;
+  /** By route priority: default, high. Retries are counted there by the proxy. */
+  readonly breakers: readonly [CircuitBreaker, CircuitBreaker];
+  readonly #random: () => number;
+  readonly #hosts: HostSet;
+  #selection: HostSelection;
+  #assignment: ClusterLoadAssignment;
+  #warm = false;
+  #disposed = false;
+
+  constructor(model: Cluster, deps: ClusterDeps) {
+    this.model = model;
+    this.#random = deps.random;
+    this.stats = resolveClusterStats(deps.scope, model.statName);
+    this.breakers = [
+      createCircuitBreaker(deps.scope, model.statName, model.circuitBreakers[0]),
+      createCircuitBreaker(deps.scope, model.statName, model.circuitBreakers[1]),
+    ];
+    const context: PoolContext = {
+      settings: model,
+      stats: this.stats,
+      limits: this.breakers,
+      wheel: deps.wheel,
+      readBuffer: deps.readBuffer,
+    };
+    this.#hosts = new HostSet(
+      (host) => new ConnectionPool(host.address, host.counts, context),
+      model.discovery.kind === "logical_dns",
+    );
+    this.#assignment = { ...EMPTY_ASSIGNMENT, clusterName: model.name };
+    this.#selection = this.#select();
+    if (model.discovery.kind === "static") {
+      this.updateEndpoints(model.discovery.assignment);
+    } else {
+      this.#warm = model.discovery.kind === "original_dst";
+    }
+  }
+
+  /** False until the first endpoints have come, even if they are none. */
+  get isWarm(): boolean {
+    return this.#warm;
+  }
+
+  get hosts(): readonly Host[] {
+    return this.#hosts.hosts;
+  }
+
+  /** Hosts named before keep their pools and counts; hosts not named any more finish what they have and are gone. */
+  updateEndpoints(assignment: ClusterLoadAssignment): void {
+    if (this.#disposed) {
+      return;
+    }
+    this.#warm = true;
+    this.#assignment = assignment;
+    if (this.#hosts.update(assignment).membershipChanged) {
+      this.stats.membershipChange.inc();
+    }
+    this.#selection = this.#select();
+    const hosts = this.#hosts.hosts;
+    this.stats.membershipTotal.set(hosts.length);
+    this.stats.membershipHealthy.set(hosts.filter((host) => host.availability === "healthy").length);
+    this.stats.membershipDegraded.set(hosts.filter((host) => host.availability === "degraded").length);
+  }
+
+  /**
+   * The category by which this request is to be dropped (503, flag DO), or undefined. Each category draws by itself.
+   * Source: ClusterLoadAssignment.Policy.drop_overloads.
+   */
+  dropCategory(): string | undefined {
+    for (const drop of this.#assignment.dropOverloads) {
+      if (this.#random() * 100 < drop.percent) {
+        this.stats.rqDropOverload.inc();
+        return drop.category;
+      }
+    }
+    return undefined;
+  }
+
+  /** A host for one request; undefined when none may be used. `hash`: see Balancer. */
+  choose(hash?: number): Host | undefined {
+    const host = this.#selection.choose(hash);
+    if (host === undefined) {
+      this.stats.cxNoneHealthy.inc();
+    }
+    return host;
+  }
+
+  /** Plain objects, fit for posting to the main thread. */
+  view(): HostView[] {
+    return this.#hosts.hosts.map((host) => ({
+      address: addressText(host.address),
+      hostname: host.hostname,
+      health: host.health,
+      weight: host.weight,
+      priority: host.priority,
+      region: host.locality.region,
+      zone: host.locality.zone,
+      subZone: host.locality.subZone,
+      counts: { ...host.counts },
+    }));
+  }
+
+  /** Retires the cluster softly: requests that have chosen a host still finish, no idle connection stays. */
+  drain(): void {
+    for (const host of this.#hosts.hosts) {
+      host.pool.drain();
+    }
+  }
+
+  /** Ends every connection now, those of hosts removed earlier included. */
+  dispose(): void {
+    this.#disposed = true;
+    this.#hosts.dispose();
+    this.#selection = this.#select();
+  }
+
+  #select(): HostSelection {
+    return new HostSelection(this.#hosts.hosts, {
+      policy: this.model.lbPolicy,
+      overprovisioning: this.#assignment.overprovisioningFactor,
+      panicThreshold: this.model.healthyPanicThreshold,
+      random: this.#random,
+      panicCounter: this.stats.lbHealthyPanic,
+    });
+  }
+}
+
+export function compileCluster(model: Cluster, deps: ClusterDeps): LiveCluster {
+  return new LiveCluster(model, deps);
+}
