@@ -81,7 +81,7 @@ export function loadPluginModule(bytes: Uint8Array, options: ModuleOptions = {})
       abi,
       module,
       sizeBytes: bytes.length,
-      language: guessLanguage(module, outline),
+      language: guessLanguage(module, bytes),
       allocator: outline.exportNames.includes("proxy_on_memory_allocate") ? "proxy_on_memory_allocate" : "malloc",
       imports: outline.imports,
       exports: outline.exportNames,
@@ -159,20 +159,17 @@ function checkMemories(outline: BinaryOutline, maximumPages: number): string | u
   return undefined;
 }
 
-function guessLanguage(module: WebAssembly.Module, outline: BinaryOutline): string {
+function guessLanguage(module: WebAssembly.Module, bytes: Uint8Array): string {
   const producers = WebAssembly.Module.customSections(module, "producers")
     .map((section) => Buffer.from(section).toString("latin1"))
     .join(" ");
+  const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   if (producers.includes("TinyGo")) return "tinygo";
-  if (producers.includes("rustc")) return "rust";
-  if (producers.includes("AssemblyScript")) return "assemblyscript";
-  if (/Go cmd\/compile|\bgo1\./.test(producers) || WebAssembly.Module.customSections(module, "go:buildid").length > 0) {
-    return "go";
-  }
+  if (producers.includes("rustc") || whole.includes("/rustc/")) return "rust";
+  if (WebAssembly.Module.customSections(module, "go:buildid").length > 0 || whole.includes("go:buildid")) return "go";
+  // AssemblyScript keeps its strings, library paths among them, as UTF-16.
+  if (producers.includes("AssemblyScript") || whole.includes("~lib/", 0, "utf16le")) return "assemblyscript";
   if (/zig/i.test(producers)) return "zig";
-  if (producers.includes("clang") || producers.includes("emscripten")) return "c++";
-  if (outline.exportNames.includes("__new") || outline.exportNames.includes("__growWasmMemory"))
-    return "assemblyscript";
-  if (outline.exportNames.some((name) => name.startsWith("emscripten_"))) return "c++";
+  if (/clang|emscripten/.test(producers) || whole.includes("emscripten_")) return "c++";
   return "unknown";
 }

@@ -12,13 +12,15 @@ import type { PluginSpec } from "./plugin-spec.ts";
 import type { RuntimePorts } from "./ports.ts";
 import { type PropertyPath, PropertyPaths } from "./property-path.ts";
 import { QueueBell } from "./queue-bell.ts";
-import type { RuntimeHost } from "./runtime-host.ts";
+import type { HostCallListener, RuntimeHost } from "./runtime-host.ts";
 import { createSharedMemory, SharedStore } from "./shared-store.ts";
 import { VmGroup } from "./vm-group.ts";
 
 export interface RuntimeOptions {
   readonly ports: RuntimePorts;
   readonly observer?: HookObserver;
+  /** For tools that show what a plugin does; slows every host call down. */
+  readonly onHostCall?: HostCallListener;
   /**
    * Memory of shared data and queues, made once per process by createSharedMemory() and handed to every worker.
    * Absent: the runtime makes its own, and its plugins share with nobody.
@@ -34,6 +36,7 @@ export type LoadResult =
 export class PluginRuntime implements RuntimeHost {
   readonly ports: RuntimePorts;
   observer: HookObserver | undefined;
+  readonly onHostCall: HostCallListener | undefined;
   readonly shared: SharedStore;
   readonly #groups = new Map<string, VmGroup>();
   readonly #plugins = new Set<Plugin>();
@@ -44,6 +47,7 @@ export class PluginRuntime implements RuntimeHost {
   constructor(options: RuntimeOptions) {
     this.ports = options.ports;
     this.observer = options.observer;
+    this.onHostCall = options.onHostCall;
     this.shared = new SharedStore(options.sharedMemory ?? createSharedMemory());
     this.#bell = new QueueBell(this.shared);
   }

@@ -6,10 +6,15 @@ import type { RootContext } from "./contexts.ts";
 import type { PropertyPath } from "./property-path.ts";
 import type { SharedStore } from "./shared-store.ts";
 
+/** Sees every host call of every VM after it was done: raw arguments (i64 as bigint) and the result. */
+export type HostCallListener = (name: string, args: readonly unknown[], result: number | undefined) => void;
+
 export interface RuntimeHost {
   readonly ports: RuntimePorts;
   /** Undefined while nobody watches. */
   observer: HookObserver | undefined;
+  /** Set before a VM is created, or it is not heard by it. */
+  readonly onHostCall: HostCallListener | undefined;
   readonly shared: SharedStore;
   /** A call token that no call under way has; never 0. */
   nextCallToken(): number;

@@ -5,6 +5,7 @@
 import { CallWindow, RestrictedCall } from "../call-window.ts";
 import { Errno, Status } from "../abi/constants.ts";
 import { ENV_EXTRAS } from "../plugin-module.ts";
+import type { HostCallListener } from "../runtime-host.ts";
 import type { Vm } from "../vm.ts";
 import { bufferFunctions } from "./buffers.ts";
 import { foreignFunctions } from "./foreign.ts";
@@ -59,6 +60,7 @@ export function buildImports(
       run = restricted(vm, name, isWasi ? Errno.NotCapable : Status.InternalFailure);
     } else run = known;
     const table = (imports[module] ??= {});
+    if (vm.host.onHostCall !== undefined) run = traced(vm.host.onHostCall, name, run);
     table[name] = wrap(vm, name, run, isWasi || name === "proxy_log" || ENV_EXTRAS.has(name));
   }
   return imports;
@@ -80,6 +82,15 @@ function restricted(vm: Vm, name: string, status: number): HostFunction {
     if (!isReported) vm.warn(`the plugin called ${name}, which its capabilities do not allow: answered ${status}`);
     isReported = true;
     return status;
+  };
+}
+
+/** For transcripts (tests, `plugin run`): decided once per VM, so it costs nothing when nobody wants it. */
+function traced(onHostCall: HostCallListener, name: string, run: HostFunction): HostFunction {
+  return (...args: unknown[]) => {
+    const result = (run as unknown as Loose)(...args);
+    onHostCall(name, args, result);
+    return result;
   };
 }
 
