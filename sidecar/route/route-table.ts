@@ -1,0 +1,316 @@
+// A route configuration compiled for requests: virtual host by authority, then the first route whose match accepts the
+// request. live-config.ts compiles a table when routes arrive, proxy.ts selects from it once for each request.
+// Source: envoy.config.route.v3.RouteConfiguration, in Envoy's order of precedence.
+// Hot path: `select` and `pickCluster` return objects made at compile time; only `cluster_header` allocates.
+
+import type { RequestHead } from "../http/message.ts";
+import type { FormatContext } from "../telemetry/format-operators.ts";
+import type { Runtime } from "../../xds/model/bootstrap.ts";
+import type { DataSource } from "../../xds/model/plugin-config.ts";
+import type {
+  HeaderMutations,
+  PathMatcher,
+  Route,
+  RouteAction,
+  RouteConfiguration,
+  RouteMatch as MatchConfig,
+  VirtualHost,
+} from "../../xds/model/route.ts";
+import { type ClusterChooser, type ClusterPick, compileClusterChoice } from "./cluster-choice.ts";
+import { compileMutations, levelsOf, type MutationList } from "./header-mutations.ts";
+import { HostIndex } from "./host-index.ts";
+import { compileHeader, compileQuery, type HeaderTest, lowerAscii, probabilityOf, type QueryTest } from "./matchers.ts";
+import { compileRedirect, type Redirect, TLS_REDIRECT } from "./redirect.ts";
+import { compileFullMatch, literalPrefix } from "./regex.ts";
+import { wireText } from "./request-value.ts";
+import { compilePathRewrite, type TextRewrite } from "./rewrite.ts";
+import { type Candidate, RouteIndex } from "./route-index.ts";
+
+export interface RouteTableOptions {
+  /** Cluster names that exist; give them only when clusters are to be validated. */
+  readonly clusters?: ReadonlySet<string>;
+  readonly runtime: Runtime;
+  /** For the operators in header values. */
+  readonly format: FormatContext;
+  /** Reads a body that is not inline. undefined: it cannot be read. */
+  readonly readData?: (source: DataSource) => Uint8Array | undefined;
+}
+
+export interface SelectFacts {
+  /** In [0, 1), drawn once for each request: runtime fractions and weighted clusters use the same one. */
+  readonly random: number;
+  /** The client's connection is TLS; counts only for require_tls when there is no x-forwarded-proto. */
+  readonly isTls?: boolean;
+}
+
+/** A selected route. The same object for every request of the same route, for the life of the table. */
+export interface RouteMatch {
+  readonly virtualHost: VirtualHost;
+  /** undefined for the redirect that `require_tls` makes. */
+  readonly route: Route | undefined;
+  readonly action: RouteAction;
+  /** For actions that do not forward, and until a cluster is picked; after that the pick's own lists hold. */
+  readonly requestMutations: MutationList | undefined;
+  readonly responseMutations: MutationList | undefined;
+  readonly pathRewrite: TextRewrite | undefined;
+  /** Present for the action `forward`. */
+  readonly clusters: ClusterChooser | undefined;
+  /** Present for the action `redirect`. */
+  readonly redirect: Redirect | undefined;
+  /** Body of a direct response; undefined is none. */
+  readonly body: Uint8Array | undefined;
+}
+
+export class RouteTable {
+  readonly config: RouteConfiguration;
+  /** Everything that could not be compiled, with its place. Not empty: the configuration should be refused. */
+  readonly problems: readonly string[];
+  readonly #hosts: HostIndex<CompiledHost>;
+
+  constructor(config: RouteConfiguration, hosts: HostIndex<CompiledHost>, problems: readonly string[]) {
+    this.config = config;
+    this.problems = problems;
+    this.#hosts = hosts;
+  }
+
+  /** undefined when no virtual host or no route of it matches: 404, NR. */
+  select(head: RequestHead, facts: SelectFacts): RouteMatch | undefined {
+    const host = this.#hosts.find(head.authority);
+    if (host === undefined) {
+      return undefined;
+    }
+    if (host.tlsRedirect !== undefined && needsTls(host.virtualHost, head, facts)) {
+      return host.tlsRedirect;
+    }
+    return host.routes.select(head, facts.random)?.match;
+  }
+}
+
+/** undefined when the action does not forward. */
+export function pickCluster(match: RouteMatch, head: RequestHead, random: number): ClusterPick | undefined {
+  return match.clusters?.pick(head, random);
+}
+
+interface CompiledHost {
+  readonly virtualHost: VirtualHost;
+  readonly tlsRedirect: RouteMatch | undefined;
+  readonly routes: RouteIndex<CompiledRoute>;
+}
+
+function needsTls({ requireTls }: VirtualHost, head: RequestHead, facts: SelectFacts): boolean {
+  const proto = head.headers.get("x-forwarded-proto") ?? (facts.isTls === true ? "https" : "http");
+  const isExempt = requireTls === "external_only" && head.headers.get("x-envoy-internal") === "true";
+  return proto !== "https" && !isExempt;
+}
+
+/** What every part of the table is compiled with. */
+interface Compilation extends RouteTableOptions {
+  readonly config: RouteConfiguration;
+  readonly problems: string[];
+}
+
+/** Never throws: what cannot be compiled is in the table's `problems`, and the rest works. */
+export function compileRoutes(config: RouteConfiguration, options: RouteTableOptions): RouteTable {
+  const problems: string[] = [];
+  const compilation = { ...options, config, problems };
+  const hosts = new HostIndex<CompiledHost>(config.ignorePortInHostMatching);
+  for (const virtualHost of config.virtualHosts) {
+    const where = `Virtual host ${JSON.stringify(virtualHost.name)}`;
+    const host = within(where, problems, () => compileHost(virtualHost, compilation));
+    for (const domain of virtualHost.domains) {
+      if (!hosts.add(domain, host)) {
+        problems.push(`${where}: domain ${JSON.stringify(domain)} is there already`);
+      }
+    }
+  }
+  return new RouteTable(config, hosts, problems);
+}
+
+/** Runs `compile` and puts `where` before each problem that it notes. */
+function within<Value>(where: string, problems: string[], compile: () => Value): Value {
+  const before = problems.length;
+  const value = compile();
+  for (let at = before; at < problems.length; at++) {
+    problems[at] = `${where}: ${problems[at] ?? ""}`;
+  }
+  return value;
+}
+
+function compileHost(virtualHost: VirtualHost, compilation: Compilation): CompiledHost {
+  const routes = virtualHost.routes.map((route, place) =>
+    within(`route ${place} ${JSON.stringify(route.name)}`, compilation.problems, () => {
+      return new CompiledRoute(place, compileMatch(virtualHost, route, compilation), route.match, compilation);
+    }),
+  );
+  return {
+    virtualHost,
+    tlsRedirect: virtualHost.requireTls === "none" ? undefined : compileTlsRedirect(virtualHost, compilation),
+    routes: new RouteIndex(routes),
+  };
+}
+
+function compileTlsRedirect(virtualHost: VirtualHost, compilation: Compilation): RouteMatch {
+  const matcher: PathMatcher = { kind: "prefix", value: "/", caseSensitive: true };
+  return {
+    virtualHost,
+    route: undefined,
+    action: TLS_REDIRECT,
+    requestMutations: undefined,
+    responseMutations: undefined,
+    pathRewrite: undefined,
+    clusters: undefined,
+    redirect: compileRedirect(TLS_REDIRECT, matcher, compilation.problems),
+    body: undefined,
+  };
+}
+
+function compileMatch(virtualHost: VirtualHost, route: Route, compilation: Compilation): RouteMatch {
+  const { config, format, problems } = compilation;
+  const { action } = route;
+  const levels: readonly HeaderMutations[] = [route.headers, virtualHost.headers, config.headers];
+  const mostSpecificWins = config.mostSpecificHeaderMutationsWins;
+  const ordered = levelsOf(mostSpecificWins, levels);
+  const isForward = action.kind === "forward";
+  const clusters = isForward ? compileClusterChoice(action, { levels, mostSpecificWins, format, problems }) : undefined;
+  for (const name of clusters?.names ?? []) {
+    if (compilation.clusters !== undefined && !compilation.clusters.has(name)) {
+      problems.push(`unknown cluster ${JSON.stringify(name)}`);
+    }
+  }
+  return {
+    virtualHost,
+    route,
+    action,
+    requestMutations: compileMutations(ordered, "request", format, isForward ? [] : problems),
+    responseMutations: compileMutations(ordered, "response", format, isForward ? [] : problems),
+    pathRewrite: isForward ? compilePathRewrite(action, route.match.path, problems) : undefined,
+    clusters,
+    redirect: action.kind === "redirect" ? compileRedirect(action, route.match.path, problems) : undefined,
+    body: action.kind === "direct_response" ? compileBody(action.body, compilation) : undefined,
+  };
+}
+
+function compileBody(source: DataSource | undefined, compilation: Compilation): Uint8Array | undefined {
+  if (source === undefined) {
+    return undefined;
+  }
+  const body = source.kind === "bytes" ? source.bytes : compilation.readData?.(source);
+  const max = compilation.config.maxDirectResponseBodyBytes;
+  if (body === undefined) {
+    compilation.problems.push(`cannot read the body of the direct response from ${source.kind}`);
+  } else if (body.length > max) {
+    compilation.problems.push(
+      `the body of the direct response is ${body.length} bytes long, at most ${max} are allowed`,
+    );
+  }
+  return body;
+}
+
+/** The path of a request, without its query. */
+type PathTest = (path: string) => boolean;
+
+class CompiledRoute implements Candidate {
+  readonly place: number;
+  readonly match: RouteMatch;
+  readonly key: Candidate["key"];
+  readonly #pathTest: PathTest | undefined;
+  readonly #isConnect: boolean;
+  readonly #headers: readonly HeaderTest[];
+  readonly #query: readonly QueryTest[];
+  readonly #grpc: boolean;
+  /** A request passes when its random number is below. */
+  readonly #probability: number;
+
+  constructor(place: number, match: RouteMatch, config: MatchConfig, { runtime, problems }: Compilation) {
+    this.place = place;
+    this.match = match;
+    this.key = pathKey(config.path);
+    this.#pathTest = compilePath(config.path, problems);
+    this.#isConnect = config.path.kind === "connect";
+    this.#headers = config.headers.map((matcher) => compileHeader(matcher, problems));
+    this.#query = config.queryParameters.map((matcher) => compileQuery(matcher, problems));
+    this.#grpc = config.grpc;
+    this.#probability = config.runtimeFraction === undefined ? 1 : probabilityOf(config.runtimeFraction, runtime);
+  }
+
+  accepts(head: RequestHead, path: string, end: number, random: number): boolean {
+    // A CONNECT request has no path, and only connect_matcher takes it.
+    if (this.#isConnect ? head.method !== "CONNECT" : path === "") {
+      return false;
+    }
+    if (this.#pathTest !== undefined && !this.#pathTest(path)) {
+      return false;
+    }
+    if (random >= this.#probability || (this.#grpc && !isGrpc(head))) {
+      return false;
+    }
+    const headers = this.#headers;
+    for (let i = 0; i < headers.length; i++) {
+      if (!(headers[i] as HeaderTest)(head)) {
+        return false;
+      }
+    }
+    const query = this.#query;
+    for (let i = 0; i < query.length; i++) {
+      if (!(query[i] as QueryTest)(head.path, end)) {
+        return false;
+      }
+    }
+    return true;
+  }
+}
+
+function isGrpc(head: RequestHead): boolean {
+  const type = head.headers.get("content-type");
+  // `application/grpc-web` is another protocol.
+  return type !== undefined && type.startsWith("application/grpc") && (type.length === 16 || type.charAt(16) === "+");
+}
+
+function pathKey(matcher: PathMatcher): Candidate["key"] {
+  switch (matcher.kind) {
+    case "path":
+      return matcher.caseSensitive ? { kind: "exact", text: wireText(matcher.value) } : undefined;
+    case "prefix":
+    case "path_separated_prefix":
+      return matcher.caseSensitive ? { kind: "prefix", text: wireText(matcher.value) } : undefined;
+    case "regex": {
+      const text = literalPrefix(matcher.value);
+      return text === "" ? undefined : { kind: "prefix", text };
+    }
+    case "connect":
+      return undefined;
+  }
+}
+
+/** undefined accepts every path. */
+function compilePath(matcher: PathMatcher, problems: string[]): PathTest | undefined {
+  if (matcher.kind === "connect") {
+    return undefined;
+  }
+  if (matcher.kind === "regex") {
+    const compiled = compileFullMatch(matcher.value);
+    if (!compiled.ok) {
+      problems.push(compiled.problem);
+      return () => false;
+    }
+    const { regex } = compiled;
+    return (path) => regex.test(path);
+  }
+  const wire = wireText(matcher.value);
+  if (matcher.caseSensitive) {
+    return plainPath(matcher.kind, wire);
+  }
+  const test = plainPath(matcher.kind, lowerAscii(wire));
+  return (path) => test(lowerAscii(path));
+}
+
+function plainPath(kind: "prefix" | "path" | "path_separated_prefix", value: string): PathTest {
+  switch (kind) {
+    case "path":
+      return (path) => path === value;
+    case "prefix":
+      return (path) => path.startsWith(value);
+    case "path_separated_prefix":
+      return (path) => path.startsWith(value) && (path.length === value.length || path.charCodeAt(value.length) === 47);
+  }
+}

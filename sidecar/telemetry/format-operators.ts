@@ -1,0 +1,291 @@
+// The operators of Envoy's substitution format strings, by name: whether they take arguments and a length, and how their
+// value is read from StreamFacts. Source: Envoy's "Access logging" page. format.ts parses the strings and calls this table.
+// Reading is the hot path of access logs: no allocation besides the text itself.
+
+import { compileStartTime } from "./start-time.ts";
+import type { StreamFacts } from "./stream-facts.ts";
+
+/** undefined is written as `-` (or nothing), and as null in JSON; a number stays one in JSON. */
+export type FieldRead = (facts: StreamFacts) => string | number | undefined;
+
+/** What a format may use of the process, given by whoever compiles it. */
+export interface FormatContext {
+  readonly hostname: string;
+  /** The environment that ENVIRONMENT() may read. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+interface Operator {
+  readonly args: "none" | "optional" | "required";
+  readonly length: boolean;
+  /** A text instead of a function says what is wrong with `args`. */
+  compile(args: string, context: FormatContext): FieldRead | string;
+}
+
+const RESPONSE_FLAG_NAMES: Readonly<Record<string, string>> = {
+  DC: "DownstreamConnectionTermination",
+  DF: "DnsResolutionFailed",
+  DI: "DelayInjected",
+  DO: "DropOverload",
+  DPE: "DownstreamProtocolError",
+  DR: "DownstreamRemoteReset",
+  DT: "DurationTimeout",
+  FI: "FaultInjected",
+  IH: "InvalidEnvoyRequestHeaders",
+  LH: "FailedLocalHealthCheck",
+  LR: "LocalReset",
+  NC: "NoClusterFound",
+  NFCF: "NoFilterConfigFound",
+  NR: "NoRouteFound",
+  OM: "OverloadManagerTerminated",
+  RFCF: "ResponseFromCacheFilter",
+  RL: "RateLimited",
+  RLSE: "RateLimitServiceError",
+  SI: "StreamIdleTimeout",
+  UAEX: "UnauthorizedExternalService",
+  UC: "UpstreamConnectionTermination",
+  UDO: "UnconditionalDropOverload",
+  UF: "UpstreamConnectionFailure",
+  UH: "NoHealthyUpstream",
+  UMSDR: "UpstreamMaxStreamDurationReached",
+  UO: "UpstreamOverflow",
+  UPE: "UpstreamProtocolError",
+  UR: "UpstreamRemoteReset",
+  URX: "UpstreamRetryLimitExceeded",
+  UT: "UpstreamRequestTimeout",
+};
+
+function field(read: FieldRead): Operator {
+  return { args: "none", length: false, compile: () => read };
+}
+
+function headers(read: (facts: StreamFacts, name: string) => string | undefined): Operator {
+  return {
+    args: "required",
+    length: true,
+    compile(args) {
+      const names = args.toLowerCase().split("?");
+      const [main, alternative] = names;
+      if (names.length > 2 || main === undefined || main === "" || alternative === "") {
+        return "takes a header name and at most one alternative after ?";
+      }
+      if (alternative === undefined) {
+        return (facts) => read(facts, main);
+      }
+      return (facts) => read(facts, main) ?? read(facts, alternative);
+    },
+  };
+}
+
+/** Known to Envoy, never known here. */
+const ABSENT: Operator = { args: "optional", length: true, compile: () => () => undefined };
+
+function requestField({ requestHead: request }: StreamFacts, name: string): string | undefined {
+  switch (name) {
+    case ":method":
+      return text(request.method);
+    case ":path":
+      return text(request.path);
+    case ":authority":
+    case "host":
+      return text(request.authority);
+    case ":scheme":
+      return text(request.scheme);
+    default:
+      return request.headers.get(name);
+  }
+}
+
+function responseField({ responseHead: response }: StreamFacts, name: string): string | undefined {
+  return name === ":status" ? response && String(response.status) : response?.headers.get(name);
+}
+
+function text(value: string): string | undefined {
+  return value === "" ? undefined : value;
+}
+
+/** Whole milliseconds; undefined when `to` has not come. */
+function between(from: number, to: number): number | undefined {
+  return to === 0 ? undefined : Math.max(0, Math.floor(to - from));
+}
+
+/** Start until the request had gone upstream: the later of its head going out and its end coming in. */
+function requestTxDuration({ startedAt, upstreamSentAt, requestEndedAt }: StreamFacts): number | undefined {
+  return upstreamSentAt === 0 || requestEndedAt === 0
+    ? undefined
+    : between(startedAt, Math.max(upstreamSentAt, requestEndedAt));
+}
+
+function hostPort(address: string, port: number): string | undefined {
+  if (address === "") {
+    return undefined;
+  }
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** `address` of `address:port`; the brackets of IPv6 go too. */
+function addressOf(endpoint: string): string | undefined {
+  const colon = endpoint.lastIndexOf(":");
+  const address = colon < 0 ? endpoint : endpoint.slice(0, colon);
+  return text(address.startsWith("[") ? address.slice(1, -1) : address);
+}
+
+function portOf(endpoint: string): number | undefined {
+  const colon = endpoint.lastIndexOf(":");
+  return colon < 0 ? undefined : Number(endpoint.slice(colon + 1));
+}
+
+function longFlags(flags: string): string | undefined {
+  return flags === ""
+    ? undefined
+    : flags
+        .split(",")
+        .map((flag) => RESPONSE_FLAG_NAMES[flag] ?? flag)
+        .join(",");
+}
+
+function filterStateText({ filterState }: StreamFacts, key: string): string | undefined {
+  const value = filterState.get(key);
+  return value && Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("latin1");
+}
+
+/** Names that Envoy writes for a flag, for checking configuration; the short ones are the keys. */
+export function isResponseFlag(flag: string): boolean {
+  return Object.hasOwn(RESPONSE_FLAG_NAMES, flag);
+}
+
+const startTime: Operator = {
+  args: "optional",
+  length: false,
+  compile(args) {
+    const write = compileStartTime(args);
+    return write === undefined
+      ? "holds a time directive that is not supported"
+      : (facts) => write(performance.timeOrigin + facts.startedAt);
+  },
+};
+
+export const OPERATORS: Readonly<Record<string, Operator>> = {
+  REQ: headers(requestField),
+  RESP: headers(responseField),
+  TRAILER: headers((facts, name) => facts.responseTrailers?.get(name)),
+  REQUEST_HEADER: headers(requestField),
+  RESPONSE_HEADER: headers(responseField),
+  RESPONSE_TRAILER: headers((facts, name) => facts.responseTrailers?.get(name)),
+
+  START_TIME: startTime,
+  START_TIME_LOCAL: startTime,
+  PROTOCOL: field((facts) => text(facts.protocol)),
+  UPSTREAM_PROTOCOL: ABSENT,
+  RESPONSE_CODE: field((facts) => facts.status),
+  RESPONSE_CODE_DETAILS: {
+    args: "optional",
+    length: false,
+    compile: (args) =>
+      args === "ALLOW_WHITESPACES"
+        ? (facts) => text(facts.responseCodeDetails)
+        : (facts) => text(facts.responseCodeDetails.replaceAll(/\s/g, "_")),
+  },
+  CONNECTION_TERMINATION_DETAILS: field((facts) => text(facts.connectionTerminationDetails)),
+  RESPONSE_FLAGS: field((facts) => text(facts.responseFlags)),
+  RESPONSE_FLAGS_LONG: field((facts) => longFlags(facts.responseFlags)),
+
+  BYTES_RECEIVED: field((facts) => facts.requestBodyBytes),
+  BYTES_SENT: field((facts) => facts.responseBodyBytes),
+  REQUEST_HEADERS_BYTES: field((facts) => facts.requestHeaderBytes),
+  RESPONSE_HEADERS_BYTES: field((facts) => facts.responseHeaderBytes),
+  RESPONSE_TRAILERS_BYTES: field((facts) => facts.responseTrailers?.byteSize ?? 0),
+  DOWNSTREAM_HEADER_BYTES_RECEIVED: field((facts) => facts.requestHeaderBytes),
+  DOWNSTREAM_HEADER_BYTES_SENT: field((facts) => facts.responseHeaderBytes),
+  DOWNSTREAM_WIRE_BYTES_RECEIVED: field((facts) => facts.requestHeaderBytes + facts.requestBodyBytes),
+  DOWNSTREAM_WIRE_BYTES_SENT: field((facts) => facts.responseHeaderBytes + facts.responseBodyBytes),
+
+  DURATION: field((facts) => between(facts.startedAt, facts.endedAt)),
+  REQUEST_DURATION: field((facts) => between(facts.startedAt, facts.requestEndedAt)),
+  REQUEST_TX_DURATION: field(requestTxDuration),
+  RESPONSE_DURATION: field((facts) => between(facts.startedAt, facts.upstreamFirstByteAt)),
+  RESPONSE_TX_DURATION: field((facts) =>
+    facts.upstreamFirstByteAt === 0 ? undefined : between(facts.upstreamFirstByteAt, facts.endedAt),
+  ),
+
+  UPSTREAM_HOST: field((facts) => text(facts.upstreamAddress)),
+  UPSTREAM_HOST_NAME: field((facts) => text(facts.upstreamAddress)),
+  UPSTREAM_HOST_NAME_WITHOUT_PORT: field((facts) => addressOf(facts.upstreamAddress)),
+  UPSTREAM_REMOTE_ADDRESS: field((facts) => text(facts.upstreamAddress)),
+  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: field((facts) => addressOf(facts.upstreamAddress)),
+  UPSTREAM_REMOTE_PORT: field((facts) => portOf(facts.upstreamAddress)),
+  UPSTREAM_LOCAL_ADDRESS: field((facts) => text(facts.upstreamLocalAddress)),
+  UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: field((facts) => addressOf(facts.upstreamLocalAddress)),
+  UPSTREAM_LOCAL_PORT: field((facts) => portOf(facts.upstreamLocalAddress)),
+  UPSTREAM_CLUSTER: field((facts) => text(facts.clusterName)),
+  UPSTREAM_CLUSTER_RAW: field((facts) => text(facts.clusterName)),
+  UPSTREAM_TRANSPORT_FAILURE_REASON: field((facts) => text(facts.upstreamFailure.replaceAll(/\s/g, "_"))),
+  UPSTREAM_REQUEST_ATTEMPT_COUNT: field((facts) => facts.attempts),
+
+  DOWNSTREAM_REMOTE_ADDRESS: field((facts) => hostPort(facts.remoteAddress, facts.remotePort)),
+  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: field((facts) => text(facts.remoteAddress)),
+  DOWNSTREAM_REMOTE_PORT: field((facts) => facts.remotePort),
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS: field(({ connection }) =>
+    hostPort(connection.remoteAddress, connection.remotePort),
+  ),
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: field((facts) => text(facts.connection.remoteAddress)),
+  DOWNSTREAM_DIRECT_REMOTE_PORT: field((facts) => facts.connection.remotePort),
+  DOWNSTREAM_LOCAL_ADDRESS: field(({ connection }) => hostPort(connection.localAddress, connection.localPort)),
+  DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: field((facts) => text(facts.connection.localAddress)),
+  DOWNSTREAM_LOCAL_PORT: field((facts) => facts.connection.localPort),
+  CONNECTION_ID: field((facts) => facts.connection.id),
+  REQUESTED_SERVER_NAME: field((facts) => text(facts.requestedServerName)),
+
+  ROUTE_NAME: field((facts) => text(facts.routeName)),
+  VIRTUAL_HOST_NAME: field((facts) => text(facts.virtualHostName)),
+  VIRTUAL_CLUSTER_NAME: ABSENT,
+  STREAM_ID: field((facts) => facts.requestHead.headers.get("x-request-id")),
+  TRACE_ID: field((facts) => text(facts.traceId)),
+  SPAN_ID: field((facts) => text(facts.spanId)),
+  ACCESS_LOG_TYPE: field(() => "DownstreamEnd"),
+
+  HOSTNAME: { args: "none", length: false, compile: (_, context) => () => text(context.hostname) },
+  ENVIRONMENT: {
+    args: "required",
+    length: true,
+    compile: (args, context) => () => context.environment[args],
+  },
+  FILTER_STATE: {
+    args: "required",
+    length: true,
+    compile(args) {
+      const [key = ""] = args.split(":");
+      return (facts) => filterStateText(facts, key);
+    },
+  },
+  UPSTREAM_FILTER_STATE: ABSENT,
+  DYNAMIC_METADATA: ABSENT,
+  CLUSTER_METADATA: ABSENT,
+  UPSTREAM_METADATA: ABSENT,
+  METADATA: ABSENT,
+  GRPC_STATUS: {
+    args: "optional",
+    length: false,
+    compile: () => (facts) =>
+      facts.responseTrailers?.get("grpc-status") ?? facts.responseHead?.headers.get("grpc-status"),
+  },
+  GRPC_STATUS_NUMBER: field((facts) => {
+    const status = facts.responseTrailers?.get("grpc-status") ?? facts.responseHead?.headers.get("grpc-status");
+    return status === undefined ? undefined : Number(status);
+  }),
+  DOWNSTREAM_TRANSPORT_FAILURE_REASON: ABSENT,
+  DOWNSTREAM_TLS_VERSION: ABSENT,
+  DOWNSTREAM_TLS_CIPHER: ABSENT,
+  DOWNSTREAM_TLS_SESSION_ID: ABSENT,
+  DOWNSTREAM_PEER_URI_SAN: ABSENT,
+  DOWNSTREAM_PEER_SUBJECT: ABSENT,
+  DOWNSTREAM_PEER_ISSUER: ABSENT,
+  DOWNSTREAM_PEER_FINGERPRINT_256: ABSENT,
+  DOWNSTREAM_PEER_SERIAL: ABSENT,
+  DOWNSTREAM_LOCAL_URI_SAN: ABSENT,
+  DOWNSTREAM_LOCAL_SUBJECT: ABSENT,
+  UPSTREAM_TLS_VERSION: ABSENT,
+  UPSTREAM_TLS_CIPHER: ABSENT,
+  UPSTREAM_PEER_URI_SAN: ABSENT,
+  UPSTREAM_PEER_SUBJECT: ABSENT,
+};
