@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { readBatch } from "../../../sidecar/telemetry/span-record.ts";
+import type { SpanBatch } from "../../../sidecar/telemetry/span-record.ts";
+import { Field, RequestText, TraceText } from "../../../sidecar/telemetry/span-record.ts";
+import { MAX_HOOKS } from "../../../sidecar/telemetry/stream-trace.ts";
+import { viewTrace } from "../../../sidecar/telemetry/trace-view.ts";
+import { fakeHead, fakeHook, fakeInfo, fakeStream, fakeTracing, RecorderBench } from "./fake-requests.ts";
+
+const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
+const SPAN = "00f067aa0ba902b7";
+
+function start(bench: RecorderBench, head = fakeHead(), tracing = bench.tracing()) {
+  const stream = fakeStream();
+  const trace = bench.recorder.begin(head, 1000);
+  bench.streams.set(stream, trace);
+  tracing.start(trace, head.headers, false);
+  return { stream, trace, head };
+}
+
+test("TraceRecorder posts a sampled request with its hooks", () => {
+  const bench = new RecorderBench();
+  const { stream, trace, head } = start(
+    bench,
+    fakeHead([
+      ["traceparent", `00-${TRACE}-${SPAN}-01`],
+      ["tracestate", "v=1"],
+      ["User-Agent", "curl/8"],
+      ["x-request-id", "id-1"],
+    ]),
+  );
+  bench.recorder.hook(fakeHook({ stream }));
+  bench.recorder.hook(fakeHook({ stream, callback: 9, headersAdded: 2 }));
+  bench.recorder.finish(trace, fakeInfo(head));
+  assert.equal(bench.batches.length, 0);
+  bench.tick();
+  assert.equal(bench.batches.length, 1);
+  const [record, ...others] = [...readBatch(bench.batches[0] as SpanBatch)];
+  assert.ok(record !== undefined && others.length === 0);
+  assert.equal(record.text(TraceText.TraceId), TRACE);
+  assert.equal(record.text(TraceText.ParentId), SPAN);
+  assert.equal(record.text(TraceText.TraceState), "v=1");
+  assert.equal(record.text(RequestText.Method), "GET");
+  assert.equal(record.text(RequestText.Path), "/orders/7?q=1");
+  assert.equal(record.text(RequestText.UserAgent), "curl/8");
+  assert.equal(record.text(RequestText.RequestId), "id-1");
+  assert.equal(record.text(RequestText.VirtualHost), "shop");
+  assert.equal(record.field(Field.Status), 200);
+  assert.equal(record.field(Field.ResponseBytes), 34);
+  assert.deepEqual(
+    record.hooks.map((hook) => [hook.plugin.name, hook.callback, hook.headersAdded]),
+    [
+      ["custom-response-header", 6, 0],
+      ["custom-response-header", 9, 2],
+    ],
+  );
+});
+
+test("TraceRecorder posts nothing for a request that is not sampled, and keeps it for /traces", () => {
+  const bench = new RecorderBench();
+  const { stream, trace, head } = start(bench, fakeHead([["traceparent", `00-${TRACE}-${SPAN}-00`]]));
+  bench.recorder.hook(fakeHook({ stream, action: 1, endedAt: 1002 }));
+  trace.resume(0, true, 1007);
+  bench.recorder.finish(trace, fakeInfo(head, { status: 503, responseFlags: "UF" }));
+  bench.tick();
+  bench.recorder.flush();
+  assert.equal(bench.batches.length, 0);
+  const [view] = bench.recorder.latest(10).map((kept) => viewTrace(kept, 3, 5000));
+  assert.deepEqual(view, {
+    worker: 3,
+    startedAt: 6000,
+    durationMs: 10,
+    method: "GET",
+    authority: "shop.example:8443",
+    path: "/orders/7?q=1",
+    status: 503,
+    responseFlags: "UF",
+    cluster: "web",
+    route: "orders",
+    upstreamHost: "10.0.0.2:80",
+    requestId: "",
+    traceId: TRACE,
+    sampled: false,
+    hooks: [
+      {
+        plugin: "custom-response-header",
+        callback: "proxy_on_request_headers",
+        contextId: 7,
+        startMs: 1,
+        durationMs: 1,
+        action: "pause",
+        pausedMs: 5,
+        hostCalls: 3,
+      },
+    ],
+    hooksDropped: 0,
+  });
+});
+
+test("latest() gives the newest first and forgets the oldest", () => {
+  const bench = new RecorderBench(2);
+  for (const path of ["/1", "/2", "/3"]) {
+    const { trace, head } = start(bench, fakeHead([], path));
+    bench.recorder.finish(trace, fakeInfo(head));
+  }
+  assert.deepEqual(
+    bench.recorder.latest(10).map((trace) => trace.path),
+    ["/3", "/2"],
+  );
+  assert.equal(bench.recorder.latest(1).length, 1);
+});
+
+test("TraceRecorder uses a trace again without a rest of its last request", () => {
+  const bench = new RecorderBench(1);
+  const first = start(bench, fakeHead([["traceparent", `00-${TRACE}-${SPAN}-01`]]));
+  bench.recorder.hook(fakeHook({ stream: first.stream }));
+  bench.recorder.finish(first.trace, fakeInfo(first.head));
+  const second = start(bench);
+  bench.recorder.finish(second.trace, fakeInfo(second.head));
+  const third = bench.recorder.begin(fakeHead(), 1);
+  assert.equal(third, first.trace);
+  assert.equal(third.hookCount, 0);
+  assert.equal(third.traceId, "");
+  assert.equal(third.sampled, false);
+  assert.equal(third.isFinished, false);
+  assert.equal(third.context.parentId, "");
+});
+
+test("TraceRecorder bounds the hooks of one request", () => {
+  const bench = new RecorderBench();
+  const { stream, trace, head } = start(bench);
+  for (let i = 0; i < MAX_HOOKS + 5; i++) {
+    bench.recorder.hook(fakeHook({ stream, contextId: i }));
+  }
+  bench.recorder.finish(trace, fakeInfo(head));
+  bench.tick();
+  const [record] = [...readBatch(bench.batches[0] as SpanBatch)];
+  assert.equal(record?.hooks.length, MAX_HOOKS);
+  assert.equal(record?.hooks[MAX_HOOKS - 1]?.contextId, MAX_HOOKS - 1);
+  assert.equal(record?.field(Field.HooksDropped), 5);
+});
+
+test("TraceRecorder drops and counts while the main thread does not keep up", () => {
+  const bench = new RecorderBench(0, 2);
+  const request = (): void => {
+    const { trace, stream, head } = start(bench);
+    for (let i = 0; i < 100; i++) {
+      bench.recorder.hook(fakeHook({ stream }));
+    }
+    bench.recorder.finish(trace, fakeInfo(head));
+  };
+  for (let i = 0; i < 200; i++) {
+    request();
+  }
+  assert.equal(bench.batches.length, 2);
+  assert.ok(bench.dropped > 100, `dropped ${bench.dropped}`);
+  const kept = bench.batches.flatMap((batch) => [...readBatch(batch)]).length;
+  // The main thread has taken both: what was collected meanwhile goes out.
+  for (const batch of bench.batches.splice(0)) {
+    Atomics.add(new Int32Array(batch.credit), 0, 1);
+  }
+  bench.tick();
+  const rest = bench.batches.flatMap((batch) => [...readBatch(batch)]).length;
+  assert.equal(kept + rest + bench.dropped, 200);
+});
+
+test("RequestTracing leaves requests alone when spans go nowhere", () => {
+  const bench = new RecorderBench();
+  const tracing = bench.tracing(undefined, {
+    exports: false,
+    policy: { client: 0, random: 0, overall: 0, followsParent: true },
+    variables: {},
+  });
+  assert.equal(tracing.isEnabled, false);
+  const { trace, head } = start(bench, fakeHead([["traceparent", `00-${TRACE}-${SPAN}-01`]]), tracing);
+  tracing.inject(trace, head.headers);
+  assert.equal(head.headers.get("traceparent"), `00-${TRACE}-${SPAN}-01`);
+  bench.recorder.finish(trace, fakeInfo(head));
+  bench.recorder.flush();
+  assert.equal(bench.batches.length, 0);
+});
+
+test("RequestTracing tells the upstream of the request's own span, and of a decision against sampling", () => {
+  const bench = new RecorderBench();
+  const tracing = bench.tracing(fakeTracing({ randomSampling: 0 }));
+  const { trace, head } = start(bench, fakeHead(), tracing);
+  tracing.inject(trace, head.headers);
+  assert.equal(trace.sampled, false);
+  assert.equal(head.headers.get("traceparent"), `00-${trace.traceId}-${trace.spanId}-02`);
+  const next = start(bench, head, bench.tracing());
+  assert.equal(next.trace.sampled, false);
+  assert.equal(next.trace.traceId, trace.traceId);
+  assert.equal(next.trace.context.parentId, trace.spanId);
+});
+
+test("RequestTracing takes custom tags from text, environment and headers", () => {
+  const bench = new RecorderBench();
+  const customTags = [
+    { tag: "a", value: { kind: "literal", value: "1" } },
+    { tag: "b", value: { kind: "environment", variable: "POD", defaultValue: "none" } },
+    { tag: "c", value: { kind: "environment", variable: "OTHER", defaultValue: "none" } },
+    { tag: "d", value: { kind: "request_header", header: "X-Tenant", defaultValue: "" } },
+    { tag: "e", value: { kind: "request_header", header: "x-absent", defaultValue: "" } },
+  ] as const;
+  const tracing = bench.tracing(fakeTracing({ customTags }), {
+    exports: true,
+    policy: { client: 0, random: 0, overall: 0, followsParent: true },
+    variables: { POD: "p1" },
+  });
+  const { trace } = start(bench, fakeHead([["x-tenant", "t9"]]), tracing);
+  assert.deepEqual(trace.tags, ["a", "1", "b", "p1", "c", "none", "d", "t9"]);
+});
