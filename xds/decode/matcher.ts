@@ -62,10 +62,12 @@ export function decodeRegexRewrite(
   return { regex, substitution: message.substitution };
 }
 
-/** RE2 refuses a substitution that names a group which the pattern does not have. */
+/** A substitution that RE2 cannot apply rewrites nothing; Envoy finds out with the first request, and so only warns. */
 function checkSubstitution(regex: string, substitution: string, path: string, findings: Findings): void {
   const problem = substitutionProblem(substitution, regexGroupCount(regex));
-  if (problem !== undefined) findings.issue(child(path, "substitution"), problem);
+  if (problem === undefined) return;
+  const field = "envoy.type.matcher.v3.RegexMatchAndSubstitute.substitution";
+  findings.warn("no_effect", child(path, "substitution"), field, `rewrites nothing: it ${problem}`);
 }
 
 function substitutionProblem(substitution: string, groups: number): string | undefined {

