@@ -144,8 +144,8 @@ function longFlags(flags: string): string | undefined {
         .join(",");
 }
 
-function filterStateText({ filterState }: StreamFacts, key: string): string | undefined {
-  const value = filterState.get(key);
+function filterStateText({ filterStateMap }: StreamFacts, key: string): string | undefined {
+  const value = filterStateMap.get(key);
   return value && Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("latin1");
 }
 
@@ -237,7 +237,6 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   REQUESTED_SERVER_NAME: field((facts) => text(facts.requestedServerName)),
 
   ROUTE_NAME: field((facts) => text(facts.routeName)),
-  VIRTUAL_HOST_NAME: field((facts) => text(facts.virtualHostName)),
   VIRTUAL_CLUSTER_NAME: ABSENT,
   STREAM_ID: field((facts) => facts.requestHead.headers.get("x-request-id")),
   TRACE_ID: field((facts) => text(facts.traceId)),

@@ -193,7 +193,8 @@ type JsonField = JsonFormat[string];
 
 function compileObject(fields: JsonFormat, options: JsonOptions): JsonWrite {
   const writes: { readonly name: string; readonly write: JsonWrite }[] = [];
-  for (const [name, value] of Object.entries(fields)) {
+  // Sorted as Envoy sorts: a map that came over xDS has no order of its own.
+  for (const [name, value] of Object.entries(fields).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     writes.push({ name: `${wireText(JSON.stringify(name))}:`, write: compileValue(value, options) });
   }
   return (facts) => {
@@ -204,7 +205,7 @@ function compileObject(fields: JsonFormat, options: JsonOptions): JsonWrite {
         text += (text === "" ? "" : ",") + name + value;
       }
     }
-    return `{${text}}`;
+    return text === "" && options.omitEmptyValues ? undefined : `{${text}}`;
   };
 }
 
