@@ -71,6 +71,15 @@ test("runLoad() with a rate keeps to it and counts waiting as latency", async (t
   assert.ok(result.seconds > 0.15 && result.seconds < 2, `${result.seconds} s for 100 requests at 500/s`);
 });
 
+test("runLoad() with a rate sends nothing after it has ended", async (t) => {
+  let seen = 0;
+  const port = await serve(t, () => (seen++, GOOD));
+  const runs = Array.from({ length: 40 }, () => runLoad({ port, connections: 2, seconds: 0.05, rate: 1000 }));
+  const requests = (await Promise.all(runs)).reduce((sum, result) => sum + result.requests, 0);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(seen, requests);
+});
+
 test("runLoad() ends a request that is never answered", async (t) => {
   const port = await serve(t, () => "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
   const result = await runLoad({ port, connections: 2, requests: 2, timeoutMs: 50 });

@@ -117,13 +117,15 @@ class LoadRun {
   async run(): Promise<LoadResult> {
     this.#startedAt = performance.now();
     if (this.#options.seconds !== undefined) this.#stopAt = this.#startedAt + this.#options.seconds * 1000;
+    let ticker: NodeJS.Timeout | undefined;
     if (this.#rate > 0) {
       this.#idle.push(...this.#connections);
-      const ticker = setInterval(() => this.#tick(ticker), 1);
+      ticker = setInterval(() => this.#tick(), 1);
     } else {
       for (const connection of this.#connections) this.#next(connection);
     }
     await this.#done.promise;
+    clearInterval(ticker);
     const seconds = (performance.now() - this.#startedAt) / 1000;
     for (const connection of this.#connections) connection.close();
     return this.#result(seconds);
@@ -155,7 +157,7 @@ class LoadRun {
   }
 
   /** Open loop: sends what is due by now. A request's time counts from here even when no connection is free. */
-  #tick(ticker: NodeJS.Timeout): void {
+  #tick(): void {
     const now = performance.now();
     const until = Math.min(now, this.#stopAt);
     const due = Math.min(this.#limit, Math.floor(((until - this.#startedAt) * this.#rate) / 1000));
@@ -166,10 +168,7 @@ class LoadRun {
       else if (this.#waiting.length < MAX_WAITING) this.#waiting.push(now);
       else this.#fail("not sent: too many requests waiting");
     }
-    if (now >= this.#stopAt || this.#issued >= this.#limit) {
-      clearInterval(ticker);
-      if (this.#ended === this.#issued) this.#done.resolve();
-    }
+    this.#endWhenOver(now);
   }
 
   #fail(problem: string): void {
@@ -191,7 +190,11 @@ class LoadRun {
     const waiting = this.#waiting.shift();
     if (waiting !== undefined) connection.send(waiting);
     else this.#idle.push(connection);
-    const isOver = performance.now() >= this.#stopAt || this.#issued >= this.#limit;
+    this.#endWhenOver(performance.now());
+  }
+
+  #endWhenOver(now: number): void {
+    const isOver = now >= this.#stopAt || this.#issued >= this.#limit;
     if (isOver && this.#ended === this.#issued) this.#done.resolve();
   }
 
