@@ -11,7 +11,7 @@ missing() { echo "skip  $1: $2"; }
 build() {
   local name=$1
   shift
-  if (cd "$name" && "$@"); then
+  if (cd "$name" && "$@" && chmod 644 plugin.wasm); then
     echo "built $name/plugin.wasm ($(wc -c <"$name/plugin.wasm") bytes)"
   else
     echo "FAIL  $name" >&2
