@@ -1,0 +1,123 @@
+// Which bytes are a plugin, and what is said about those that are not.
+
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { loadPluginModule } from "../../plugins/plugin-module.ts";
+import { FakeStream } from "./support/fake-stream.ts";
+import { loaded } from "./support/loaded.ts";
+import { exampleBytes, watBytes } from "./support/specs.ts";
+import { WatGuest } from "./support/wat-guest.ts";
+
+function wat(body: string): Uint8Array {
+  return watBytes(`(module ${body})`);
+}
+
+const MEMORY = '(memory (export "memory") 1)';
+const MARKER = '(func (export "proxy_abi_version_0_2_1"))';
+const MALLOC = '(func (export "malloc") (param i32) (result i32) (i32.const 0))';
+
+suite("loadPluginModule() says why it refuses", () => {
+  const cases: readonly { name: string; bytes: Uint8Array; problem: RegExp }[] = [
+    { name: "an empty file", bytes: new Uint8Array(0), problem: /^not a WebAssembly module: the file is empty$/ },
+    { name: "a text file", bytes: Buffer.from("hello world"), problem: /starts with 68656c6c \(expected 0061736d\)$/ },
+    { name: "a gzip file", bytes: Buffer.from([0x1f, 0x8b, 8, 0]), problem: /gzip/ },
+    {
+      name: "a component",
+      bytes: Buffer.from([0, 0x61, 0x73, 0x6d, 0x0d, 0, 1, 0]),
+      problem: /^a WebAssembly component, not a core module/,
+    },
+    {
+      name: "a cut module",
+      bytes: new WatGuest().bytes().subarray(0, 40),
+      problem: /^not a WebAssembly module: its sections are damaged or cut short$/,
+    },
+    { name: "no ABI marker", bytes: wat(MEMORY + MALLOC), problem: /^not a Proxy-Wasm plugin: no export "proxy_abi/ },
+    {
+      name: "an ABI of the future",
+      bytes: wat(`${MEMORY} ${MALLOC} (func (export "proxy_abi_version_0_3_0"))`),
+      problem: /unknown Proxy-Wasm ABI version: the module exports "proxy_abi_version_0_3_0"/,
+    },
+    { name: "no memory", bytes: wat(MARKER + MALLOC), problem: /has no memory/ },
+    {
+      name: "memory not exported",
+      bytes: wat(`(memory 1) ${MARKER} ${MALLOC}`),
+      problem: /does not export its memory/,
+    },
+    { name: "no allocator", bytes: wat(MEMORY + MARKER), problem: /^missing allocator/ },
+    {
+      name: "unknown imports, all of them",
+      bytes: wat(`(import "env" "abort" (func)) (import "js" "eval" (func)) (import "env" "g" (global i32))
+        ${MEMORY} ${MARKER} ${MALLOC}`),
+      problem: /^unknown imports: env\.abort, js\.eval, env\.g /,
+    },
+    {
+      name: "an imported memory",
+      bytes: wat(`(import "env" "memory" (memory 1)) (export "memory" (memory 0)) ${MARKER} ${MALLOC}`),
+      problem: /^unknown imports: env\.memory/,
+    },
+    {
+      name: "too much memory at the start",
+      bytes: wat(`(memory (export "memory") 4096) ${MARKER} ${MALLOC}`),
+      problem: /^the module starts with 256 MiB of memory, more than the limit of 128 MiB$/,
+    },
+  ];
+  for (const { name, bytes, problem } of cases) {
+    test(name, () => {
+      const result = loadPluginModule(bytes);
+      assert.equal(result.ok, false);
+      assert.match(result.ok ? "" : result.problem, problem);
+    });
+  }
+
+  test("code that does not validate", () => {
+    const bytes = Buffer.from(new WatGuest().on("proxy_on_tick", "(drop (i32.const 7))").bytes());
+    const at = bytes.lastIndexOf(Buffer.from([0x41, 7, 0x1a]));
+    bytes[at + 2] = 0x6a;
+    const result = loadPluginModule(bytes);
+    assert.match(result.ok ? "" : result.problem, /^not a valid WebAssembly module: .*Compiling function/);
+  });
+});
+
+test("every cut of a real module is refused and never throws", () => {
+  const bytes = exampleBytes("rust");
+  for (let length = 0; length < bytes.length; length += 997) {
+    assert.equal(loadPluginModule(bytes.subarray(0, length)).ok, false);
+  }
+});
+
+test("loadPluginModule() tells the version, the digest, the arities of imports and what will be stubbed", () => {
+  const guest = new WatGuest({ abi: "0_1_0" });
+  guest.on("proxy_on_tick", "(drop (call $proxy_new_in_0_9_9 (i32.const 0) (i32.const 0))) (drop (call $proxy_done))");
+  const bytes = guest.bytes();
+  const result = loadPluginModule(bytes);
+  if (!result.ok) assert.fail(result.problem);
+  assert.equal(result.module.abi, "0.1.0");
+  assert.match(result.module.digest, /^[0-9a-f]{64}$/);
+  assert.deepEqual(result.module.stubbedImports, ["env.proxy_new_in_0_9_9"]);
+  assert.deepEqual(
+    result.module.imports.map(({ name, parameters }) => [name, parameters.length]),
+    [
+      ["proxy_done", 0],
+      ["proxy_new_in_0_9_9", 2],
+    ],
+  );
+  const posted = structuredClone({ ...result.module, module: undefined });
+  assert.equal(posted.digest, result.module.digest);
+});
+
+test("a guest cannot grow its memory beyond the limit", () => {
+  const guest = new WatGuest({ memory: "1 1000" });
+  // Grows by 30 MiB, then by 100 MiB: the second answers -1, which stores 0xff.
+  guest.on(
+    "proxy_on_request_headers",
+    `${guest.logLetter("(i32.eq (memory.grow (i32.const 480)) (i32.const -1))")}
+     ${guest.logLetter("(i32.eq (memory.grow (i32.const 1600)) (i32.const -1))")} (i32.const 0)`,
+  );
+  const result = loadPluginModule(guest.bytes(), { memoryMib: 64 });
+  if (!result.ok) assert.fail(result.problem);
+  assert.equal(result.module.maximumMemoryPages, 1024);
+  const { plugin, lines } = loaded(guest, { module: result.module });
+  plugin.createHttpContext(new FakeStream()).onRequestHeaders(3, true);
+  assert.deepEqual(lines(), ["a", "b"]);
+  assert.equal(plugin.view().memoryBytes, 481 * 65536);
+});
