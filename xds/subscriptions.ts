@@ -22,6 +22,8 @@ export type Outcome = Readonly<{
   /** Applied resources, name to version. Those of a response that was refused in part count too. */
   accepted: ReadonlyMap<string, string>;
   removed: readonly string[];
+  /** Names of the resources that were refused; empty when the response was refused as a whole. */
+  refused: readonly string[];
   /** Set when anything was refused. */
   error: ErrorDetail | undefined;
   /** A digest of what was refused: the same content refused again is answered with a pause. Empty without error. */

@@ -32,7 +32,7 @@ test("Subscriptions(sotw) asks, acknowledges and follows a change of interest", 
   talk.note("the new cluster names become one EDS request, after the ACK of CDS");
   talk.wantWithoutFlush(EDS, "a", "b");
   assert.ok(clusters);
-  talk.settle(clusters, { accepted: new Map(), removed: [], error: undefined, fingerprint: "" });
+  talk.settle(clusters, { accepted: new Map(), removed: [], refused: [], error: undefined, fingerprint: "" });
   talk.accept(sotw(EDS, "e1", "n2", "a", "b"));
   talk.accept(sotw(LDS, "l1", "n3", "ingress"));
   talk.want(RDS, "routes");
@@ -83,7 +83,7 @@ test("Subscriptions(sotw) settles a response of an earlier stream without an ans
   const receipt = talk.receive(sotw(CDS, "v1", "n1", "a"));
   talk.open();
   assert.ok(receipt);
-  talk.settle(receipt, { accepted: new Map(), removed: [], error: undefined, fingerprint: "" });
+  talk.settle(receipt, { accepted: new Map(), removed: [], refused: [], error: undefined, fingerprint: "" });
   talk.accept(sotw(CDS, "v1", "m1", "a"));
   assertGolden(t, "sotw-late-settle", talk);
 });
@@ -121,7 +121,7 @@ test("Subscriptions(delta) asks, acknowledges apart from changes, and resumes wi
     ["a", "1"],
     ["b", "1"],
   ]);
-  talk.settle(clusters, { accepted, removed: [], error: undefined, fingerprint: "" });
+  talk.settle(clusters, { accepted, removed: [], refused: [], error: undefined, fingerprint: "" });
   talk.accept(delta(EDS, "n2", "a=e1", "b=e1"));
   talk.want(EDS, "b", "c");
   talk.accept(delta(EDS, "n3", "c=e1"));
@@ -184,7 +184,13 @@ test("Subscriptions(delta) asks again for a resource whose TTL ran out", () => {
   subscriptions.next();
   const receipt = subscriptions.onResponse(delta(EDS, "n1", "a=1"));
   assert.ok(receipt);
-  subscriptions.settle(receipt, { accepted: new Map([["a", "1"]]), removed: [], error: undefined, fingerprint: "" });
+  subscriptions.settle(receipt, {
+    accepted: new Map([["a", "1"]]),
+    removed: [],
+    refused: [],
+    error: undefined,
+    fingerprint: "",
+  });
   subscriptions.forget(EDS, "a");
   subscriptions.onStreamOpen();
   const request = subscriptions.next();
@@ -236,7 +242,13 @@ test("Subscriptions tells the server exactly the names that are wanted, whatever
             const receipt = subscriptions.onResponse(response);
             if (receipt === undefined) continue;
             const error = current.isGood ? undefined : { code: 13, message: "no" };
-            subscriptions.settle(receipt, { accepted: new Map(), removed: [], error, fingerprint: `${server.nonce}` });
+            subscriptions.settle(receipt, {
+              accepted: new Map(),
+              removed: [],
+              refused: [],
+              error,
+              fingerprint: `${server.nonce}`,
+            });
           }
         }
         flush();

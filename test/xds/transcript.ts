@@ -6,7 +6,7 @@ import { Subscriptions } from "../../xds/subscriptions.ts";
 import type { Outcome, Receipt } from "../../xds/subscriptions.ts";
 import { typeLabel } from "../../xds/type-urls.ts";
 
-const GOOD: Outcome = { accepted: new Map(), removed: [], error: undefined, fingerprint: "" };
+const GOOD: Outcome = { accepted: new Map(), removed: [], refused: [], error: undefined, fingerprint: "" };
 
 export class Transcript {
   readonly subscriptions: Subscriptions;
@@ -76,7 +76,7 @@ export class Transcript {
     const accepted = new Map(good.map((resource) => [resource.name, resource.version]));
     const removed = response.kind === "delta" ? response.removed : [];
     const fingerprint = `${response.version} ${message}`;
-    return this.settle(receipt, { accepted, removed, error: { code: 13, message }, fingerprint });
+    return this.settle(receipt, { accepted, removed, refused, error: { code: 13, message }, fingerprint });
   }
 
   flush(): void {

@@ -1,0 +1,124 @@
+// One discovery stream over gRPC: open, send, receive, end. Knows messages, not resources, and never reconnects:
+// grpc-source.ts opens the next one. With server/ the only importer of @grpc/grpc-js.
+// Source: gRPC over HTTP/2; envoy.service.discovery.v3.
+
+import { Client, Metadata, connectivityState, credentials, status } from "@grpc/grpc-js";
+import type { ClientDuplexStream } from "@grpc/grpc-js";
+import type { DiscoveryRequest, DiscoveryResponse, Variant } from "./discovery-messages.ts";
+import { decodeResponse, encodeRequest } from "./discovery-wire.ts";
+import type { Parsed } from "./discovery-wire.ts";
+import type { Node } from "./gen/envoy/config/core/v3/base_pb.ts";
+
+export type StreamSettings = Readonly<{
+  /** gRPC target: `dns:///host:port`, `ipv4:1.2.3.4:5`, `ipv6:[::1]:5` or `unix:/path`. Plaintext. */
+  target: string;
+  /** `:authority`; empty means the target's own. */
+  authority: string;
+  /** Full method path, such as `/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources`. */
+  method: string;
+  variant: Variant;
+  metadata: readonly { readonly key: string; readonly value: string }[];
+  node: Node;
+  /** A connection that is not made in this time is given up. */
+  connectTimeoutMs: number;
+  /** A response larger than this ends the stream. */
+  maxMessageBytes: number;
+}>;
+
+/** What the owner of a stream is told. Nothing is called before `openStream` has returned. */
+export interface StreamSink {
+  /** The connection stands; the server may still refuse the stream. */
+  onConnected(): void;
+  onResponse(response: DiscoveryResponse): void;
+  /** Sending may go on after `send` said false. */
+  onDrain(): void;
+  /** The last call, exactly once, also after `close()`. `reason` is for people. */
+  onEnd(reason: string): void;
+}
+
+export interface DiscoveryStream {
+  /** False: sent, but wait for `onDrain` before the next. */
+  send(request: DiscoveryRequest): boolean;
+  pause(): void;
+  resume(): void;
+  /** Ends the stream and its connection. */
+  close(): void;
+}
+
+/**
+ * gRPC servers written in Go end a connection that pings more often than every 5 minutes, unless told otherwise;
+ * a dead peer between pings is found by the next ACK that is not acknowledged.
+ */
+const KEEPALIVE_INTERVAL_MS = 300_000;
+const KEEPALIVE_TIMEOUT_MS = 20_000;
+
+const CHANNEL_OPTIONS = {
+  "grpc.keepalive_time_ms": KEEPALIVE_INTERVAL_MS,
+  "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
+  // One connection for each stream, closed with it: grpc-js's own reconnection pauses would add to ours.
+  "grpc.use_local_subchannel_pool": 1,
+  "grpc.enable_retries": 0,
+  "grpc.service_config_disable_resolution": 1,
+  // The control plane is named by configuration, never reached through $http_proxy.
+  "grpc.enable_http_proxy": 0,
+};
+
+type Call = ClientDuplexStream<Uint8Array, Parsed<DiscoveryResponse>>;
+
+export function openStream(settings: StreamSettings, sink: StreamSink): DiscoveryStream {
+  const client = new Client(settings.target, credentials.createInsecure(), {
+    ...CHANNEL_OPTIONS,
+    "grpc.max_receive_message_length": settings.maxMessageBytes,
+    "grpc.max_send_message_length": -1,
+    ...(settings.authority === "" ? {} : { "grpc.default_authority": settings.authority }),
+  });
+  const metadata = new Metadata();
+  for (const { key, value } of settings.metadata) metadata.add(key, value);
+  const call: Call = client.makeBidiStreamRequest(
+    settings.method,
+    (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    (bytes: Buffer) => decodeResponse(settings.variant, bytes),
+    metadata,
+  );
+  let giveUpReason: string | undefined;
+  const giveUp = (reason: string) => {
+    giveUpReason ??= reason;
+    call.cancel();
+  };
+  watchConnection(client, sink.onConnected.bind(sink));
+  const timeout = setTimeout(() => {
+    if (client.getChannel().getConnectivityState(false) === connectivityState.READY) return;
+    giveUp(`no connection to ${settings.target} within ${settings.connectTimeoutMs} ms`);
+  }, settings.connectTimeoutMs);
+  timeout.unref();
+  call.on("data", (parsed: Parsed<DiscoveryResponse>) => {
+    if (parsed.ok) sink.onResponse(parsed.value);
+    else giveUp(`the response does not parse: ${parsed.problem}`);
+  });
+  call.on("drain", () => sink.onDrain());
+  // grpc-js reports a failed call twice; "status" comes for every end, so that one counts.
+  call.on("error", () => {});
+  call.on("status", (end) => {
+    clearTimeout(timeout);
+    client.close();
+    const name = status[end.code] ?? String(end.code);
+    sink.onEnd(giveUpReason ?? (end.code === status.OK ? "the server ended the stream" : `${name}: ${end.details}`));
+  });
+  return {
+    send: (request) => call.write(encodeRequest(request, settings.node)),
+    pause: () => call.pause(),
+    resume: () => call.resume(),
+    close: () => giveUp("closed"),
+  };
+}
+
+/** Calls back once when the connection stands. (`waitForReady` would do, but its timer keeps the process alive.) */
+function watchConnection(client: Client, onReady: () => void): void {
+  const channel = client.getChannel();
+  const look = () => {
+    const state = channel.getConnectivityState(false);
+    if (state === connectivityState.READY) onReady();
+    else if (state !== connectivityState.SHUTDOWN) channel.watchConnectivityState(state, Infinity, look);
+  };
+  look();
+}

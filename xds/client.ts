@@ -1,0 +1,355 @@
+// The xDS client: from a bootstrap to a stream of complete snapshots. Static resources and discovered ones take the same
+// way. Joins sources.ts (where resources come from), intake.ts (good or refused), resource-store.ts (what there is) and
+// snapshot.ts (what can serve); README.md tells the story. Runs on the main thread.
+//
+//   sources ─► intake ─► store ─(end of turn)─► assemble ─► snapshot to the program
+//      ▲                                          │
+//      └───────────── what is wanted ◄────────────┘
+
+import { systemClock } from "./clock.ts";
+import type { Clock } from "./clock.ts";
+import type { Warning } from "./decode/issues.ts";
+import { RUNTIME_TYPE, decodeResource } from "./decode/resource.ts";
+import { loadResourcesFile } from "./decode/resources-file.ts";
+import type { LoadedResources } from "./decode/resources-file.ts";
+import type { DiscoveryResponse } from "./discovery-messages.ts";
+import type { ServerStatus } from "./grpc-source.ts";
+import { Intake } from "./intake.ts";
+import type { Decode, Prepare } from "./intake.ts";
+import type { XdsLog } from "./log.ts";
+import type { Bootstrap, Runtime } from "./model/bootstrap.ts";
+import type { ConfigSource } from "./model/config-source.ts";
+import type { Snapshot } from "./model/snapshot.ts";
+import { buildNode } from "./node-identity.ts";
+import type { PathStatus } from "./path-source.ts";
+import { ResourceStore } from "./resource-store.ts";
+import type { ResourceView } from "./resource-store.ts";
+import { mergeRuntime, wantedRuntime } from "./runtime-layers.ts";
+import { snapshotChanges } from "./snapshot-changes.ts";
+import type { SnapshotChanges } from "./snapshot-changes.ts";
+import { EMPTY_SNAPSHOT, assemble } from "./snapshot.ts";
+import type { Assembly, Wait, Wanted, Warming } from "./snapshot.ts";
+import { Sources } from "./sources.ts";
+import type { Interest, Outcome } from "./subscriptions.ts";
+import { CLUSTER_TYPE, LISTENER_TYPE, typeLabel } from "./type-urls.ts";
+import { UpdateStats } from "./update-stats.ts";
+import type { StatValues } from "./update-stats.ts";
+import { WaitTimers } from "./wait-timers.ts";
+
+export type XdsClientOptions = Readonly<{
+  bootstrap: Bootstrap;
+  /** The product's version, for the node's user agent. */
+  version: string;
+  /** Default decodeResource(). */
+  decode?: Decode;
+  /** Validates beyond the bytes before a resource is accepted; issues refuse it. */
+  prepare?: Prepare;
+  /** Default 10,000. */
+  prepareTimeoutMs?: number;
+  /** Reads the resources of a path_config_source. Default loadResourcesFile(). */
+  loadFile?(path: string): LoadedResources;
+  clock?: Clock;
+  random?: () => number;
+  log: XdsLog;
+  /** At most once for each turn of the event loop; only the newest matters. The first comes from `start()` itself. */
+  onSnapshot(snapshot: Snapshot, changes: SnapshotChanges): void;
+  /** Something that `status()` shows has changed; also at most once a turn. */
+  onStatus?(): void;
+}>;
+
+export type XdsStatus = Readonly<{
+  resources: readonly ResourceView[];
+  servers: readonly ServerStatus[];
+  files: readonly PathStatus[];
+  warming: readonly Warming[];
+  /** True once LDS and CDS were answered (or waited for long enough) and every first version was warm. It stays true. */
+  isInitialized: boolean;
+  /** What `isInitialized` still waits for, for people. */
+  waitsFor: readonly string[];
+}>;
+
+export interface XdsClient {
+  start(): void;
+  /** Ends all streams and timers. Nothing is called after it. */
+  close(): void;
+  readonly snapshot: Snapshot;
+  status(): XdsStatus;
+  /** Envoy's names → values. */
+  stats(): StatValues;
+}
+
+const PREPARE_TIMEOUT_MS = 10_000;
+/** Fields that were remarked on are remembered up to this many; after that remarks are left out. */
+const MAX_WARNED = 1_000;
+
+/** LDS or CDS. "answered" covers a refused response and a timeout: both let the start go on. */
+type Collection = { readonly typeUrl: string; readonly source: ConfigSource; isAnswered: boolean };
+
+const NOTHING: Interest = { isWildcard: false, names: new Set() };
+const EVERYTHING: Interest = { isWildcard: true, names: new Set() };
+
+export function createXdsClient(options: XdsClientOptions): XdsClient {
+  return new Client(options);
+}
+
+class Client implements XdsClient {
+  readonly #options: XdsClientOptions;
+  readonly #clock: Clock;
+  readonly #store = new ResourceStore();
+  readonly #stats = new UpdateStats();
+  readonly #intake: Intake;
+  readonly #sources: Sources;
+  readonly #timers: WaitTimers;
+  readonly #collections: Collection[] = [];
+  readonly #overdue = new Set<unknown>();
+  readonly #ttls = new Map<string, () => void>();
+  readonly #warned = new Set<string>();
+  /** What each (source, type) was last asked for: to ask it for nothing when nothing is left. */
+  #asked = new Map<string, Wanted>();
+  #wantedKeys = new Map<string, Wanted>();
+  #assembly: Assembly = { snapshot: EMPTY_SNAPSHOT, wanted: [], waits: [], warming: [] };
+  #runtime: Runtime = EMPTY_SNAPSHOT.runtime;
+  #isInitialized = false;
+  #isClosed = false;
+  #cancelUpdate: (() => void) | undefined;
+
+  constructor(options: XdsClientOptions) {
+    this.#options = options;
+    const { bootstrap, log } = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#timers = new WaitTimers(this.#clock, (wait) => this.#onOver(wait));
+    this.#intake = new Intake({
+      store: this.#store,
+      decode: options.decode ?? decodeResource,
+      prepare: options.prepare,
+      prepareTimeoutMs: options.prepareTimeoutMs ?? PREPARE_TIMEOUT_MS,
+      clock: this.#clock,
+      onWarnings: (typeUrl, name, warnings) => this.#onWarnings(typeUrl, name, warnings),
+      onTtl: (typeUrl, name, ttlMs) => this.#onTtl(typeUrl, name, ttlMs),
+    });
+    this.#sources = new Sources({
+      ads: bootstrap.ads,
+      clusters: new Map(bootstrap.clusters.map((cluster) => [cluster.name, cluster])),
+      node: buildNode(bootstrap.nodeBytes, options.version),
+      take: (source, response) => this.#take(source, response),
+      loadFile: options.loadFile ?? loadResourcesFile,
+      onChange: () => this.#scheduleUpdate(),
+      onFailure: (source) => this.#onFailure(source),
+      clock: this.#clock,
+      random: options.random ?? Math.random,
+      log,
+    });
+    // CDS before LDS: also the order in which a new stream asks for them.
+    for (const [typeUrl, source] of [
+      [CLUSTER_TYPE, bootstrap.cds],
+      [LISTENER_TYPE, bootstrap.lds],
+    ] as const) {
+      if (source !== undefined) this.#collections.push({ typeUrl, source, isAnswered: false });
+    }
+  }
+
+  get snapshot(): Snapshot {
+    return this.#assembly.snapshot;
+  }
+
+  start(): void {
+    const { clusters, listeners, rawResources } = this.#options.bootstrap;
+    const raw = new Map(rawResources.map((each) => [`${each.typeUrl} ${each.name}`, each.value]));
+    const now = this.#clock.now();
+    for (const [typeUrl, resources] of [
+      [CLUSTER_TYPE, clusters],
+      [LISTENER_TYPE, listeners],
+    ] as const) {
+      for (const model of resources) {
+        this.#store.addStatic(typeUrl, model.name, model, raw.get(`${typeUrl} ${model.name}`), now);
+      }
+    }
+    for (const { typeUrl, source } of this.#collections) this.#sources.setInterest(source, typeUrl, EVERYTHING);
+    this.#update();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#cancelUpdate?.();
+    this.#timers.close();
+    for (const cancel of this.#ttls.values()) cancel();
+    this.#sources.close();
+  }
+
+  status(): XdsStatus {
+    const { warming } = this.#assembly;
+    return {
+      resources: this.#store.view(),
+      servers: this.#sources.servers,
+      files: this.#sources.files,
+      warming,
+      isInitialized: this.#isInitialized,
+      waitsFor: this.#isInitialized ? [] : this.#unfinished(),
+    };
+  }
+
+  stats(): StatValues {
+    const connected = this.#sources.servers.some((server) => server.name === "ads" && server.isConnected);
+    const values = this.#stats.values(this.#store.tables);
+    return { ...values, "control_plane.connected_state": connected ? 1 : 0 };
+  }
+
+  #take(source: string, response: DiscoveryResponse): Outcome | Promise<Outcome> {
+    const { typeUrl } = response;
+    const outcome = this.#intake.take(response, { source, interest: () => this.#interestOf(source, typeUrl) });
+    if (!(outcome instanceof Promise)) return this.#taken(response, outcome);
+    return outcome.then((settled) => this.#taken(response, settled));
+  }
+
+  #taken(response: DiscoveryResponse, outcome: Outcome): Outcome {
+    if (this.#isClosed) return outcome;
+    const { typeUrl } = response;
+    for (const collection of this.#collections) if (collection.typeUrl === typeUrl) collection.isAnswered = true;
+    this.#stats.count(response, outcome, this.#clock.now());
+    this.#scheduleUpdate();
+    return outcome;
+  }
+
+  #interestOf(source: string, typeUrl: string): Interest {
+    const isCollection = this.#collections.some(
+      (each) => each.typeUrl === typeUrl && this.#sources.nameOf(each.source, typeUrl) === source,
+    );
+    if (isCollection) return EVERYTHING;
+    const names = new Set<string>();
+    for (const wanted of this.#wantedKeys.values()) {
+      if (wanted.typeUrl !== typeUrl) continue;
+      if (this.#sources.nameOf(wanted.source, typeUrl) === source) names.add(wanted.name);
+    }
+    return { isWildcard: false, names };
+  }
+
+  #scheduleUpdate(): void {
+    if (this.#isClosed || this.#cancelUpdate !== undefined) return;
+    this.#cancelUpdate = this.#clock.endOfTurn(() => this.#update());
+  }
+
+  /** Everything that follows from a change of the store, once for all changes of a turn. */
+  #update(): void {
+    this.#cancelUpdate = undefined;
+    if (this.#isClosed) return;
+    const previous = this.#assembly.snapshot;
+    const isClusterSetComplete = !this.#collections.some((each) => each.typeUrl === CLUSTER_TYPE && !each.isAnswered);
+    const layers = this.#options.bootstrap.runtimeLayers;
+    this.#runtime = mergeRuntime(layers, (name) => this.#store.model(RUNTIME_TYPE, name), this.#runtime);
+    this.#assembly = assemble({
+      tables: this.#store.tables,
+      isClusterSetComplete,
+      runtime: this.#runtime,
+      previous,
+      overdue: this.#overdue,
+    });
+    this.#ask([...this.#assembly.wanted, ...wantedRuntime(layers)]);
+    this.#timers.sync([...this.#assembly.waits, ...this.#collectionWaits()], (wait) => this.#canRun(wait));
+    this.#isInitialized ||= this.#unfinished().length === 0;
+    const { snapshot } = this.#assembly;
+    if (snapshot !== previous || snapshot.version === 0) {
+      this.#options.onSnapshot(snapshot, snapshotChanges(previous, snapshot));
+    }
+    this.#options.onStatus?.();
+  }
+
+  /** Tells the store and the sources what is wanted now, each source once for each type. */
+  #ask(wanted: readonly Wanted[]): void {
+    const keys = new Map(wanted.map((each) => [`${each.typeUrl} ${each.name}`, each]));
+    for (const [key, { typeUrl, name }] of this.#wantedKeys) {
+      if (keys.has(key)) continue;
+      this.#store.remove(typeUrl, name);
+      this.#stats.remove(typeUrl, name);
+      this.#onTtl(typeUrl, name, undefined);
+    }
+    this.#wantedKeys = keys;
+    const groups = new Map<string, { first: Wanted; names: Set<string> }>();
+    for (const each of keys.values()) {
+      const source = this.#sources.nameOf(each.source, each.typeUrl);
+      this.#store.request(each.typeUrl, each.name, source);
+      const key = `${source} ${each.typeUrl}`;
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, { first: each, names: new Set([each.name]) });
+      else group.names.add(each.name);
+    }
+    const before = this.#asked;
+    this.#asked = new Map([...groups].map(([key, group]) => [key, group.first]));
+    for (const { first, names } of groups.values()) {
+      this.#sources.setInterest(first.source, first.typeUrl, { isWildcard: false, names });
+    }
+    for (const [key, first] of before) {
+      if (!groups.has(key)) this.#sources.setInterest(first.source, first.typeUrl, NOTHING);
+    }
+  }
+
+  /** The first answer of LDS and CDS is waited for like any resource. */
+  #collectionWaits(): Wait[] {
+    return this.#collections
+      .filter((each) => !each.isAnswered)
+      .map(({ typeUrl, source }) => {
+        const resource: Wanted = { typeUrl, name: "", source };
+        return { key: typeUrl, timeoutMs: source.initialFetchTimeoutMs, resource };
+      });
+  }
+
+  #canRun(wait: Wait): boolean {
+    if (wait.resource === undefined) return this.#sources.areAllReachable;
+    return this.#sources.isReachable(this.#sources.nameOf(wait.resource.source, wait.resource.typeUrl));
+  }
+
+  #onOver(wait: Wait): void {
+    const { resource, key } = wait;
+    if (resource === undefined) this.#overdue.add(key);
+    else {
+      const { typeUrl, name } = resource;
+      const counts = this.#stats.of(typeUrl, name);
+      counts.init_fetch_timeout += 1;
+      const collection = this.#collections.find((each) => each.typeUrl === typeUrl);
+      if (collection === undefined) this.#store.markTimeout(typeUrl, name);
+      else collection.isAnswered = true;
+      this.#options.log.warn("no answer within initial_fetch_timeout", { type: typeLabel(typeUrl), name });
+    }
+    this.#scheduleUpdate();
+  }
+
+  #onFailure(source: string): void {
+    const named = [...this.#wantedKeys.values()];
+    for (const { typeUrl, name, source: from } of [
+      ...named,
+      ...this.#collections.map((each) => ({ ...each, name: "" })),
+    ]) {
+      if (this.#sources.nameOf(from, typeUrl) === source) this.#stats.countFailure(typeUrl, name);
+    }
+  }
+
+  #onTtl(typeUrl: string, name: string, ttlMs: number | undefined): void {
+    const key = `${typeUrl} ${name}`;
+    this.#ttls.get(key)?.();
+    this.#ttls.delete(key);
+    if (ttlMs === undefined) return;
+    const expire = () => {
+      this.#ttls.delete(key);
+      this.#store.expire(typeUrl, name);
+      this.#sources.forget(typeUrl, name);
+      this.#scheduleUpdate();
+    };
+    this.#ttls.set(key, this.#clock.after(ttlMs, expire));
+  }
+
+  #onWarnings(typeUrl: string, name: string, warnings: readonly Warning[]): void {
+    for (const { field, path, problem } of warnings) {
+      // Each field once: a field without effect is in every resource of a real control plane.
+      if (this.#warned.has(field) || this.#warned.size >= MAX_WARNED) continue;
+      this.#warned.add(field);
+      this.#options.log.warn("configuration accepted with a remark", { type: typeLabel(typeUrl), name, path, problem });
+    }
+  }
+
+  #unfinished(): string[] {
+    const unanswered = this.#collections.filter((each) => !each.isAnswered).map(({ typeUrl }) => typeLabel(typeUrl));
+    const cold = this.#assembly.warming
+      .filter((each) => each.isFirst)
+      .map((each) => `${typeLabel(each.typeUrl)} ${each.name}: ${each.waitsFor.join(", ")}`);
+    return [...unanswered, ...cold];
+  }
+}

@@ -1,0 +1,189 @@
+// The discovery messages as protobuf bytes: the client encodes requests and decodes responses, the control plane the
+// other way round. With node-identity.ts the only transport code that touches generated types. Decoding never throws:
+// bytes of a peer that do not parse are a result. Source: envoy/service/discovery/v3/discovery.proto.
+
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import type {
+  DeltaRequest,
+  DiscoveryRequest,
+  DiscoveryResponse,
+  ErrorDetail,
+  Variant,
+  WireResource,
+} from "./discovery-messages.ts";
+import type { Node } from "./gen/envoy/config/core/v3/base_pb.ts";
+import { NodeSchema } from "./gen/envoy/config/core/v3/base_pb.ts";
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+  DiscoveryRequestSchema,
+  DiscoveryResponseSchema,
+  ResourceSchema,
+} from "./gen/envoy/service/discovery/v3/discovery_pb.ts";
+import type { Resource } from "./gen/envoy/service/discovery/v3/discovery_pb.ts";
+import { RESOURCE_WRAPPER_TYPE } from "./type-urls.ts";
+
+/** What a request says about its sender; empty strings where it says nothing. */
+export type NodeInfo = Readonly<{ id: string; cluster: string; userAgent: string }>;
+
+export type ReceivedRequest = Readonly<{ request: DiscoveryRequest; node: NodeInfo | undefined }>;
+
+export type Parsed<T> = Readonly<{ ok: true; value: T }> | Readonly<{ ok: false; problem: string }>;
+
+/** Reads a serialised Node once, to be attached to requests. Throws when the bytes, which are our own, do not parse. */
+export function parseNode(nodeBytes: Uint8Array): Node {
+  return fromBinary(NodeSchema, nodeBytes);
+}
+
+export function encodeRequest(request: DiscoveryRequest, node: Node): Uint8Array {
+  const common = {
+    typeUrl: request.typeUrl,
+    responseNonce: request.nonce,
+    ...(request.withNode ? { node } : {}),
+    ...(request.error === undefined ? {} : { errorDetail: { ...request.error } }),
+  };
+  if (request.kind === "sotw") {
+    const message = { ...common, versionInfo: request.version, resourceNames: [...request.names] };
+    return toBinary(DiscoveryRequestSchema, create(DiscoveryRequestSchema, message));
+  }
+  const message = create(DeltaDiscoveryRequestSchema, {
+    ...common,
+    resourceNamesSubscribe: [...request.subscribe],
+    resourceNamesUnsubscribe: [...request.unsubscribe],
+    initialResourceVersions: Object.fromEntries(request.initialVersions),
+  });
+  return toBinary(DeltaDiscoveryRequestSchema, message);
+}
+
+export function decodeRequest(variant: Variant, bytes: Uint8Array): Parsed<ReceivedRequest> {
+  return parse(() => (variant === "sotw" ? decodeSotwRequest(bytes) : decodeDeltaRequest(bytes)));
+}
+
+function decodeSotwRequest(bytes: Uint8Array): ReceivedRequest {
+  const message = fromBinary(DiscoveryRequestSchema, bytes);
+  const request: DiscoveryRequest = {
+    kind: "sotw",
+    typeUrl: message.typeUrl,
+    version: message.versionInfo,
+    nonce: message.responseNonce,
+    names: message.resourceNames,
+    error: errorOf(message.errorDetail),
+    withNode: message.node !== undefined,
+  };
+  return { request, node: nodeInfo(message.node) };
+}
+
+function decodeDeltaRequest(bytes: Uint8Array): ReceivedRequest {
+  const message = fromBinary(DeltaDiscoveryRequestSchema, bytes);
+  const request: DeltaRequest = {
+    kind: "delta",
+    typeUrl: message.typeUrl,
+    subscribe: message.resourceNamesSubscribe,
+    unsubscribe: message.resourceNamesUnsubscribe,
+    initialVersions: new Map(Object.entries(message.initialResourceVersions)),
+    nonce: message.responseNonce,
+    error: errorOf(message.errorDetail),
+    withNode: message.node !== undefined,
+  };
+  return { request, node: nodeInfo(message.node) };
+}
+
+export function encodeResponse(response: DiscoveryResponse): Uint8Array {
+  const { typeUrl, nonce } = response;
+  const controlPlane = { identifier: response.controlPlane };
+  if (response.kind === "sotw") {
+    const resources = response.resources.map((resource) => anyOf(resource));
+    const message = { versionInfo: response.version, resources, typeUrl, nonce, controlPlane };
+    return toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, message));
+  }
+  const message = create(DeltaDiscoveryResponseSchema, {
+    systemVersionInfo: response.version,
+    resources: response.resources.map((resource) => ({
+      name: resource.name,
+      version: resource.version,
+      ...(resource.bytes === undefined ? {} : { resource: anyOf(resource) }),
+      ...(resource.ttlMs === undefined ? {} : { ttl: durationOf(resource.ttlMs) }),
+    })),
+    removedResources: [...response.removed],
+    typeUrl,
+    nonce,
+    controlPlane,
+  });
+  return toBinary(DeltaDiscoveryResponseSchema, message);
+}
+
+/** The resources' bytes are views into `bytes`: keep a copy of those that live on. */
+export function decodeResponse(variant: Variant, bytes: Uint8Array): Parsed<DiscoveryResponse> {
+  return parse(() => (variant === "sotw" ? decodeSotwResponse(bytes) : decodeDeltaResponse(bytes)));
+}
+
+function decodeSotwResponse(bytes: Uint8Array): DiscoveryResponse {
+  const message = fromBinary(DiscoveryResponseSchema, bytes);
+  return {
+    kind: "sotw",
+    typeUrl: message.typeUrl,
+    version: message.versionInfo,
+    nonce: message.nonce,
+    resources: message.resources.map((any) => {
+      // With `xds.config.resource-in-sotw` a server may wrap each resource to give it a name and a TTL.
+      if (any.typeUrl === RESOURCE_WRAPPER_TYPE) return wireResource(fromBinary(ResourceSchema, any.value));
+      return { name: "", version: "", typeUrl: any.typeUrl, bytes: any.value, ttlMs: undefined };
+    }),
+    controlPlane: message.controlPlane?.identifier ?? "",
+  };
+}
+
+function decodeDeltaResponse(bytes: Uint8Array): DiscoveryResponse {
+  const message = fromBinary(DeltaDiscoveryResponseSchema, bytes);
+  return {
+    kind: "delta",
+    typeUrl: message.typeUrl,
+    version: message.systemVersionInfo,
+    nonce: message.nonce,
+    resources: message.resources.map(wireResource),
+    removed: message.removedResources,
+    controlPlane: message.controlPlane?.identifier ?? "",
+  };
+}
+
+function wireResource(resource: Resource): WireResource {
+  return {
+    name: resource.name === "" ? (resource.resourceName?.name ?? "") : resource.name,
+    version: resource.version,
+    typeUrl: resource.resource?.typeUrl ?? "",
+    bytes: resource.resource?.value,
+    ttlMs: resource.ttl === undefined ? undefined : millisecondsOf(resource.ttl),
+  };
+}
+
+function parse<T>(decode: () => T): Parsed<T> {
+  try {
+    return { ok: true, value: decode() };
+  } catch (error) {
+    return { ok: false, problem: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function errorOf(status: { code: number; message: string } | undefined): ErrorDetail | undefined {
+  return status === undefined ? undefined : { code: status.code, message: status.message };
+}
+
+function nodeInfo(node: Node | undefined): NodeInfo | undefined {
+  if (node === undefined) return undefined;
+  const version = node.userAgentVersionType.case === "userAgentVersion" ? node.userAgentVersionType.value : "";
+  const userAgent = version === "" ? node.userAgentName : `${node.userAgentName}/${version}`;
+  return { id: node.id, cluster: node.cluster, userAgent };
+}
+
+function anyOf(resource: WireResource) {
+  return { typeUrl: resource.typeUrl, value: resource.bytes ?? new Uint8Array() };
+}
+
+function millisecondsOf(duration: Duration): number {
+  return Number(duration.seconds) * 1000 + Math.trunc(duration.nanos / 1_000_000);
+}
+
+function durationOf(milliseconds: number) {
+  return { seconds: BigInt(Math.trunc(milliseconds / 1000)), nanos: Math.trunc(milliseconds % 1000) * 1_000_000 };
+}

@@ -1,0 +1,230 @@
+// One source of configuration over gRPC: keeps a discovery stream up, follows what is wanted, and answers every
+// response once it was taken in. client.ts makes one for ADS, and one for each other (server, type). Joins
+// ads-stream.ts (the wire), subscriptions.ts (the rules) and backoff.ts (the pauses); decides nothing about resources.
+//
+//   start ─► connecting ─► connected ─► ended ─► (random pause, longer each time) ─► connecting
+//                              └ the first message resets the pauses
+
+import { backoffDelayMs } from "./backoff.ts";
+import type { BackoffSettings } from "./backoff.ts";
+import type { Clock } from "./clock.ts";
+import type { DiscoveryStream, StreamSink } from "./ads-stream.ts";
+import type { DiscoveryResponse, Variant } from "./discovery-messages.ts";
+import type { XdsLog } from "./log.ts";
+import { Subscriptions } from "./subscriptions.ts";
+import type { Interest, Outcome, Receipt } from "./subscriptions.ts";
+import { typeLabel } from "./type-urls.ts";
+
+export type GrpcSourceDeps = Readonly<{
+  /** For logs and status: "ads", or the server and type. */
+  name: string;
+  variant: Variant;
+  nodeOnEveryRequest: boolean;
+  backoff: BackoffSettings;
+  /** Opens a stream; `attempt` counts from 0 and chooses among several servers. Calls nothing before it returned. */
+  open(attempt: number, sink: StreamSink): Readonly<{ target: string; stream: DiscoveryStream }>;
+  /** Takes a response in. Must not reject. */
+  take(response: DiscoveryResponse): Outcome | Promise<Outcome>;
+  clock: Clock;
+  random: () => number;
+  log: XdsLog;
+  /** The connection came or went, or a request was answered. */
+  onChange(): void;
+  /** A stream ended; called before `onChange`. */
+  onFailure(): void;
+}>;
+
+export type ServerStatus = Readonly<{
+  name: string;
+  /** The target of the present or last attempt. */
+  target: string;
+  isConnected: boolean;
+  /** When `isConnected` last changed, ms since the epoch; undefined before the first connection. */
+  since: number | undefined;
+  /** Why the last stream ended; empty while it never did. */
+  lastError: string;
+  /** Streams opened since the start. */
+  attempts: number;
+  /** control_plane.identifier of the latest response. */
+  controlPlane: string;
+}>;
+
+/** NACKs of content that was refused before: at least half a second, at most 10 s, so that a repaired push is not kept waiting. */
+const REFUSAL_PAUSE: BackoffSettings = { baseMs: 1_000, maxMs: 10_000, jitter: "half" };
+
+/** Responses of one type that wait for an earlier one to be prepared; beyond this the stream is not read. */
+const MAX_WAITING = 8;
+
+export class GrpcSource {
+  readonly #deps: GrpcSourceDeps;
+  readonly #subscriptions: Subscriptions;
+  /** By type, while one of its responses is being prepared: those that came after it. */
+  readonly #queues = new Map<string, Receipt[]>();
+  readonly #pauses = new Map<string, () => void>();
+  #stream: DiscoveryStream | undefined;
+  #cancelRetry: (() => void) | undefined;
+  #isStarted = false;
+  #isClosed = false;
+  #isBlocked = false;
+  #failures = 0;
+  #status: ServerStatus;
+
+  constructor(deps: GrpcSourceDeps) {
+    this.#deps = deps;
+    this.#subscriptions = new Subscriptions(deps.variant, deps.nodeOnEveryRequest);
+    this.#status = {
+      name: deps.name,
+      target: "",
+      isConnected: false,
+      since: undefined,
+      lastError: "",
+      attempts: 0,
+      controlPlane: "",
+    };
+  }
+
+  get status(): ServerStatus {
+    return this.#status;
+  }
+
+  /** Connects at the first interest: a source without one is not bothered. */
+  setInterest(typeUrl: string, interest: Interest): void {
+    if (this.#isClosed) return;
+    this.#subscriptions.setInterest(typeUrl, interest);
+    if (!this.#isStarted && (interest.isWildcard || interest.names.size > 0)) {
+      this.#isStarted = true;
+      this.#connect();
+    }
+    this.#flush();
+  }
+
+  /** A resource is no longer held although the server did not take it away (its TTL ran out). */
+  forget(typeUrl: string, name: string): void {
+    this.#subscriptions.forget(typeUrl, name);
+  }
+
+  /** Ends the stream for good. Responses that are still being prepared are applied by nobody. */
+  close(): void {
+    this.#isClosed = true;
+    this.#cancelRetry?.();
+    for (const cancel of this.#pauses.values()) cancel();
+    this.#stream?.close();
+    this.#stream = undefined;
+  }
+
+  #connect(): void {
+    const attempt = this.#status.attempts;
+    const sink: StreamSink = {
+      onConnected: () => isCurrent() && this.#onConnected(),
+      onResponse: (response) => isCurrent() && this.#onResponse(response),
+      onDrain: () => isCurrent() && this.#onDrain(),
+      onEnd: (reason) => isCurrent() && this.#onEnd(reason),
+    };
+    const { target, stream } = this.#deps.open(attempt, sink);
+    const isCurrent = () => this.#stream === stream;
+    this.#stream = stream;
+    this.#isBlocked = false;
+    this.#status = { ...this.#status, target, attempts: attempt + 1 };
+    this.#deps.log.debug("xds stream opened", { source: this.#deps.name, target, attempt });
+    this.#subscriptions.onStreamOpen();
+    this.#flush();
+  }
+
+  #onConnected(): void {
+    if (this.#status.isConnected) return;
+    this.#status = { ...this.#status, isConnected: true, since: this.#deps.clock.now() };
+    this.#deps.log.info("connected to the control plane", { source: this.#deps.name, target: this.#status.target });
+    this.#deps.onChange();
+  }
+
+  #onEnd(reason: string): void {
+    this.#stream = undefined;
+    const { clock, random, backoff, log, name } = this.#deps;
+    const wasConnected = this.#status.isConnected;
+    const since = wasConnected ? clock.now() : this.#status.since;
+    this.#status = { ...this.#status, isConnected: false, since, lastError: reason };
+    const delayMs = Math.round(backoffDelayMs(backoff, this.#failures, random));
+    this.#failures += 1;
+    // The first failure of a row is news, the others are not.
+    const say = wasConnected || this.#failures === 1 ? log.warn.bind(log) : log.debug.bind(log);
+    say("the control plane is away", { source: name, target: this.#status.target, reason, retryInMs: delayMs });
+    this.#cancelRetry = clock.after(delayMs, () => this.#connect());
+    this.#deps.onFailure();
+    this.#deps.onChange();
+  }
+
+  #onDrain(): void {
+    this.#isBlocked = false;
+    this.#flush();
+  }
+
+  #onResponse(response: DiscoveryResponse): void {
+    this.#failures = 0;
+    if (response.controlPlane !== "") this.#status = { ...this.#status, controlPlane: response.controlPlane };
+    this.#onConnected();
+    const receipt = this.#subscriptions.onResponse(response);
+    if (receipt === undefined) {
+      this.#deps.log.debug("xds response that nobody asked for", { source: this.#deps.name, type: response.typeUrl });
+      this.#flush();
+      return;
+    }
+    const queue = this.#queues.get(response.typeUrl);
+    if (queue === undefined) {
+      this.#takeAll(response.typeUrl, [receipt]);
+      return;
+    }
+    queue.push(receipt);
+    if (queue.length >= MAX_WAITING) this.#stream?.pause();
+  }
+
+  /** Takes the responses of one type in their order; those that come while one is prepared join the queue. */
+  #takeAll(typeUrl: string, queue: Receipt[]): void {
+    for (let receipt = queue.shift(); receipt !== undefined; receipt = queue.shift()) {
+      const current = receipt;
+      const outcome = this.#deps.take(current.response);
+      if (outcome instanceof Promise) {
+        this.#queues.set(typeUrl, queue);
+        void outcome.then((settled) => {
+          if (this.#isClosed) return;
+          this.#settle(current, settled);
+          this.#takeAll(typeUrl, queue);
+        });
+        return;
+      }
+      this.#settle(current, outcome);
+    }
+    this.#queues.delete(typeUrl);
+    this.#stream?.resume();
+  }
+
+  #settle(receipt: Receipt, outcome: Outcome): void {
+    const { typeUrl, version, nonce } = receipt.response;
+    const { log, name, clock, random } = this.#deps;
+    const wait = this.#subscriptions.settle(receipt, outcome);
+    if (outcome.error !== undefined) {
+      const fields = { source: name, type: typeLabel(typeUrl), version, nonce, reason: outcome.error.message };
+      log.warn("xds update refused", fields);
+    }
+    this.#pauses.get(typeUrl)?.();
+    this.#pauses.delete(typeUrl);
+    if (wait > 0) {
+      const delayMs = backoffDelayMs(REFUSAL_PAUSE, wait - 1, random);
+      const cancel = clock.after(delayMs, () => {
+        this.#pauses.delete(typeUrl);
+        this.#subscriptions.release(typeUrl);
+        this.#flush();
+      });
+      this.#pauses.set(typeUrl, cancel);
+    }
+    this.#deps.onChange();
+    this.#flush();
+  }
+
+  #flush(): void {
+    while (this.#stream !== undefined && !this.#isBlocked) {
+      const request = this.#subscriptions.next();
+      if (request === undefined) return;
+      this.#isBlocked = !this.#stream.send(request);
+    }
+  }
+}

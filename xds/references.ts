@@ -1,0 +1,88 @@
+// What a resource needs from others before it can serve: routes and plugins of a listener, clusters of a route
+// configuration. Each model is walked once; models never change. Used by snapshot.ts. Pure.
+
+import type { ConfigSource } from "./model/config-source.ts";
+import type { FilterChain, Listener } from "./model/listener.ts";
+import type { ClusterChoice, RouteConfiguration } from "./model/route.ts";
+
+export type Reference = Readonly<{ name: string; source: ConfigSource }>;
+
+export type ListenerReferences = Readonly<{
+  routes: readonly Reference[];
+  /** Discovered filters. `isOptional`: the default serves until the resource comes, so nothing waits for it. */
+  plugins: readonly (Reference & Readonly<{ isOptional: boolean }>)[];
+  /** Route configurations inside the listener. */
+  inlineRoutes: readonly RouteConfiguration[];
+  /** Clusters that TCP proxies name. */
+  clusters: readonly string[];
+}>;
+
+const ofListeners = new WeakMap<Listener, ListenerReferences>();
+const ofRoutes = new WeakMap<RouteConfiguration, readonly string[]>();
+
+export function listenerReferences(listener: Listener): ListenerReferences {
+  let references = ofListeners.get(listener);
+  if (references === undefined) {
+    references = collectListener(listener);
+    ofListeners.set(listener, references);
+  }
+  return references;
+}
+
+/** Names of the clusters that a route configuration can choose, each once; not those that a request header names. */
+export function routeClusters(routes: RouteConfiguration): readonly string[] {
+  let names = ofRoutes.get(routes);
+  if (names === undefined) {
+    names = collectRoutes(routes);
+    ofRoutes.set(routes, names);
+  }
+  return names;
+}
+
+function collectListener(listener: Listener): ListenerReferences {
+  const routes = new Map<string, Reference>();
+  const plugins = new Map<string, Reference & { isOptional: boolean }>();
+  const inlineRoutes: RouteConfiguration[] = [];
+  const clusters = new Set<string>();
+  for (const { filter } of chainsOf(listener)) {
+    if (filter.kind === "tcp") {
+      clusters.add(filter.cluster);
+      continue;
+    }
+    if (filter.routes.kind === "rds") routes.set(filter.routes.name, filter.routes);
+    else inlineRoutes.push(filter.routes.routeConfig);
+    for (const { name, config } of filter.httpFilters) {
+      if (config.kind !== "discovered") continue;
+      const isOptional = config.applyDefaultWithoutWarming && config.defaultPlugin !== undefined;
+      const known = plugins.get(name);
+      plugins.set(name, { name, source: config.source, isOptional: isOptional && (known?.isOptional ?? true) });
+    }
+  }
+  return { routes: [...routes.values()], plugins: [...plugins.values()], inlineRoutes, clusters: [...clusters] };
+}
+
+function chainsOf(listener: Listener): readonly FilterChain[] {
+  const { filterChains, defaultFilterChain } = listener;
+  return defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
+}
+
+function collectRoutes(routes: RouteConfiguration): readonly string[] {
+  const names = new Set<string>();
+  for (const virtualHost of routes.virtualHosts) {
+    for (const { action } of virtualHost.routes) if (action.kind === "forward") addChoice(action.cluster, names);
+  }
+  return [...names];
+}
+
+function addChoice(choice: ClusterChoice, names: Set<string>): void {
+  switch (choice.kind) {
+    case "cluster":
+      names.add(choice.name);
+      return;
+    case "weighted":
+      for (const cluster of choice.clusters) if (cluster.name !== "") names.add(cluster.name);
+      return;
+    case "header":
+      return;
+  }
+}

@@ -1,0 +1,218 @@
+// Every resource this proxy has, or waits for, with where it came from and what became of it: the last good model, the
+// bytes it was decoded from, versions, times, and the last refusal. intake.ts writes it, snapshot.ts reads the models,
+// and /xds and /config_dump show `view()`. Source of the states: envoy.admin.v3.ClientResourceStatus.
+
+import type { Cluster } from "./model/cluster.ts";
+import type { ClusterLoadAssignment } from "./model/endpoints.ts";
+import type { Listener } from "./model/listener.ts";
+import type { PluginConfig } from "./model/plugin-config.ts";
+import type { RouteConfiguration } from "./model/route.ts";
+import type { ResourceTables } from "./snapshot.ts";
+import { CLUSTER_TYPE, ENDPOINTS_TYPE, EXTENSION_CONFIG_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "./type-urls.ts";
+
+export type ResourceState = "REQUESTED" | "DOES_NOT_EXIST" | "ACKED" | "NACKED" | "TIMEOUT";
+
+/** The last refusal; gone once a later version is accepted. Times are ms since the epoch. */
+export type ResourceError = Readonly<{ details: string; version: string; at: number; bytes: Uint8Array | undefined }>;
+
+/** One resource as /xds and /config_dump show it. `value` is the serialised resource in use (its Any's value). */
+export type ResourceView = Readonly<{
+  typeUrl: string;
+  name: string;
+  /** "static", "ads", or what else delivers it. */
+  source: string;
+  isStatic: boolean;
+  state: ResourceState;
+  version: string;
+  receivedAt: number | undefined;
+  ackedAt: number | undefined;
+  error: ResourceError | undefined;
+  value: Uint8Array | undefined;
+}>;
+
+type Entry = { -readonly [Key in keyof ResourceView]: ResourceView[Key] } & { model: unknown };
+
+export type Accepted = Readonly<{
+  typeUrl: string;
+  name: string;
+  source: string;
+  version: string;
+  receivedAt: number;
+  ackedAt: number;
+  /** Kept: the caller gives them away. */
+  value: Uint8Array;
+  model: unknown;
+}>;
+
+export class ResourceStore {
+  readonly #entries = new Map<string, Map<string, Entry>>();
+  readonly #models = new Map<string, Map<string, unknown>>();
+  /** The last good version of everything, live: it changes with the store. */
+  readonly tables: ResourceTables;
+
+  constructor() {
+    this.tables = {
+      listeners: this.#modelsOf(LISTENER_TYPE) as ReadonlyMap<string, Listener>,
+      routes: this.#modelsOf(ROUTE_TYPE) as ReadonlyMap<string, RouteConfiguration>,
+      clusters: this.#modelsOf(CLUSTER_TYPE) as ReadonlyMap<string, Cluster>,
+      endpoints: this.#modelsOf(ENDPOINTS_TYPE) as ReadonlyMap<string, ClusterLoadAssignment>,
+      plugins: this.#modelsOf(EXTENSION_CONFIG_TYPE) as ReadonlyMap<string, PluginConfig>,
+      standing: (typeUrl, name) => this.#standing(typeUrl, name),
+    };
+  }
+
+  addStatic(typeUrl: string, name: string, model: unknown, value: Uint8Array | undefined, now: number): void {
+    const entry = newEntry(typeUrl, name, "static");
+    this.#entriesOf(typeUrl).set(name, {
+      ...entry,
+      isStatic: true,
+      state: "ACKED",
+      receivedAt: now,
+      ackedAt: now,
+      value,
+      model,
+    });
+    this.#modelsOf(typeUrl).set(name, model);
+  }
+
+  /** True for a static resource: dynamic ones of that name are ignored, as in Envoy. */
+  isStatic(typeUrl: string, name: string): boolean {
+    return this.#entries.get(typeUrl)?.get(name)?.isStatic ?? false;
+  }
+
+  /** A subscription of this name exists. */
+  request(typeUrl: string, name: string, source: string): void {
+    const entries = this.#entriesOf(typeUrl);
+    if (!entries.has(name)) entries.set(name, newEntry(typeUrl, name, source));
+  }
+
+  /** The accepted bytes are the same as these: the model in use is this resource. */
+  isSame(typeUrl: string, name: string, value: Uint8Array): boolean {
+    const known = this.#entries.get(typeUrl)?.get(name);
+    return known?.value !== undefined && known.model !== undefined && Buffer.compare(known.value, value) === 0;
+  }
+
+  accept(resource: Accepted): void {
+    const { typeUrl, name, source } = resource;
+    const entry = this.#entryOf(typeUrl, name, source);
+    Object.assign(entry, { ...resource, state: "ACKED", error: undefined } satisfies Partial<Entry>);
+    this.#modelsOf(typeUrl).set(name, resource.model);
+  }
+
+  /** The same content came again, perhaps as another version: nothing to apply. */
+  confirm(typeUrl: string, name: string, version: string, now: number): void {
+    const entry = this.#entries.get(typeUrl)?.get(name);
+    if (entry === undefined) return;
+    Object.assign(entry, { version, ackedAt: now, state: "ACKED", error: undefined } satisfies Partial<Entry>);
+  }
+
+  /** A version was refused: the last good one, if any, stays in use. */
+  refuse(typeUrl: string, name: string, source: string, error: ResourceError): void {
+    const entry = this.#entryOf(typeUrl, name, source);
+    entry.state = "NACKED";
+    entry.error = error;
+  }
+
+  /** The server says that a subscribed resource does not exist. Endpoints and routes in use stay, as in Envoy. */
+  markAbsent(typeUrl: string, name: string): void {
+    const entry = this.#entries.get(typeUrl)?.get(name);
+    if (entry === undefined || entry.isStatic) return;
+    entry.state = "DOES_NOT_EXIST";
+    if (typeUrl !== EXTENSION_CONFIG_TYPE) return;
+    entry.model = undefined;
+    entry.value = undefined;
+    this.#modelsOf(typeUrl).delete(name);
+  }
+
+  /** initial_fetch_timeout is over without an answer. */
+  markTimeout(typeUrl: string, name: string): void {
+    const entry = this.#entries.get(typeUrl)?.get(name);
+    if (entry !== undefined && entry.model === undefined) entry.state = "TIMEOUT";
+  }
+
+  /** Its time to live ran out: gone, whatever it was. A subscription of it stays. */
+  expire(typeUrl: string, name: string): void {
+    const entry = this.#entries.get(typeUrl)?.get(name);
+    if (entry === undefined || entry.isStatic) return;
+    Object.assign(entry, { state: "DOES_NOT_EXIST", model: undefined, value: undefined } satisfies Partial<Entry>);
+    this.#modelsOf(typeUrl).delete(name);
+  }
+
+  /** The last good model of a resource of any type. */
+  model(typeUrl: string, name: string): unknown {
+    return this.#models.get(typeUrl)?.get(name);
+  }
+
+  /** Removed by its collection, or no longer subscribed. Static resources stay. */
+  remove(typeUrl: string, name: string): void {
+    if (this.isStatic(typeUrl, name)) return;
+    this.#entries.get(typeUrl)?.delete(name);
+    this.#modelsOf(typeUrl).delete(name);
+  }
+
+  /** Names of a type's dynamic resources, also of those that are only requested or refused. */
+  names(typeUrl: string): string[] {
+    const entries = this.#entries.get(typeUrl);
+    if (entries === undefined) return [];
+    return [...entries.values()].filter((entry) => !entry.isStatic).map((entry) => entry.name);
+  }
+
+  /** A copy of everything, in the order it became known. */
+  view(): ResourceView[] {
+    const all: ResourceView[] = [];
+    for (const entries of this.#entries.values()) {
+      for (const { model: _model, ...view } of entries.values()) all.push(view);
+    }
+    return all;
+  }
+
+  #standing(typeUrl: string, name: string): "waiting" | "refused" | "over" {
+    const state = this.#entries.get(typeUrl)?.get(name)?.state;
+    if (state === "TIMEOUT" || state === "DOES_NOT_EXIST") return "over";
+    return state === "NACKED" ? "refused" : "waiting";
+  }
+
+  #entryOf(typeUrl: string, name: string, source: string): Entry {
+    const entries = this.#entriesOf(typeUrl);
+    let entry = entries.get(name);
+    if (entry === undefined) {
+      entry = newEntry(typeUrl, name, source);
+      entries.set(name, entry);
+    }
+    return entry;
+  }
+
+  #entriesOf(typeUrl: string): Map<string, Entry> {
+    let entries = this.#entries.get(typeUrl);
+    if (entries === undefined) {
+      entries = new Map();
+      this.#entries.set(typeUrl, entries);
+    }
+    return entries;
+  }
+
+  #modelsOf(typeUrl: string): Map<string, unknown> {
+    let models = this.#models.get(typeUrl);
+    if (models === undefined) {
+      models = new Map();
+      this.#models.set(typeUrl, models);
+    }
+    return models;
+  }
+}
+
+function newEntry(typeUrl: string, name: string, source: string): Entry {
+  return {
+    typeUrl,
+    name,
+    source,
+    isStatic: false,
+    state: "REQUESTED",
+    version: "",
+    receivedAt: undefined,
+    ackedAt: undefined,
+    error: undefined,
+    value: undefined,
+    model: undefined,
+  };
+}

@@ -1,0 +1,112 @@
+// Delta, one type on one stream, seen by the server: what the client wants, what it has, and what it said to the last
+// response. Pure. A refused resource counts as sent: it is sent again when its content changes.
+
+import type { DeltaRequest, DiscoveryResponse, WireResource } from "../discovery-messages.ts";
+import { COLLECTION_TYPES } from "../type-urls.ts";
+import type { Answer, ClientType } from "./client-type.ts";
+import type { ResourceSet } from "./resource-set.ts";
+
+/** The version under which a client knows that a resource does not exist. */
+const ABSENT = "";
+
+export class DeltaType implements ClientType {
+  readonly typeUrl: string;
+  readonly #names = new Set<string>();
+  #isWildcard = false;
+  #hasRequested = false;
+  /** What the client has, name to version; ABSENT for a name that it was told does not exist. */
+  readonly #known = new Map<string, string>();
+  #mustRespond = false;
+  #nonce = "";
+  #sentVersion = "";
+  #isAwaited = false;
+
+  constructor(typeUrl: string) {
+    this.typeUrl = typeUrl;
+  }
+
+  get isAwaited(): boolean {
+    return this.#isAwaited;
+  }
+
+  get names(): ReadonlySet<string> {
+    return this.#isWildcard ? new Set(["*", ...this.#names]) : this.#names;
+  }
+
+  /** Takes a request in. Returns what it says about the last response, if it answers that. */
+  onRequest(request: DeltaRequest): Answer | undefined {
+    const isFirst = !this.#hasRequested;
+    this.#hasRequested = true;
+    if (isFirst) for (const [name, version] of request.initialVersions) this.#known.set(name, version);
+    this.#unsubscribe(request.unsubscribe);
+    this.#subscribe(request.subscribe, isFirst);
+    if (isFirst && request.subscribe.length === 0 && COLLECTION_TYPES.has(this.typeUrl)) this.#wildcard();
+    if (request.nonce === "" || request.nonce !== this.#nonce || !this.#isAwaited) return undefined;
+    this.#isAwaited = false;
+    if (request.error === undefined) return { kind: "ack", version: this.#sentVersion };
+    return { kind: "nack", version: this.#sentVersion, message: request.error.message };
+  }
+
+  respond(resources: ResourceSet, nonce: string, controlPlane: string): DiscoveryResponse | undefined {
+    if (!this.#hasRequested || this.#isAwaited) return undefined;
+    const changed = this.#changed(resources);
+    const removed = this.#removed(resources);
+    if (changed.length === 0 && removed.length === 0 && !this.#mustRespond) return undefined;
+    this.#mustRespond = false;
+    for (const { name, version } of changed) this.#known.set(name, version);
+    for (const name of removed) {
+      if (this.#names.has(name)) this.#known.set(name, ABSENT);
+      else this.#known.delete(name);
+    }
+    this.#nonce = nonce;
+    this.#sentVersion = resources.versionOf(this.typeUrl);
+    this.#isAwaited = true;
+    const { typeUrl } = this;
+    return { kind: "delta", typeUrl, version: this.#sentVersion, nonce, resources: changed, removed, controlPlane };
+  }
+
+  #subscribe(names: readonly string[], isFirst: boolean): void {
+    for (const name of names) {
+      if (name === "*") this.#wildcard();
+      else {
+        // A subscription is always answered, also of a resource that the client has; only the first request of a
+        // stream may say that it has it.
+        if (!isFirst) this.#known.delete(name);
+        this.#names.add(name);
+      }
+    }
+  }
+
+  #unsubscribe(names: readonly string[]): void {
+    for (const name of names) {
+      this.#names.delete(name);
+      if (name === "*") this.#isWildcard = false;
+      else if (!this.#isWildcard) this.#known.delete(name);
+    }
+    if (!names.includes("*")) return;
+    for (const name of this.#known.keys()) if (!this.#names.has(name)) this.#known.delete(name);
+  }
+
+  #wildcard(): void {
+    this.#isWildcard = true;
+    // Answered even when there is nothing, so that the client need not wait for its timeout.
+    this.#mustRespond = true;
+  }
+
+  #changed(resources: ResourceSet): WireResource[] {
+    const changed: WireResource[] = [];
+    for (const { name, version, typeUrl, value } of resources.type(this.typeUrl).values()) {
+      if (!this.#isWildcard && !this.#names.has(name)) continue;
+      if (this.#known.get(name) === version) continue;
+      changed.push({ name, version, typeUrl, bytes: value, ttlMs: undefined });
+    }
+    return changed;
+  }
+
+  #removed(resources: ResourceSet): string[] {
+    const present = resources.type(this.typeUrl);
+    const removed = [...this.#known].filter(([name, version]) => version !== ABSENT && !present.has(name));
+    const absent = [...this.#names].filter((name) => !this.#known.has(name) && !present.has(name));
+    return [...removed.map(([name]) => name), ...absent];
+  }
+}

@@ -1,0 +1,189 @@
+// One client's stream, seen by the server: takes requests, decides what to send and when. Pure but for the clock; the
+// bytes and the connection are control-plane.ts's. Changes go out make-before-break:
+//
+//   1. clusters and endpoints      new and changed ones; what is going stays for now
+//   2. plugins, listeners, routes  when the client has answered 1
+//   3. removals                    when the client has answered 2 and asks for nothing more
+//
+// A client that does not answer is not waited for for ever.
+
+import type { Clock } from "../clock.ts";
+import type { DiscoveryRequest, DiscoveryResponse, Variant } from "../discovery-messages.ts";
+import {
+  CLUSTER_TYPE,
+  ENDPOINTS_TYPE,
+  EXTENSION_CONFIG_TYPE,
+  PUSH_ORDER,
+  ROUTE_TYPE,
+  SECRET_TYPE,
+} from "../type-urls.ts";
+import type { ClientType } from "./client-type.ts";
+import { DeltaType } from "./delta-type.ts";
+import type { ResourceSet } from "./resource-set.ts";
+import { SotwType } from "./sotw-type.ts";
+
+export type SessionEvent =
+  | Readonly<{ kind: "pushed"; typeUrl: string; version: string; resources: number; removed: number }>
+  | Readonly<{ kind: "acknowledged"; typeUrl: string; version: string }>
+  | Readonly<{ kind: "refused"; typeUrl: string; version: string; message: string }>
+  | Readonly<{ kind: "unknown type"; typeUrl: string }>;
+
+export type SessionDeps = Readonly<{
+  variant: Variant;
+  resources: ResourceSet;
+  controlPlane: string;
+  clock: Clock;
+  send(response: DiscoveryResponse): void;
+  onEvent(event: SessionEvent): void;
+}>;
+
+/** What a client has said about one type. */
+export type TypeView = Readonly<{ typeUrl: string; names: readonly string[]; acknowledged: string; refused: string }>;
+
+/** Types that others name: their removal comes last. */
+const NAMED_BY_OTHERS: ReadonlySet<string> = new Set([
+  CLUSTER_TYPE,
+  ENDPOINTS_TYPE,
+  SECRET_TYPE,
+  EXTENSION_CONFIG_TYPE,
+  ROUTE_TYPE,
+]);
+
+const FIRST_TYPES: ReadonlySet<string> = new Set([CLUSTER_TYPE, ENDPOINTS_TYPE]);
+
+/** After this, listeners and routes are sent although clusters were not answered. */
+const GATE_MS = 5_000;
+/** Nothing sent and nothing answered for this long: the client asks for nothing more, removals may go. */
+const QUIET_MS = 250;
+
+const MAX_NAMES = 100_000;
+const MAX_UNKNOWN_TYPES = 32;
+
+export class Session {
+  readonly #deps: SessionDeps;
+  readonly #types = new Map<string, ClientType>();
+  readonly #answers = new Map<string, { acknowledged: string; refused: string }>();
+  readonly #unknown = new Set<string>();
+  /** What is sent now: the newest set, with what is going until step 3. */
+  #served: ResourceSet;
+  #newest: ResourceSet;
+  #nonce = 0;
+  #isGateOpen = false;
+  #cancelGate: (() => void) | undefined;
+  #cancelQuiet: (() => void) | undefined;
+
+  constructor(deps: SessionDeps) {
+    this.#deps = deps;
+    this.#served = deps.resources;
+    this.#newest = deps.resources;
+  }
+
+  /** Takes a request in and sends what it asks for. Returns what is wrong with it, when the stream must end. */
+  onRequest(request: DiscoveryRequest): string | undefined {
+    const { typeUrl } = request;
+    const type = this.#typeOf(typeUrl);
+    if (type === undefined) return this.#onUnknown(typeUrl);
+    let answer;
+    if (type instanceof SotwType && request.kind === "sotw") answer = type.onRequest(request);
+    if (type instanceof DeltaType && request.kind === "delta") answer = type.onRequest(request);
+    if (type.names.size > MAX_NAMES) return `more than ${MAX_NAMES} names of ${typeUrl}`;
+    if (answer !== undefined) {
+      const { version } = answer;
+      const view = this.#answers.get(typeUrl) ?? { acknowledged: "", refused: "" };
+      if (answer.kind === "ack") {
+        this.#answers.set(typeUrl, { acknowledged: version, refused: "" });
+        this.#deps.onEvent({ kind: "acknowledged", typeUrl, version });
+      } else {
+        this.#answers.set(typeUrl, { ...view, refused: answer.message });
+        this.#deps.onEvent({ kind: "refused", typeUrl, version, message: answer.message });
+      }
+    }
+    this.#push();
+    return undefined;
+  }
+
+  /** Serves another set from now on. */
+  setResources(resources: ResourceSet): void {
+    this.#newest = resources;
+    this.#served = resources.keeping(this.#served, NAMED_BY_OTHERS);
+    this.#isGateOpen = false;
+    this.#push();
+  }
+
+  view(): TypeView[] {
+    return [...this.#types.values()].map(({ typeUrl, names }) => {
+      const { acknowledged, refused } = this.#answers.get(typeUrl) ?? { acknowledged: "", refused: "" };
+      return { typeUrl, names: [...names].sort(), acknowledged, refused };
+    });
+  }
+
+  close(): void {
+    this.#cancelGate?.();
+    this.#cancelQuiet?.();
+  }
+
+  #typeOf(typeUrl: string): ClientType | undefined {
+    let type = this.#types.get(typeUrl);
+    if (type === undefined && PUSH_ORDER.includes(typeUrl)) {
+      type = this.#deps.variant === "sotw" ? new SotwType(typeUrl) : new DeltaType(typeUrl);
+      this.#types.set(typeUrl, type);
+    }
+    return type;
+  }
+
+  /** A type that is not served stays unanswered, as with any server; it is told once. */
+  #onUnknown(typeUrl: string): string | undefined {
+    if (this.#unknown.has(typeUrl)) return undefined;
+    if (this.#unknown.size >= MAX_UNKNOWN_TYPES) return `more than ${MAX_UNKNOWN_TYPES} unknown types`;
+    this.#unknown.add(typeUrl);
+    this.#deps.onEvent({ kind: "unknown type", typeUrl });
+    return undefined;
+  }
+
+  #push(): void {
+    for (const typeUrl of PUSH_ORDER) {
+      const type = this.#types.get(typeUrl);
+      if (type === undefined) continue;
+      if (!FIRST_TYPES.has(typeUrl) && !this.#mayGoOn()) continue;
+      this.#send(type);
+    }
+    this.#planRemovals();
+  }
+
+  #send(type: ClientType): void {
+    const response = type.respond(this.#served, String(this.#nonce + 1), this.#deps.controlPlane);
+    if (response === undefined) return;
+    this.#nonce += 1;
+    this.#deps.send(response);
+    const { typeUrl, version } = response;
+    const removed = response.kind === "delta" ? response.removed.length : 0;
+    this.#deps.onEvent({ kind: "pushed", typeUrl, version, resources: response.resources.length, removed });
+  }
+
+  /** Clusters and endpoints were answered, or not in time. */
+  #mayGoOn(): boolean {
+    const isAwaited = [...FIRST_TYPES].some((typeUrl) => this.#types.get(typeUrl)?.isAwaited ?? false);
+    if (!isAwaited) {
+      this.#cancelGate?.();
+      this.#cancelGate = undefined;
+      return true;
+    }
+    if (this.#isGateOpen) return true;
+    this.#cancelGate ??= this.#deps.clock.after(GATE_MS, () => {
+      this.#cancelGate = undefined;
+      this.#isGateOpen = true;
+      this.#push();
+    });
+    return false;
+  }
+
+  #planRemovals(): void {
+    if (this.#served === this.#newest) return;
+    this.#cancelQuiet?.();
+    const isAwaited = [...this.#types.values()].some((type) => type.isAwaited);
+    this.#cancelQuiet = this.#deps.clock.after(isAwaited ? GATE_MS : QUIET_MS, () => {
+      this.#served = this.#newest;
+      this.#push();
+    });
+  }
+}

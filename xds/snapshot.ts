@@ -1,0 +1,326 @@
+// Assembles accepted resources into one complete Snapshot, and says what is still missing. Pure: no clock, no I/O;
+// client.ts calls it after each change and runs the timers for `waits`. Rules (Envoy's warming, in order):
+//
+//   cluster   is warm when its endpoints came                     else its previous version stays
+//   routes    are usable when no cluster they name is warming     else their previous version stays
+//   listener  is warm when its routes and plugins are usable      else its previous version stays
+//
+// What a kept previous version needs stays wanted. A wait that is over lets its owner go on without the resource.
+// A cluster that was removed lingers for a moment while routes in use still name it.
+
+import type { Runtime } from "./model/bootstrap.ts";
+import type { Cluster } from "./model/cluster.ts";
+import type { ConfigSource } from "./model/config-source.ts";
+import type { ClusterLoadAssignment } from "./model/endpoints.ts";
+import type { Listener } from "./model/listener.ts";
+import type { PluginConfig } from "./model/plugin-config.ts";
+import type { RouteConfiguration } from "./model/route.ts";
+import type { Snapshot } from "./model/snapshot.ts";
+import { listenerReferences, routeClusters } from "./references.ts";
+import type { Reference } from "./references.ts";
+import { stable } from "./snapshot-changes.ts";
+import { CLUSTER_TYPE, ENDPOINTS_TYPE, EXTENSION_CONFIG_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "./type-urls.ts";
+
+/** The latest good version of every resource, static ones included. */
+export interface ResourceTables {
+  readonly listeners: ReadonlyMap<string, Listener>;
+  readonly routes: ReadonlyMap<string, RouteConfiguration>;
+  readonly clusters: ReadonlyMap<string, Cluster>;
+  /** By EDS service name. */
+  readonly endpoints: ReadonlyMap<string, ClusterLoadAssignment>;
+  readonly plugins: ReadonlyMap<string, PluginConfig>;
+  /** How a resource without a good version stands. "over": its owner goes on without it. */
+  standing(typeUrl: string, name: string): "waiting" | "refused" | "over";
+}
+
+/** A resource that must be subscribed to. */
+export type Wanted = Readonly<{ typeUrl: string; name: string; source: ConfigSource }>;
+
+/** Something waited for, at most `timeoutMs` (0: for ever) from when it first appears in an assembly. */
+export type Wait = Readonly<{
+  /** Equal keys are one wait; the same key goes into `overdue` when its time is up. */
+  key: unknown;
+  timeoutMs: number;
+  /** The resource that is missing; undefined when a new version waits for clusters that are warming. */
+  resource: Wanted | undefined;
+}>;
+
+/** A new version that is not in the snapshot yet, and why; `isFirst` when no previous version serves meanwhile. */
+export type Warming = Readonly<{ typeUrl: string; name: string; waitsFor: readonly string[]; isFirst: boolean }>;
+
+export type Assembly = Readonly<{
+  /** The previous object itself when nothing changed. */
+  snapshot: Snapshot;
+  wanted: readonly Wanted[];
+  waits: readonly Wait[];
+  warming: readonly Warming[];
+}>;
+
+export type AssembleInput = Readonly<{
+  tables: ResourceTables;
+  /** False until the first CDS answer (or its timeout): an unknown cluster may still come. */
+  isClusterSetComplete: boolean;
+  runtime: Runtime;
+  previous: Snapshot;
+  overdue: ReadonlySet<unknown>;
+}>;
+
+/**
+ * How long a new version waits for clusters that are warming. Their own initial_fetch_timeout usually ends it first;
+ * this bound is for a timeout of 0, so that one cluster without endpoints does not hold back every other change.
+ */
+const CLUSTER_WAIT_MS = 15_000;
+
+/**
+ * How long a removed cluster stays while routes in use name it. go-control-plane sends the new clusters, without the
+ * old ones, before the routes that move to them; Envoy answers 503 in between. After this the server's word stands.
+ */
+const REMOVED_CLUSTER_GRACE_MS = 2_000;
+
+export const EMPTY_SNAPSHOT: Snapshot = Object.freeze({
+  version: 0,
+  listeners: new Map(),
+  routes: new Map(),
+  clusters: new Map(),
+  endpoints: new Map(),
+  plugins: new Map(),
+  runtime: Object.freeze({}),
+});
+
+export function assemble(input: AssembleInput): Assembly {
+  return new Assembler(input).assemble();
+}
+
+class Assembler {
+  readonly #input: AssembleInput;
+  readonly #wanted = new Map<string, Wanted>();
+  readonly #waits = new Map<unknown, Wait>();
+  readonly #warming: Warming[] = [];
+  readonly #clusters = new Map<string, Cluster>();
+  readonly #listeners = new Map<string, Listener>();
+  /** Undefined: no version is usable. */
+  readonly #routes = new Map<string, RouteConfiguration | undefined>();
+
+  constructor(input: AssembleInput) {
+    this.#input = input;
+  }
+
+  assemble(): Assembly {
+    const { previous, runtime } = this.#input;
+    this.#chooseClusters();
+    const lingering = this.#keepRemovedClusters();
+    this.#chooseListeners();
+    const routes = this.#usedRoutes();
+    this.#dropUnusedClusters(lingering, routes);
+    const parts = {
+      listeners: stable(previous.listeners, this.#listeners),
+      routes: stable(previous.routes, routes),
+      clusters: stable(previous.clusters, this.#clusters),
+      endpoints: stable(previous.endpoints, this.#usedEndpoints()),
+      plugins: stable(previous.plugins, this.#usedPlugins()),
+      runtime,
+    };
+    const isSame =
+      parts.listeners === previous.listeners &&
+      parts.routes === previous.routes &&
+      parts.clusters === previous.clusters &&
+      parts.endpoints === previous.endpoints &&
+      parts.plugins === previous.plugins &&
+      runtime === previous.runtime;
+    return {
+      snapshot: isSame ? previous : Object.freeze({ version: previous.version + 1, ...parts }),
+      wanted: [...this.#wanted.values()],
+      waits: [...this.#waits.values()],
+      warming: this.#warming,
+    };
+  }
+
+  #chooseClusters(): void {
+    const { tables, previous } = this.#input;
+    for (const [name, latest] of tables.clusters) {
+      const before = previous.clusters.get(name);
+      const missing = this.#wantEndpoints(latest, before !== undefined);
+      if (missing === undefined || latest === before) {
+        this.#clusters.set(name, latest);
+        continue;
+      }
+      this.#warming.push({ typeUrl: CLUSTER_TYPE, name, waitsFor: [missing], isFirst: before === undefined });
+      if (before === undefined) continue;
+      this.#wantEndpoints(before, true);
+      this.#clusters.set(name, before);
+    }
+  }
+
+  #keepRemovedClusters(): Cluster[] {
+    const { tables, previous, overdue } = this.#input;
+    const lingering: Cluster[] = [];
+    for (const [name, cluster] of previous.clusters) {
+      if (tables.clusters.has(name) || overdue.has(cluster)) continue;
+      this.#clusters.set(name, cluster);
+      lingering.push(cluster);
+    }
+    return lingering;
+  }
+
+  #dropUnusedClusters(lingering: readonly Cluster[], routes: ReadonlyMap<string, RouteConfiguration>): void {
+    if (lingering.length === 0) return;
+    const used = new Set<string>();
+    for (const listener of this.#listeners.values()) {
+      const references = listenerReferences(listener);
+      for (const name of references.clusters) used.add(name);
+      for (const inline of references.inlineRoutes) for (const name of routeClusters(inline)) used.add(name);
+    }
+    for (const route of routes.values()) for (const name of routeClusters(route)) used.add(name);
+    for (const cluster of lingering) {
+      if (!used.has(cluster.name)) {
+        this.#clusters.delete(cluster.name);
+        continue;
+      }
+      this.#wantEndpoints(cluster, true);
+      this.#waits.set(cluster, { key: cluster, timeoutMs: REMOVED_CLUSTER_GRACE_MS, resource: undefined });
+    }
+  }
+
+  /** Subscribes to a cluster's endpoints. Returns what it waits for, if anything. */
+  #wantEndpoints(cluster: Cluster, hasPrevious: boolean): string | undefined {
+    const { discovery } = cluster;
+    if (discovery.kind !== "eds") return undefined;
+    return this.#want(ENDPOINTS_TYPE, endpointsName(cluster), discovery.source, hasPrevious);
+  }
+
+  #chooseListeners(): void {
+    const { tables, previous } = this.#input;
+    for (const [name, latest] of tables.listeners) {
+      const before = previous.listeners.get(name);
+      const missing = this.#wantForListener(latest, before !== undefined);
+      if (missing.length === 0 || latest === before) {
+        this.#listeners.set(name, latest);
+        continue;
+      }
+      this.#warming.push({ typeUrl: LISTENER_TYPE, name, waitsFor: missing, isFirst: before === undefined });
+      if (before === undefined) continue;
+      this.#wantForListener(before, true);
+      this.#listeners.set(name, before);
+    }
+  }
+
+  /** Subscribes to what a listener names. Returns what it waits for. */
+  #wantForListener(listener: Listener, hasPrevious: boolean): string[] {
+    const references = listenerReferences(listener);
+    const missing: string[] = [];
+    for (const route of references.routes) pushDefined(missing, this.#wantRoute(route, hasPrevious));
+    for (const plugin of references.plugins) {
+      const waitsFor = this.#want(EXTENSION_CONFIG_TYPE, plugin.name, plugin.source, hasPrevious);
+      if (!plugin.isOptional) pushDefined(missing, waitsFor);
+    }
+    for (const inline of references.inlineRoutes) {
+      pushDefined(missing, this.#blockingCluster(routeClusters(inline), listener));
+    }
+    pushDefined(missing, this.#blockingCluster(references.clusters, listener));
+    return missing;
+  }
+
+  #wantRoute(route: Reference, hasPrevious: boolean): string | undefined {
+    const waitsFor = this.#want(ROUTE_TYPE, route.name, route.source, hasPrevious);
+    if (waitsFor !== undefined) return waitsFor;
+    const usable = this.#usableRoute(route.name);
+    const isHeldBack = usable === undefined && this.#input.tables.routes.has(route.name);
+    return isHeldBack ? `clusters of the routes ${JSON.stringify(route.name)}` : undefined;
+  }
+
+  /** The version of a route configuration that can serve now. */
+  #usableRoute(name: string): RouteConfiguration | undefined {
+    if (this.#routes.has(name)) return this.#routes.get(name);
+    const latest = this.#input.tables.routes.get(name);
+    const before = this.#input.previous.routes.get(name);
+    let usable = latest ?? before;
+    if (latest !== undefined && latest !== before) {
+      const blocking = this.#blockingCluster(routeClusters(latest), latest);
+      if (blocking !== undefined) {
+        usable = before;
+        const isFirst = before === undefined;
+        this.#warming.push({ typeUrl: ROUTE_TYPE, name, waitsFor: [blocking], isFirst });
+      }
+    }
+    this.#routes.set(name, usable);
+    return usable;
+  }
+
+  /** The first cluster that `owner`, a new version, has to wait for. */
+  #blockingCluster(names: readonly string[], owner: object): string | undefined {
+    const { tables, isClusterSetComplete, overdue } = this.#input;
+    if (overdue.has(owner)) return undefined;
+    for (const name of names) {
+      if (this.#clusters.has(name)) continue;
+      // A cluster that nobody announced is not waited for: requests to it are answered by the route's rules.
+      if (isClusterSetComplete && !tables.clusters.has(name)) continue;
+      this.#waits.set(owner, { key: owner, timeoutMs: CLUSTER_WAIT_MS, resource: undefined });
+      return `Cluster ${JSON.stringify(name)}`;
+    }
+    return undefined;
+  }
+
+  /** Subscribes to a resource. Returns its description when an owner has to wait for it. */
+  #want(typeUrl: string, name: string, source: ConfigSource, hasPrevious: boolean): string | undefined {
+    const key = `${typeUrl} ${name}`;
+    const known = this.#wanted.get(key);
+    const wanted = known ?? { typeUrl, name, source };
+    if (known === undefined) this.#wanted.set(key, wanted);
+    if (this.#tableOf(typeUrl).has(name)) return undefined;
+    const standing = this.#input.tables.standing(typeUrl, name);
+    if (standing === "over") return undefined;
+    this.#waits.set(key, { key, timeoutMs: source.initialFetchTimeoutMs, resource: wanted });
+    // Envoy goes on at once when the first version is refused; with a version that works, that one is better.
+    if (standing === "refused" && !hasPrevious) return undefined;
+    return `${typeUrl.slice(typeUrl.lastIndexOf(".") + 1)} ${JSON.stringify(name)}`;
+  }
+
+  #tableOf(typeUrl: string): ReadonlyMap<string, unknown> {
+    const { tables } = this.#input;
+    if (typeUrl === ENDPOINTS_TYPE) return tables.endpoints;
+    return typeUrl === ROUTE_TYPE ? tables.routes : tables.plugins;
+  }
+
+  #usedRoutes(): Map<string, RouteConfiguration> {
+    const used = new Map<string, RouteConfiguration>();
+    for (const listener of this.#listeners.values()) {
+      for (const { name } of listenerReferences(listener).routes) {
+        const routes = this.#usableRoute(name);
+        if (routes !== undefined) used.set(name, routes);
+      }
+    }
+    return used;
+  }
+
+  #usedEndpoints(): Map<string, ClusterLoadAssignment> {
+    const used = new Map<string, ClusterLoadAssignment>();
+    for (const cluster of this.#clusters.values()) {
+      if (cluster.discovery.kind !== "eds") continue;
+      const name = endpointsName(cluster);
+      const endpoints = this.#input.tables.endpoints.get(name);
+      if (endpoints !== undefined) used.set(name, endpoints);
+    }
+    return used;
+  }
+
+  #usedPlugins(): Map<string, PluginConfig> {
+    const used = new Map<string, PluginConfig>();
+    for (const listener of this.#listeners.values()) {
+      for (const { name } of listenerReferences(listener).plugins) {
+        const plugin = this.#input.tables.plugins.get(name);
+        if (plugin !== undefined) used.set(name, plugin);
+      }
+    }
+    return used;
+  }
+}
+
+/** The EDS resource name of a cluster: its service name, else its own. */
+export function endpointsName(cluster: Cluster): string {
+  const { discovery } = cluster;
+  return discovery.kind === "eds" && discovery.serviceName !== "" ? discovery.serviceName : cluster.name;
+}
+
+function pushDefined(list: string[], text: string | undefined): void {
+  if (text !== undefined) list.push(text);
+}

@@ -1,0 +1,170 @@
+// The sources that resources come from, one for each distinct config source: the ADS stream, a stream for each (server,
+// type) that is not aggregated, a file. Made when something first wants them, fed with what is wanted, and listed for
+// status. Owned by client.ts.
+
+import { createHash } from "node:crypto";
+import { openStream } from "./ads-stream.ts";
+import type { StreamSettings, StreamSink } from "./ads-stream.ts";
+import type { Clock } from "./clock.ts";
+import type { FileResource, LoadedResources } from "./decode/resources-file.ts";
+import type { DiscoveryResponse } from "./discovery-messages.ts";
+import type { Node } from "./gen/envoy/config/core/v3/base_pb.ts";
+import { GrpcSource } from "./grpc-source.ts";
+import type { ServerStatus } from "./grpc-source.ts";
+import { grpcTargets } from "./grpc-targets.ts";
+import type { XdsLog } from "./log.ts";
+import type { Cluster } from "./model/cluster.ts";
+import type { ApiConfigSource, ConfigSource } from "./model/config-source.ts";
+import { PathSource } from "./path-source.ts";
+import type { PathStatus } from "./path-source.ts";
+import type { Interest, Outcome } from "./subscriptions.ts";
+import { ADS_METHODS, TYPE_METHODS } from "./type-urls.ts";
+
+export type SourcesDeps = Readonly<{
+  ads: ApiConfigSource | undefined;
+  /** Static clusters, which name the servers. */
+  clusters: ReadonlyMap<string, Cluster>;
+  node: Node;
+  take(source: string, response: DiscoveryResponse): Outcome | Promise<Outcome>;
+  loadFile(path: string): LoadedResources;
+  onChange(): void;
+  /** A stream of the named source ended. */
+  onFailure(source: string): void;
+  clock: Clock;
+  random: () => number;
+  log: XdsLog;
+}>;
+
+type Source = { grpc: GrpcSource } | { path: PathSource } | { problem: string };
+
+/** A connection that a firewall swallows is given up after this. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** Far above any real configuration (a mesh of 10,000 clusters is some 20 MiB), far below what would end the process. */
+const MAX_MESSAGE_BYTES = 128 * 1024 * 1024;
+
+/** Envoy's default bound of the reconnection pause, and ours: a server that returns is in use again within 15 s. */
+const ENVOY_BACKOFF_MAX_MS = 30_000;
+const BACKOFF_MAX_MS = 10_000;
+
+export class Sources {
+  readonly #deps: SourcesDeps;
+  readonly #sources = new Map<string, Source>();
+
+  constructor(deps: SourcesDeps) {
+    this.#deps = deps;
+  }
+
+  /** The name of the source that delivers a type for this config source. Equal names are one source. */
+  nameOf(config: ConfigSource, typeUrl: string): string {
+    if (config.kind === "ads" || config.kind === "self") return "ads";
+    if (config.kind === "path") return `path:${config.path} ${typeUrl}`;
+    const { initialFetchTimeoutMs: _timeout, ...api } = config;
+    return config.aggregated ? `ads:${JSON.stringify(api)}` : `grpc:${JSON.stringify(api)} ${typeUrl}`;
+  }
+
+  /** Makes `interest` what is wanted of a type from a source. */
+  setInterest(config: ConfigSource, typeUrl: string, interest: Interest): void {
+    const name = this.nameOf(config, typeUrl);
+    let source = this.#sources.get(name);
+    if (source === undefined) {
+      source = this.#make(name, config, typeUrl);
+      this.#sources.set(name, source);
+      if ("path" in source) source.path.start();
+      if ("problem" in source) this.#deps.log.warn("config source cannot be used", { name, reason: source.problem });
+    }
+    if ("grpc" in source) source.grpc.setInterest(typeUrl, interest);
+  }
+
+  /** A resource is no longer held, whoever sent it (its TTL ran out). */
+  forget(typeUrl: string, resource: string): void {
+    for (const source of this.#sources.values()) if ("grpc" in source) source.grpc.forget(typeUrl, resource);
+  }
+
+  /** False while the source's server is away. A file is never away, and nothing waits for a source that cannot be used. */
+  isReachable(name: string): boolean {
+    const source = this.#sources.get(name);
+    return source === undefined || !("grpc" in source) || source.grpc.status.isConnected;
+  }
+
+  get areAllReachable(): boolean {
+    return [...this.#sources.keys()].every((name) => this.isReachable(name));
+  }
+
+  get servers(): ServerStatus[] {
+    return [...this.#sources.values()].flatMap((source) => ("grpc" in source ? [source.grpc.status] : []));
+  }
+
+  get files(): PathStatus[] {
+    return [...this.#sources.values()].flatMap((source) => ("path" in source ? [source.path.status] : []));
+  }
+
+  close(): void {
+    for (const source of this.#sources.values()) {
+      if ("grpc" in source) source.grpc.close();
+      if ("path" in source) source.path.close();
+    }
+  }
+
+  #make(name: string, config: ConfigSource, typeUrl: string): Source {
+    if (config.kind === "path") return { path: this.#makePath(name, config.path, config.watchedDirectory, typeUrl) };
+    const api = config.kind === "api" ? config : this.#deps.ads;
+    if (api === undefined) return { problem: "the bootstrap has no ads_config" };
+    const isAggregated = api.aggregated || config.kind !== "api";
+    const methods = isAggregated ? ADS_METHODS : TYPE_METHODS.get(typeUrl);
+    if (methods === undefined) return { problem: `${typeUrl} has no service of its own` };
+    return this.#makeGrpc(name, api, methods[api.protocol]);
+  }
+
+  #makePath(name: string, path: string, watchedDirectory: string, typeUrl: string): PathSource {
+    const { clock, log, loadFile, take, onChange } = this.#deps;
+    const onLoaded = (given: string, all: readonly FileResource[]) => {
+      const own = all.filter((resource) => resource.typeUrl === typeUrl);
+      const version = given === "" ? contentVersion(own) : given;
+      const resources = own.map((each) => ({ name: "", version, typeUrl, bytes: each.value, ttlMs: undefined }));
+      void take(name, { kind: "sotw", typeUrl, version, nonce: "", resources, controlPlane: "" });
+      onChange();
+    };
+    return new PathSource({ path, watchedDirectory, load: loadFile, onLoaded, clock, log });
+  }
+
+  #makeGrpc(name: string, api: ApiConfigSource, method: string): Source {
+    const addresses = grpcTargets(api.servers, this.#deps.clusters);
+    if (typeof addresses === "string") return { problem: addresses };
+    const { node, take, onChange, clock, random, log } = this.#deps;
+    const maxMs = api.backoffMaxMs === ENVOY_BACKOFF_MAX_MS ? BACKOFF_MAX_MS : api.backoffMaxMs;
+    const open = (attempt: number, sink: StreamSink) => {
+      const address = addresses[attempt % addresses.length] as (typeof addresses)[number];
+      const settings: StreamSettings = {
+        ...address,
+        method,
+        variant: api.protocol,
+        node,
+        connectTimeoutMs: CONNECT_TIMEOUT_MS,
+        maxMessageBytes: MAX_MESSAGE_BYTES,
+      };
+      return { target: address.target, stream: openStream(settings, sink) };
+    };
+    const grpc = new GrpcSource({
+      name: name === "ads" ? "ads" : `${addresses[0]?.target ?? ""}${method}`,
+      variant: api.protocol,
+      nodeOnEveryRequest: !api.setNodeOnFirstMessageOnly,
+      backoff: { baseMs: api.backoffBaseMs, maxMs, jitter: "full" },
+      open,
+      take: (response) => take(name, response),
+      onChange,
+      onFailure: () => this.#deps.onFailure(name),
+      clock,
+      random,
+      log,
+    });
+    return { grpc };
+  }
+}
+
+/** A file without version_info: the same content is the same version. */
+function contentVersion(resources: readonly FileResource[]): string {
+  const hash = createHash("sha256");
+  for (const { value } of resources) hash.update(value);
+  return hash.digest("hex").slice(0, 16);
+}
