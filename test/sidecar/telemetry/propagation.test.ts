@@ -119,7 +119,7 @@ test("parseTraceparent() accepts what a later version adds", () => {
 });
 
 test("the parsers accept exactly what the grammars say", () => {
-  const alphabet = fc.constantFrom(..."0123456789abcdefgA-dZ");
+  const alphabet = fc.constantFrom(..."0123456789abcdefgA-dZ".split(""));
   const text = fc.oneof(
     fc.string({ unit: alphabet, maxLength: 80 }),
     fc
