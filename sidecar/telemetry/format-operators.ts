@@ -2,6 +2,8 @@
 // value is read from StreamFacts. Source: Envoy's "Access logging" page. format.ts parses the strings and calls this table.
 // Reading is the hot path of access logs: no allocation besides the text itself.
 
+import { randomUUID } from "node:crypto";
+
 import { compileStartTime } from "./start-time.ts";
 import type { StreamFacts } from "./stream-facts.ts";
 
@@ -145,7 +147,7 @@ function longFlags(flags: string): string | undefined {
 }
 
 function filterStateText({ filterStateMap }: StreamFacts, key: string): string | undefined {
-  const value = filterStateMap.get(key);
+  const value = filterStateMap.get(key.startsWith("wasm.") ? key.slice("wasm.".length) : key);
   return value && Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("latin1");
 }
 
@@ -154,16 +156,175 @@ export function isResponseFlag(flag: string): boolean {
   return Object.hasOwn(RESPONSE_FLAG_NAMES, flag);
 }
 
+function timeOperator(args: string, timeOf: (facts: StreamFacts) => number): FieldRead | string {
+  const write = compileStartTime(args);
+  return write === undefined ? "holds a time directive that is not supported" : (facts) => write(timeOf(facts));
+}
+
 const startTime: Operator = {
   args: "optional",
   length: false,
-  compile(args) {
-    const write = compileStartTime(args);
-    return write === undefined
-      ? "holds a time directive that is not supported"
-      : (facts) => write(performance.timeOrigin + facts.startedAt);
-  },
+  compile: (args) => timeOperator(args, (facts) => performance.timeOrigin + facts.startedAt),
 };
+
+/** An address without its port. Envoy's argument, a mask, is not supported. */
+function address(read: FieldRead): Operator {
+  return {
+    args: "optional",
+    length: false,
+    compile: (args) => (args === "" ? read : "cannot mask addresses: leave the argument out"),
+  };
+}
+
+const GRPC_STATUS_NAMES: readonly string[] = [
+  "OK",
+  "Canceled",
+  "Unknown",
+  "InvalidArgument",
+  "DeadlineExceeded",
+  "NotFound",
+  "AlreadyExists",
+  "PermissionDenied",
+  "ResourceExhausted",
+  "FailedPrecondition",
+  "Aborted",
+  "OutOfRange",
+  "Unimplemented",
+  "Internal",
+  "Unavailable",
+  "DataLoss",
+  "Unauthenticated",
+];
+
+/** From the trailers, else from a response without any. */
+function grpcStatus({ responseTrailers, responseHead }: StreamFacts): number | undefined {
+  const status = responseTrailers?.get("grpc-status") ?? responseHead?.headers.get("grpc-status");
+  return status !== undefined && /^\d{1,5}$/.test(status) ? Number(status) : undefined;
+}
+
+function compileGrpcStatus(args: string): FieldRead | string {
+  switch (args) {
+    case "NUMBER":
+      return grpcStatus;
+    case "":
+    case "CAMEL_STRING":
+    case "SNAKE_STRING": {
+      const names = args === "SNAKE_STRING" ? GRPC_STATUS_NAMES.map(snakeCase) : GRPC_STATUS_NAMES;
+      return (facts) => {
+        const status = grpcStatus(facts);
+        return status === undefined ? undefined : (names[status] ?? String(status));
+      };
+    }
+    default:
+      return "takes CAMEL_STRING, SNAKE_STRING or NUMBER";
+  }
+}
+
+function snakeCase(name: string): string {
+  return name.replaceAll(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
+}
+
+function originalPath({ requestHead }: StreamFacts): string {
+  return requestHead.headers.get("x-envoy-original-path") ?? requestHead.path;
+}
+
+/** WQ or NQ (with or without query), then ORIG, PATH or ORIG_OR_PATH. */
+function compilePathOperator(args: string): FieldRead | string {
+  const found = /^(WQ|NQ)?(?::(ORIG|PATH|ORIG_OR_PATH))?$/.exec(args);
+  if (found === null) {
+    return "takes WQ or NQ, then perhaps :ORIG, :PATH or :ORIG_OR_PATH";
+  }
+  const read: (facts: StreamFacts) => string =
+    found[2] === "PATH"
+      ? (facts) => facts.requestHead.path
+      : found[2] === "ORIG"
+        ? (facts) => facts.requestHead.headers.get("x-envoy-original-path") ?? ""
+        : originalPath;
+  return found[1] === "NQ" ? (facts) => text(read(facts).split("?", 1)[0] ?? "") : (facts) => text(read(facts));
+}
+
+function queryOf(facts: StreamFacts): string | undefined {
+  const path = originalPath(facts);
+  const query = path.indexOf("?");
+  return query < 0 ? undefined : text(path.slice(query + 1));
+}
+
+function parameterOf(query: string | undefined, name: string): string | undefined {
+  for (const part of query?.split("&") ?? []) {
+    const equals = part.indexOf("=");
+    if ((equals < 0 ? part : part.slice(0, equals)) === name) {
+      return equals < 0 ? undefined : text(part.slice(equals + 1));
+    }
+  }
+  return undefined;
+}
+
+/** Envoy 1.40's other operators: accepted, and always without a value. */
+const NOT_KNOWN_HERE = [
+  "UPSTREAM_PROTOCOL",
+  "VIRTUAL_CLUSTER_NAME",
+  "UPSTREAM_FILTER_STATE",
+  "DYNAMIC_METADATA",
+  "CLUSTER_METADATA",
+  "UPSTREAM_METADATA",
+  "METADATA",
+  "CUSTOM_FLAGS",
+  "TLS_JA3_FINGERPRINT",
+  "TLS_JA4_FINGERPRINT",
+  "ROUNDTRIP_DURATION",
+  "DOWNSTREAM_HANDSHAKE_DURATION",
+  "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
+  "DOWNSTREAM_DETECTED_CLOSE_TYPE",
+  "DOWNSTREAM_LOCAL_CLOSE_REASON",
+  "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
+  "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
+  "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
+  "DOWNSTREAM_TLS_VERSION",
+  "DOWNSTREAM_TLS_CIPHER",
+  "DOWNSTREAM_TLS_SESSION_ID",
+  "DOWNSTREAM_PEER_CERT",
+  "DOWNSTREAM_PEER_CERT_V_START",
+  "DOWNSTREAM_PEER_CERT_V_END",
+  "DOWNSTREAM_PEER_FINGERPRINT_1",
+  "DOWNSTREAM_PEER_FINGERPRINT_256",
+  "DOWNSTREAM_PEER_ISSUER",
+  "DOWNSTREAM_PEER_SERIAL",
+  "DOWNSTREAM_PEER_SUBJECT",
+  "DOWNSTREAM_PEER_URI_SAN",
+  "DOWNSTREAM_PEER_DNS_SAN",
+  "DOWNSTREAM_PEER_IP_SAN",
+  "DOWNSTREAM_PEER_EMAIL_SAN",
+  "DOWNSTREAM_PEER_OTHERNAME_SAN",
+  "DOWNSTREAM_LOCAL_SUBJECT",
+  "DOWNSTREAM_LOCAL_URI_SAN",
+  "DOWNSTREAM_LOCAL_DNS_SAN",
+  "DOWNSTREAM_LOCAL_IP_SAN",
+  "DOWNSTREAM_LOCAL_EMAIL_SAN",
+  "UPSTREAM_CONNECTION_ID",
+  "UPSTREAM_CONNECTION_IDS_ATTEMPTED",
+  "UPSTREAM_CONNECTION_POOL_READY_DURATION",
+  "UPSTREAM_HOSTS_ATTEMPTED",
+  "UPSTREAM_HOST_NAMES_ATTEMPTED",
+  "UPSTREAM_DETECTED_CLOSE_TYPE",
+  "UPSTREAM_LOCAL_CLOSE_REASON",
+  "UPSTREAM_HEADER_BYTES_RECEIVED",
+  "UPSTREAM_HEADER_BYTES_SENT",
+  "UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
+  "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
+  "UPSTREAM_WIRE_BYTES_RECEIVED",
+  "UPSTREAM_WIRE_BYTES_SENT",
+  "UPSTREAM_TLS_VERSION",
+  "UPSTREAM_TLS_CIPHER",
+  "UPSTREAM_TLS_SESSION_ID",
+  "UPSTREAM_PEER_CERT",
+  "UPSTREAM_PEER_CERT_V_START",
+  "UPSTREAM_PEER_CERT_V_END",
+  "UPSTREAM_PEER_ISSUER",
+  "UPSTREAM_PEER_SUBJECT",
+  "UPSTREAM_PEER_URI_SAN",
+  "UPSTREAM_PEER_DNS_SAN",
+  "UPSTREAM_LOCAL_DNS_SAN",
+];
 
 export const OPERATORS: Readonly<Record<string, Operator>> = {
   REQ: headers(requestField),
@@ -175,8 +336,12 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
 
   START_TIME: startTime,
   START_TIME_LOCAL: startTime,
+  EMIT_TIME: {
+    args: "optional",
+    length: false,
+    compile: (args) => timeOperator(args, () => performance.timeOrigin + performance.now()),
+  },
   PROTOCOL: field((facts) => text(facts.protocol)),
-  UPSTREAM_PROTOCOL: ABSENT,
   RESPONSE_CODE: field((facts) => facts.status),
   RESPONSE_CODE_DETAILS: {
     args: "optional",
@@ -212,32 +377,34 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   UPSTREAM_HOST_NAME: field((facts) => text(facts.upstreamAddress)),
   UPSTREAM_HOST_NAME_WITHOUT_PORT: field((facts) => addressOf(facts.upstreamAddress)),
   UPSTREAM_REMOTE_ADDRESS: field((facts) => text(facts.upstreamAddress)),
-  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: field((facts) => addressOf(facts.upstreamAddress)),
+  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: address((facts) => addressOf(facts.upstreamAddress)),
   UPSTREAM_REMOTE_PORT: field((facts) => portOf(facts.upstreamAddress)),
   UPSTREAM_LOCAL_ADDRESS: field((facts) => text(facts.upstreamLocalAddress)),
-  UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: field((facts) => addressOf(facts.upstreamLocalAddress)),
+  UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: address((facts) => addressOf(facts.upstreamLocalAddress)),
   UPSTREAM_LOCAL_PORT: field((facts) => portOf(facts.upstreamLocalAddress)),
   UPSTREAM_CLUSTER: field((facts) => text(facts.clusterName)),
   UPSTREAM_CLUSTER_RAW: field((facts) => text(facts.clusterName)),
   UPSTREAM_TRANSPORT_FAILURE_REASON: field((facts) => text(facts.upstreamFailure.replaceAll(/\s/g, "_"))),
   UPSTREAM_REQUEST_ATTEMPT_COUNT: field((facts) => facts.attempts),
 
+  DOWNSTREAM_DIRECT_LOCAL_ADDRESS: field(({ connection }) => hostPort(connection.localAddress, connection.localPort)),
+  DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT: address((facts) => text(facts.connection.localAddress)),
+  DOWNSTREAM_DIRECT_LOCAL_PORT: field((facts) => facts.connection.localPort),
   DOWNSTREAM_REMOTE_ADDRESS: field((facts) => hostPort(facts.remoteAddress, facts.remotePort)),
-  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: field((facts) => text(facts.remoteAddress)),
+  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: address((facts) => text(facts.remoteAddress)),
   DOWNSTREAM_REMOTE_PORT: field((facts) => facts.remotePort),
   DOWNSTREAM_DIRECT_REMOTE_ADDRESS: field(({ connection }) =>
     hostPort(connection.remoteAddress, connection.remotePort),
   ),
-  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: field((facts) => text(facts.connection.remoteAddress)),
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: address((facts) => text(facts.connection.remoteAddress)),
   DOWNSTREAM_DIRECT_REMOTE_PORT: field((facts) => facts.connection.remotePort),
   DOWNSTREAM_LOCAL_ADDRESS: field(({ connection }) => hostPort(connection.localAddress, connection.localPort)),
-  DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: field((facts) => text(facts.connection.localAddress)),
+  DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: address((facts) => text(facts.connection.localAddress)),
   DOWNSTREAM_LOCAL_PORT: field((facts) => facts.connection.localPort),
   CONNECTION_ID: field((facts) => facts.connection.id),
   REQUESTED_SERVER_NAME: field((facts) => text(facts.requestedServerName)),
 
   ROUTE_NAME: field((facts) => text(facts.routeName)),
-  VIRTUAL_CLUSTER_NAME: ABSENT,
   STREAM_ID: field((facts) => facts.requestHead.headers.get("x-request-id")),
   TRACE_ID: field((facts) => text(facts.traceId)),
   SPAN_ID: field((facts) => text(facts.spanId)),
@@ -257,34 +424,26 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
       return (facts) => filterStateText(facts, key);
     },
   },
-  UPSTREAM_FILTER_STATE: ABSENT,
-  DYNAMIC_METADATA: ABSENT,
-  CLUSTER_METADATA: ABSENT,
-  UPSTREAM_METADATA: ABSENT,
-  METADATA: ABSENT,
   GRPC_STATUS: {
     args: "optional",
     length: false,
-    compile: () => (facts) =>
-      facts.responseTrailers?.get("grpc-status") ?? facts.responseHead?.headers.get("grpc-status"),
+    compile: compileGrpcStatus,
   },
-  GRPC_STATUS_NUMBER: field((facts) => {
-    const status = facts.responseTrailers?.get("grpc-status") ?? facts.responseHead?.headers.get("grpc-status");
-    return status === undefined ? undefined : Number(status);
-  }),
-  DOWNSTREAM_TRANSPORT_FAILURE_REASON: ABSENT,
-  DOWNSTREAM_TLS_VERSION: ABSENT,
-  DOWNSTREAM_TLS_CIPHER: ABSENT,
-  DOWNSTREAM_TLS_SESSION_ID: ABSENT,
-  DOWNSTREAM_PEER_URI_SAN: ABSENT,
-  DOWNSTREAM_PEER_SUBJECT: ABSENT,
-  DOWNSTREAM_PEER_ISSUER: ABSENT,
-  DOWNSTREAM_PEER_FINGERPRINT_256: ABSENT,
-  DOWNSTREAM_PEER_SERIAL: ABSENT,
-  DOWNSTREAM_LOCAL_URI_SAN: ABSENT,
-  DOWNSTREAM_LOCAL_SUBJECT: ABSENT,
-  UPSTREAM_TLS_VERSION: ABSENT,
-  UPSTREAM_TLS_CIPHER: ABSENT,
-  UPSTREAM_PEER_URI_SAN: ABSENT,
-  UPSTREAM_PEER_SUBJECT: ABSENT,
+  GRPC_STATUS_NUMBER: field(grpcStatus),
+  LOCAL_REPLY_BODY: ABSENT,
+  LISTENER_NAME: field((facts) => text(facts.listenerName)),
+  FILTER_CHAIN_NAME: field((facts) => text(facts.filterChainName)),
+  UNIQUE_ID: field(() => randomUUID()),
+  PATH: { args: "optional", length: true, compile: compilePathOperator },
+  QUERY_PARAMS: {
+    args: "optional",
+    length: true,
+    compile: (args) => (args === "" || args === "ORIG" ? queryOf : "takes ORIG or nothing"),
+  },
+  QUERY_PARAM: {
+    args: "required",
+    length: true,
+    compile: (args) => (facts) => parameterOf(queryOf(facts), args),
+  },
+  ...Object.fromEntries(NOT_KNOWN_HERE.map((name) => [name, ABSENT])),
 };
