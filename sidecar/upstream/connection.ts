@@ -20,6 +20,7 @@ import type { RequestHead } from "../http/message.ts";
 import type { StreamWaiter } from "../http/stream.ts";
 import { Deadline } from "../http/timer-wheel.ts";
 import type { DeadlineOwner } from "../http/timer-wheel.ts";
+import { addressText } from "./address-text.ts";
 import { ClientStream } from "./client-stream.ts";
 import { dial } from "./connect.ts";
 import { keepAliveTimeoutMs } from "./keep-alive.ts";
@@ -273,7 +274,9 @@ export class ClientConnection implements H1Sink, ByteOutput, DeadlineOwner {
     wheel.cancel(this.#connectDeadline);
     stats.cxConnectMs.record(performance.now() - this.#openedAt);
     const { localAddress, localPort } = this.#socket;
-    this.localAddress = localAddress === undefined ? "" : `${localAddress}:${localPort}`;
+    if (localAddress !== undefined && localPort !== undefined) {
+      this.localAddress = addressText({ kind: "tcp", host: localAddress, port: localPort });
+    }
     this.#state = "idle";
     this.#owner.onConnected(this);
   }
