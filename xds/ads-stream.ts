@@ -2,7 +2,7 @@
 // grpc-source.ts opens the next one. With server/ the only importer of @grpc/grpc-js.
 // Source: gRPC over HTTP/2; envoy.service.discovery.v3.
 
-import { Client, Metadata, connectivityState, credentials, status } from "@grpc/grpc-js";
+import { Client, Metadata, connectivityState, credentials, logVerbosity, setLogVerbosity, status } from "@grpc/grpc-js";
 import type { ClientDuplexStream } from "@grpc/grpc-js";
 import type { DiscoveryRequest, DiscoveryResponse, Variant } from "./discovery-messages.ts";
 import { decodeResponse, encodeRequest } from "./discovery-wire.ts";
@@ -66,6 +66,8 @@ const CHANNEL_OPTIONS = {
 type Call = ClientDuplexStream<Uint8Array, Parsed<DiscoveryResponse>>;
 
 export function openStream(settings: StreamSettings, sink: StreamSink): DiscoveryStream {
+  // grpc-js writes to stderr by itself; what it says there is also the reason of `onEnd`.
+  setLogVerbosity(logVerbosity.NONE);
   const client = new Client(settings.target, credentials.createInsecure(), {
     ...CHANNEL_OPTIONS,
     "grpc.max_receive_message_length": settings.maxMessageBytes,

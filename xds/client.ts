@@ -9,7 +9,7 @@
 import { systemClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
 import type { Warning } from "./decode/issues.ts";
-import { RUNTIME_TYPE, decodeResource } from "./decode/resource.ts";
+import { decodeResource } from "./decode/resource.ts";
 import { loadResourcesFile } from "./decode/resources-file.ts";
 import type { LoadedResources } from "./decode/resources-file.ts";
 import type { DiscoveryResponse } from "./discovery-messages.ts";
@@ -31,7 +31,7 @@ import { EMPTY_SNAPSHOT, assemble } from "./snapshot.ts";
 import type { Assembly, Wait, Wanted, Warming } from "./snapshot.ts";
 import { Sources } from "./sources.ts";
 import type { Interest, Outcome } from "./subscriptions.ts";
-import { CLUSTER_TYPE, LISTENER_TYPE, typeLabel } from "./type-urls.ts";
+import { CLUSTER_TYPE, LISTENER_TYPE, RUNTIME_TYPE, typeLabel } from "./type-urls.ts";
 import { UpdateStats } from "./update-stats.ts";
 import type { StatValues } from "./update-stats.ts";
 import { WaitTimers } from "./wait-timers.ts";

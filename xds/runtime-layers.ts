@@ -1,9 +1,9 @@
 // The runtime of a snapshot: the bootstrap's layers, static ones and those that RTDS delivers, later ones over earlier
 // ones. Pure. Called by client.ts.
 
-import { RUNTIME_TYPE } from "./decode/resource.ts";
 import type { Runtime, RuntimeLayer } from "./model/bootstrap.ts";
 import type { Wanted } from "./snapshot.ts";
+import { RUNTIME_TYPE } from "./type-urls.ts";
 
 /** The runtime resources to subscribe to. Nothing waits for them. */
 export function wantedRuntime(layers: readonly RuntimeLayer[]): Wanted[] {

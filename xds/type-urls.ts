@@ -10,6 +10,7 @@ export const CLUSTER_TYPE = `${PREFIX}envoy.config.cluster.v3.Cluster`;
 export const ENDPOINTS_TYPE = `${PREFIX}envoy.config.endpoint.v3.ClusterLoadAssignment`;
 export const SECRET_TYPE = `${PREFIX}envoy.extensions.transport_sockets.tls.v3.Secret`;
 export const EXTENSION_CONFIG_TYPE = `${PREFIX}envoy.config.core.v3.TypedExtensionConfig`;
+export const RUNTIME_TYPE = `${PREFIX}envoy.service.runtime.v3.Runtime`;
 /** The wrapper that carries a name, a version and a TTL; native in delta, optional around each Any in state of the world. */
 export const RESOURCE_WRAPPER_TYPE = `${PREFIX}envoy.service.discovery.v3.Resource`;
 
@@ -18,6 +19,7 @@ export const COLLECTION_TYPES: ReadonlySet<string> = new Set([LISTENER_TYPE, CLU
 
 /** Every type that a control plane of ours serves, in make-before-break order (what is used before what uses it). */
 export const PUSH_ORDER: readonly string[] = [
+  RUNTIME_TYPE,
   CLUSTER_TYPE,
   ENDPOINTS_TYPE,
   SECRET_TYPE,
@@ -33,6 +35,7 @@ const LABELS: ReadonlyMap<string, string> = new Map([
   [ENDPOINTS_TYPE, "EDS"],
   [SECRET_TYPE, "SDS"],
   [EXTENSION_CONFIG_TYPE, "ECDS"],
+  [RUNTIME_TYPE, "RTDS"],
 ]);
 
 /** "CDS" for the cluster type and so on; the type URL itself for a type without a short name. */
@@ -54,6 +57,7 @@ export const TYPE_METHODS: ReadonlyMap<string, DiscoveryMethods> = new Map([
   [CLUSTER_TYPE, methods("cluster.v3.ClusterDiscoveryService", "Clusters")],
   [ENDPOINTS_TYPE, methods("endpoint.v3.EndpointDiscoveryService", "Endpoints")],
   [SECRET_TYPE, methods("secret.v3.SecretDiscoveryService", "Secrets")],
+  [RUNTIME_TYPE, methods("runtime.v3.RuntimeDiscoveryService", "Runtime")],
   [EXTENSION_CONFIG_TYPE, methods("extension.v3.ExtensionConfigDiscoveryService", "ExtensionConfigs")],
 ]);
 

@@ -2,7 +2,7 @@
 // type, state of the world and delta. The CLI's `control-plane` verb, the demo and tests run it. With ads-stream.ts the
 // only importer of @grpc/grpc-js. Nothing a client sends ends more than its own stream.
 
-import { Server, ServerCredentials, status } from "@grpc/grpc-js";
+import { Server, ServerCredentials, logVerbosity, setLogVerbosity, status } from "@grpc/grpc-js";
 import type { MethodDefinition, ServerDuplexStream } from "@grpc/grpc-js";
 import { systemClock } from "../clock.ts";
 import type { Clock } from "../clock.ts";
@@ -74,6 +74,8 @@ class GrpcControlPlane implements ControlPlane {
   #resources: ResourceSet;
 
   constructor(options: ControlPlaneOptions) {
+    // grpc-js writes to stderr by itself; what it says there is also the rejection of `listen()`.
+    setLogVerbosity(logVerbosity.NONE);
     this.#options = options;
     this.#resources = ResourceSet.of(options.resources);
     for (const methods of [ADS_METHODS, ...TYPE_METHODS.values()]) {
