@@ -5,9 +5,10 @@ import type { RuntimePorts } from "./ports.ts";
 import type { RootContext } from "./contexts.ts";
 import type { PropertyPath } from "./property-path.ts";
 import type { SharedStore } from "./shared-store.ts";
+import type { Vm } from "./vm.ts";
 
 /** Sees every host call of every VM after it was done: raw arguments (i64 as bigint) and the result. */
-export type HostCallListener = (name: string, args: readonly unknown[], result: number | undefined) => void;
+export type HostCallListener = (vm: Vm, name: string, args: readonly unknown[], result: number | undefined) => void;
 
 export interface RuntimeHost {
   readonly ports: RuntimePorts;

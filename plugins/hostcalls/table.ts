@@ -60,8 +60,9 @@ export function buildImports(
       run = restricted(vm, name, isWasi ? Errno.NotCapable : Status.InternalFailure);
     } else run = known;
     const table = (imports[module] ??= {});
-    if (vm.host.onHostCall !== undefined) run = traced(vm.host.onHostCall, name, run);
-    table[name] = wrap(vm, name, run, isWasi || name === "proxy_log" || ENV_EXTRAS.has(name));
+    const arity = run.length;
+    if (vm.host.onHostCall !== undefined) run = traced(vm, vm.host.onHostCall, name, run);
+    table[name] = wrap(vm, name, run, arity, isWasi || name === "proxy_log" || ENV_EXTRAS.has(name));
   }
   return imports;
 }
@@ -86,10 +87,10 @@ function restricted(vm: Vm, name: string, status: number): HostFunction {
 }
 
 /** For transcripts (tests, `plugin run`): decided once per VM, so it costs nothing when nobody wants it. */
-function traced(onHostCall: HostCallListener, name: string, run: HostFunction): HostFunction {
+function traced(vm: Vm, onHostCall: HostCallListener, name: string, run: HostFunction): HostFunction {
   return (...args: unknown[]) => {
     const result = (run as unknown as Loose)(...args);
-    onHostCall(name, args, result);
+    onHostCall(vm, name, args, result);
     return result;
   };
 }
@@ -119,9 +120,9 @@ function enter(vm: Vm, name: string, isAlwaysAllowed: boolean): void {
  * One wrapper by arity: with fixed parameters V8 calls from wasm without building an arguments array. If the arities
  * were left to a rest parameter, every host call would allocate one.
  */
-function wrap(vm: Vm, name: string, run: HostFunction, isAlwaysAllowed: boolean): HostFunction {
+function wrap(vm: Vm, name: string, run: HostFunction, arity: number, isAlwaysAllowed: boolean): HostFunction {
   const call = run as unknown as Fixed;
-  switch (run.length) {
+  switch (arity) {
     case 0:
       return () => (enter(vm, name, isAlwaysAllowed), call());
     case 1:
