@@ -1,0 +1,263 @@
+// The program's own log: one JSON object a line (pino), or short lines for people, to stderr or a file, written
+// synchronously so that nothing is lost at a crash. Levels by component, as Envoy's --component-log-level and /logging.
+// Made by main.ts on the main thread and by worker.ts on each worker (fd 2 is the process's; a line is one write).
+// The only importer of pino.
+
+import { openSync, writeSync } from "node:fs";
+import { pino } from "pino";
+import type { Logger } from "pino";
+
+/** Envoy's words for levels. */
+export type LogLevel = "trace" | "debug" | "info" | "warning" | "error" | "critical" | "off";
+
+export const LOG_LEVELS: readonly LogLevel[] = ["trace", "debug", "info", "warning", "error", "critical", "off"];
+
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** What code that logs needs. Messages are constant texts; what varies goes into fields. */
+export interface Log {
+  debug(fields: LogFields, message: string): void;
+  info(fields: LogFields, message: string): void;
+  warn(fields: LogFields, message: string): void;
+  error(fields: LogFields, message: string): void;
+  /** The log of a component: `upstream`, `xds`, `wasm` … The same name gives the same log. */
+  child(component: string): Log;
+}
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  readonly format: "json" | "text";
+  /** A path instead of stderr. */
+  readonly path?: string | undefined;
+  /** Fields of every line, `{worker: 1}` for example. */
+  readonly fields?: LogFields;
+  /** Takes each line instead of a file; for tests. */
+  readonly write?: (line: string) => void;
+}
+
+const PINO_LEVELS: Readonly<Record<LogLevel, string>> = {
+  trace: "trace",
+  debug: "debug",
+  info: "info",
+  warning: "warn",
+  error: "error",
+  critical: "fatal",
+  off: "silent",
+};
+
+/** The level for a word of Envoy's or ours (`warn`, `fatal`); undefined when it is none. */
+export function parseLogLevel(text: string): LogLevel | undefined {
+  const level = text === "warn" ? "warning" : text === "fatal" ? "critical" : text;
+  return LOG_LEVELS.find((known) => known === level);
+}
+
+/** `component:level,component:level`; problems are returned as texts, good pairs are kept. */
+export function parseComponentLevels(text: string): {
+  readonly levels: ReadonlyMap<string, LogLevel>;
+  readonly problems: readonly string[];
+} {
+  const levels = new Map<string, LogLevel>();
+  const problems: string[] = [];
+  for (const pair of text.split(",").filter((part) => part.trim() !== "")) {
+    const colon = pair.lastIndexOf(":");
+    const component = pair.slice(0, colon).trim();
+    const level = parseLogLevel(pair.slice(colon + 1).trim());
+    if (colon <= 0 || component === "" || level === undefined) {
+      problems.push(`"${pair}" is not component:level; levels are ${LOG_LEVELS.join(", ")}`);
+    } else {
+      levels.set(component, level);
+    }
+  }
+  return { levels, problems };
+}
+
+/** The root of all logs of a thread; `Log` for itself, with the levels. */
+export class RootLog implements Log {
+  readonly #pino: Logger;
+  readonly #components = new Map<string, ComponentLog>();
+  /** Levels set for a component, before or after its log exists. */
+  readonly #levels = new Map<string, LogLevel>();
+  #level: LogLevel;
+
+  constructor(options: LogOptions) {
+    this.#level = options.level;
+    this.#pino = pino(
+      {
+        level: PINO_LEVELS[options.level],
+        base: options.fields === undefined ? null : { ...options.fields },
+        timestamp: () => `,"time":"${new Date().toISOString()}"`,
+        formatters: {
+          level: (label) => ({ level: label === "warn" ? "warning" : label === "fatal" ? "critical" : label }),
+        },
+        serializers: { err: pino.stdSerializers.err, error: errorText },
+        messageKey: "message",
+      },
+      { write: options.format === "text" ? textWriter(lineWriter(options)) : lineWriter(options) },
+    );
+  }
+
+  debug(fields: LogFields, message: string): void {
+    this.#pino.debug(fields, message);
+  }
+
+  info(fields: LogFields, message: string): void {
+    this.#pino.info(fields, message);
+  }
+
+  warn(fields: LogFields, message: string): void {
+    this.#pino.warn(fields, message);
+  }
+
+  error(fields: LogFields, message: string): void {
+    this.#pino.error(fields, message);
+  }
+
+  child(component: string): Log {
+    let log = this.#components.get(component);
+    if (log === undefined) {
+      log = new ComponentLog(this, this.#pino.child({ component }), this.#levels.get(component) ?? this.#level);
+      this.#components.set(component, log);
+    }
+    return log;
+  }
+
+  /** Every component and its level, by name. */
+  levels(): { readonly name: string; readonly level: LogLevel }[] {
+    return [...this.#components]
+      .map(([name, log]) => ({ name, level: log.level }))
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** All components when `component` is undefined. False: no component of that name has a log yet; the level is kept. */
+  setLevel(component: string | undefined, level: LogLevel): boolean {
+    if (component === undefined) {
+      this.#level = level;
+      this.#levels.clear();
+      this.#pino.level = PINO_LEVELS[level];
+      for (const log of this.#components.values()) {
+        log.level = level;
+      }
+      return true;
+    }
+    this.#levels.set(component, level);
+    const log = this.#components.get(component);
+    if (log !== undefined) {
+      log.level = level;
+    }
+    return log !== undefined;
+  }
+}
+
+class ComponentLog implements Log {
+  readonly #root: RootLog;
+  readonly #pino: Logger;
+  #level: LogLevel;
+
+  constructor(root: RootLog, logger: Logger, level: LogLevel) {
+    this.#root = root;
+    this.#pino = logger;
+    this.#level = level;
+    this.#pino.level = PINO_LEVELS[level];
+  }
+
+  get level(): LogLevel {
+    return this.#level;
+  }
+
+  set level(level: LogLevel) {
+    this.#level = level;
+    this.#pino.level = PINO_LEVELS[level];
+  }
+
+  debug(fields: LogFields, message: string): void {
+    this.#pino.debug(fields, message);
+  }
+
+  info(fields: LogFields, message: string): void {
+    this.#pino.info(fields, message);
+  }
+
+  warn(fields: LogFields, message: string): void {
+    this.#pino.warn(fields, message);
+  }
+
+  error(fields: LogFields, message: string): void {
+    this.#pino.error(fields, message);
+  }
+
+  child(component: string): Log {
+    return this.#root.child(component);
+  }
+}
+
+/** Decides whether a message that repeats may be written: at most `burst` in each `intervalMs`. */
+export class LogLimit {
+  readonly #intervalMs: number;
+  readonly #burst: number;
+  readonly #now: () => number;
+  #startedAt = Number.NEGATIVE_INFINITY;
+  #used = 0;
+  #held = 0;
+
+  constructor(options: { readonly intervalMs: number; readonly burst: number; readonly now?: () => number }) {
+    this.#intervalMs = options.intervalMs;
+    this.#burst = options.burst;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** -1: hold it back. Otherwise write it, with the number that was held back since the last one that was written. */
+  take(): number {
+    const now = this.#now();
+    if (now - this.#startedAt >= this.#intervalMs) {
+      this.#startedAt = now;
+      this.#used = 0;
+    }
+    if (this.#used >= this.#burst) {
+      this.#held++;
+      return -1;
+    }
+    this.#used++;
+    const held = this.#held;
+    this.#held = 0;
+    return held;
+  }
+}
+
+function lineWriter(options: LogOptions): (line: string) => void {
+  if (options.write !== undefined) {
+    return options.write;
+  }
+  const fd = options.path === undefined ? 2 : openSync(options.path, "a");
+  return (line) => {
+    try {
+      writeSync(fd, line);
+    } catch {
+      // A full pipe or disk must not take the proxy down: the line is lost.
+    }
+  };
+}
+
+/** `12:34:56.789 warning xds: message  name=value …`, one line, control characters escaped. */
+function textWriter(write: (line: string) => void): (line: string) => void {
+  return (line) => {
+    const { time, level, component, message, ...rest } = JSON.parse(line) as Record<string, unknown>;
+    const fields = Object.entries(rest).map(([name, value]) => ` ${name}=${fieldText(value)}`);
+    const where = typeof component === "string" ? `${component}: ` : "";
+    const text = typeof message === "string" ? printable(message) : "";
+    write(`${String(time).slice(11, 23)} ${String(level).padEnd(8)} ${where}${text}${fields.join("")}\n`);
+  };
+}
+
+function fieldText(value: unknown): string {
+  return typeof value === "string" && /^[\w./:@%+-]+$/.test(value) ? value : printable(JSON.stringify(value) ?? "");
+}
+
+/** A plugin's or a peer's text must not move a terminal's cursor. */
+function printable(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- control characters are what this is about
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+function errorText(error: unknown): unknown {
+  return error instanceof Error ? error.message : error;
+}

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { LogLimit, parseComponentLevels, parseLogLevel, RootLog } from "../../../sidecar/telemetry/log.ts";
+
+function collect(format: "json" | "text", level: "debug" | "info" | "warning" = "info") {
+  const lines: string[] = [];
+  const log = new RootLog({ level, format, fields: { worker: 1 }, write: (line) => lines.push(line) });
+  return { log, lines };
+}
+
+test("RootLog writes one JSON object a line", () => {
+  const { log, lines } = collect("json");
+  log.child("xds").warn({ server: "cp:18000", error: new Error("refused") }, "Control plane is away");
+  assert.equal(lines.length, 1);
+  assert.ok(lines[0]?.endsWith("\n"));
+  const { time, ...rest } = JSON.parse(lines[0] ?? "") as Record<string, unknown>;
+  assert.match(String(time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  assert.deepEqual(rest, {
+    level: "warning",
+    worker: 1,
+    component: "xds",
+    server: "cp:18000",
+    error: "refused",
+    message: "Control plane is away",
+  });
+});
+
+test("RootLog writes short lines for people, without control characters", () => {
+  const { log, lines } = collect("text");
+  log.child("wasm").error({ plugin: "auth", at: 3, text: "a b\u001b[2J" }, "said\n\u001b[31mred");
+  assert.match(
+    lines[0] ?? "",
+    /^\d\d:\d\d:\d\d\.\d{3} error {4}wasm: said\\u000a\\u001b\[31mred worker=1 plugin=auth at=3 text="a b\\u001b\[2J"\n$/,
+  );
+});
+
+test("setLevel() changes one component or all", () => {
+  const { log, lines } = collect("json", "warning");
+  const [xds, wasm] = [log.child("xds"), log.child("wasm")];
+  xds.info({}, "no");
+  assert.equal(log.setLevel("xds", "debug"), true);
+  xds.debug({}, "yes");
+  wasm.info({}, "no");
+  assert.deepEqual(log.levels(), [
+    { name: "wasm", level: "warning" },
+    { name: "xds", level: "debug" },
+  ]);
+  assert.equal(log.setLevel(undefined, "off"), true);
+  xds.error({}, "no");
+  log.error({}, "no");
+  log.setLevel(undefined, "info");
+  wasm.info({}, "yes");
+  assert.deepEqual(
+    lines.map((line) => (JSON.parse(line) as { message: string }).message),
+    ["yes", "yes"],
+  );
+});
+
+test("setLevel() keeps the level of a component that has no log yet", () => {
+  const { log, lines } = collect("json");
+  assert.equal(log.setLevel("later", "debug"), false);
+  log.child("later").debug({}, "yes");
+  assert.equal(lines.length, 1);
+  assert.equal(log.child("later"), log.child("later"));
+  assert.equal(log.child("a").child("later"), log.child("later"));
+});
+
+test("RootLog appends to a file", () => {
+  const path = join(mkdtempSync(join(tmpdir(), "log-")), "proxy.log");
+  new RootLog({ level: "info", format: "json", path }).info({ a: 1 }, "hello");
+  assert.match(readFileSync(path, "utf8"), /"a":1,"message":"hello"\}\n$/);
+});
+
+test("LogLimit lets a burst through and counts what it holds back", () => {
+  let now = 0;
+  const limit = new LogLimit({ intervalMs: 1000, burst: 2, now: () => now });
+  assert.deepEqual([limit.take(), limit.take(), limit.take(), limit.take()], [0, 0, -1, -1]);
+  now = 999;
+  assert.equal(limit.take(), -1);
+  now = 1000;
+  assert.deepEqual([limit.take(), limit.take()], [3, 0]);
+});
+
+test("parseLogLevel() knows Envoy's words", () => {
+  assert.equal(parseLogLevel("warn"), "warning");
+  assert.equal(parseLogLevel("warning"), "warning");
+  assert.equal(parseLogLevel("critical"), "critical");
+  assert.equal(parseLogLevel("loud"), undefined);
+});
+
+test("parseComponentLevels() keeps the good pairs and names the others", () => {
+  const { levels, problems } = parseComponentLevels("misc:error, upstream:debug,wasm,x:loud,");
+  assert.deepEqual(
+    [...levels],
+    [
+      ["misc", "error"],
+      ["upstream", "debug"],
+    ],
+  );
+  assert.equal(problems.length, 2);
+});
