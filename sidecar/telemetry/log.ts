@@ -71,6 +71,25 @@ export function parseComponentLevels(text: string): {
   return { levels, problems };
 }
 
+/**
+ * The log of a thread from command-line texts: level and component levels are validated there, so what is unknown here
+ * counts as `info`, or is left out.
+ */
+export function createLog(options: {
+  readonly level: string;
+  readonly componentLevels: string;
+  readonly format: "json" | "text";
+  readonly path: string | undefined;
+  readonly fields?: LogFields;
+}): RootLog {
+  const { level, componentLevels, ...rest } = options;
+  const log = new RootLog({ ...rest, level: parseLogLevel(level) ?? "info" });
+  for (const [component, componentLevel] of parseComponentLevels(componentLevels).levels) {
+    log.setLevel(component, componentLevel);
+  }
+  return log;
+}
+
 /** The root of all logs of a thread; `Log` for itself, with the levels. */
 export class RootLog implements Log {
   readonly #pino: Logger;

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { LogLimit, parseComponentLevels, parseLogLevel, RootLog } from "../../../sidecar/telemetry/log.ts";
+import { createLog, LogLimit, parseComponentLevels, parseLogLevel, RootLog } from "../../../sidecar/telemetry/log.ts";
 
 function collect(format: "json" | "text", level: "debug" | "info" | "warning" = "info") {
   const lines: string[] = [];
@@ -68,9 +68,13 @@ test("setLevel() keeps the level of a component that has no log yet", () => {
   assert.equal(log.child("a").child("later"), log.child("later"));
 });
 
-test("RootLog appends to a file", () => {
+test("createLog() appends to a file, with the levels of the command line", () => {
   const path = join(mkdtempSync(join(tmpdir(), "log-")), "proxy.log");
-  new RootLog({ level: "info", format: "json", path }).info({ a: 1 }, "hello");
+  const log = createLog({ level: "warn", componentLevels: "a:info", format: "json", path });
+  log.info({}, "no");
+  log.child("b").info({}, "no");
+  log.child("a").info({ a: 1 }, "hello");
+  assert.equal(readFileSync(path, "utf8").trim().split("\n").length, 1);
   assert.match(readFileSync(path, "utf8"), /"a":1,"message":"hello"\}\n$/);
 });
 
