@@ -25,9 +25,9 @@ function messageTable(name: string, rows: MessageRows): string {
   const lines = [`### ${name}`, ""];
   if (rows.supported !== "") lines.push(`Supported: ${code(rows.supported.split(" "))}`, "");
   const others = (["accepted", "refused"] as const).flatMap((kind) =>
-    Object.entries(rows[kind] ?? {}).map(([field, reason]) => `| \`${field}\` | ${kind} | ${reason} |`),
+    Object.entries(rows[kind] ?? {}).map(([field, reason]) => `- \`${field}\`: ${kind}; ${reason}`),
   );
-  if (others.length > 0) lines.push("| field | | |", "|---|---|---|", ...others, "");
+  if (others.length > 0) lines.push(...others, "");
   if (rows.supported === "" && others.length === 0) lines.push("Supported; it has no fields.", "");
   return lines.join("\n");
 }

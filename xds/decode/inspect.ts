@@ -66,7 +66,7 @@ export function inspectMessage(
   findings: Findings,
   unknownFields: UnknownFieldPolicy,
 ): void {
-  new Inspection(findings, unknownFields).message(desc, message, path, 0);
+  new Inspection(findings, unknownFields).message(desc, message, path, 0, false);
 }
 
 class Inspection {
@@ -78,7 +78,8 @@ class Inspection {
     this.#unknownFields = unknownFields;
   }
 
-  message(desc: DescMessage, message: Message, path: string, depth: number): void {
+  /** `isIgnored`: inside a field without effect, where only Envoy's own constraints count. */
+  message(desc: DescMessage, message: Message, path: string, depth: number, isIgnored: boolean): void {
     if (depth > MAX_DEPTH) {
       this.#findings.issue(path, `is nested deeper than ${MAX_DEPTH} messages`);
       return;
@@ -91,7 +92,7 @@ class Inspection {
         this.#findings.issue(path, `no ${oneof.name} set, one of ${oneof.members} is needed`);
       }
     }
-    for (const field of plan.fields) this.#field(field, fields, path, depth);
+    for (const field of plan.fields) this.#field(field, fields, path, depth, isIgnored);
   }
 
   #unknown(desc: DescMessage, message: Message, path: string): void {
@@ -104,7 +105,7 @@ class Inspection {
     }
   }
 
-  #field(plan: FieldPlan, fields: Fields, parent: string, depth: number): void {
+  #field(plan: FieldPlan, fields: Fields, parent: string, depth: number, isInIgnored: boolean): void {
     const { field, rule, status } = plan;
     const value = setValue(field, fields);
     if (value === undefined) {
@@ -116,30 +117,34 @@ class Inspection {
       return;
     }
     const path = child(parent, field.name);
-    if (status.kind === "refused" && !isDefault(field, value)) {
-      this.#findings.issue(path, status.reason);
-      return;
+    let isIgnored = isInIgnored;
+    if (!isIgnored && !isDefault(field, value)) {
+      if (status.kind === "refused") {
+        this.#findings.issue(path, `is refused: ${status.reason}`);
+        return;
+      }
+      if (status.kind === "accepted") {
+        this.#findings.warn("no_effect", path, plan.fullName, `accepted without effect: ${status.reason}`);
+        isIgnored = true;
+      }
     }
-    if (status.kind === "accepted" && !isDefault(field, value)) {
-      this.#findings.warn("no_effect", path, plan.fullName, `accepted without effect: ${status.reason}`);
-    }
-    this.#set(plan, value, path, depth);
+    this.#set(plan, value, path, depth, isIgnored);
   }
 
-  #set(plan: FieldPlan, value: unknown, path: string, depth: number): void {
+  #set(plan: FieldPlan, value: unknown, path: string, depth: number, isIgnored: boolean): void {
     const { field, rule } = plan;
     if (field.fieldKind === "list") {
       const list = value as readonly unknown[];
       if (rule !== undefined) this.#list(field, list, rule, path);
-      for (const [index, entry] of list.entries()) this.#nested(plan, entry, item(path, index), depth);
+      for (const [index, entry] of list.entries()) this.#nested(plan, entry, item(path, index), depth, isIgnored);
     } else if (field.fieldKind === "map") {
       for (const [key, entry] of Object.entries(value as Fields)) {
         if (rule?.keys?.minLen === 1 && key === "") this.#findings.issue(path, "has an empty key");
-        this.#nested(plan, entry, item(path, key), depth);
+        this.#nested(plan, entry, item(path, key), depth, isIgnored);
       }
     } else {
       if (rule !== undefined) this.#value(field, value, rule, path);
-      this.#nested(plan, value, path, depth);
+      this.#nested(plan, value, path, depth, isIgnored);
     }
   }
 
@@ -155,11 +160,11 @@ class Inspection {
     if (problem !== undefined) this.#findings.issue(path, problem);
   }
 
-  #nested(plan: FieldPlan, value: unknown, path: string, depth: number): void {
+  #nested(plan: FieldPlan, value: unknown, path: string, depth: number, isIgnored: boolean): void {
     const desc = plan.field.message;
     if (desc === undefined || !isMessage(value)) return;
     if (desc.typeName !== "google.protobuf.Any") {
-      if (!desc.typeName.startsWith("google.protobuf.")) this.message(desc, value, path, depth + 1);
+      if (!desc.typeName.startsWith("google.protobuf.")) this.message(desc, value, path, depth + 1, isIgnored);
       return;
     }
     if (plan.isOpaqueAny) return;
@@ -167,7 +172,7 @@ class Inspection {
     const innerPath = inner.step === "" ? path : child(path, inner.step);
     if (inner.problem !== undefined) this.#findings.issue(innerPath, inner.problem);
     if (inner.desc !== undefined && inner.message !== undefined) {
-      this.message(inner.desc, inner.message, innerPath, depth + 1);
+      this.message(inner.desc, inner.message, innerPath, depth + 1, isIgnored);
     }
   }
 }

@@ -32,6 +32,25 @@ export function decodeLbPolicy(
   path: string,
   findings: Findings,
 ): Cluster["lbPolicy"] {
+  const policy = choosePolicy(message, isOriginalDst, path, findings);
+  if (policy === "ring_hash" || policy === "maglev") {
+    const field = "envoy.config.cluster.v3.Cluster.lb_policy";
+    findings.warn(
+      "no_effect",
+      child(path, "lb_policy"),
+      field,
+      `${policy} picks hosts by weight, without affinity, so far`,
+    );
+  }
+  return policy;
+}
+
+function choosePolicy(
+  message: ClusterMessage,
+  isOriginalDst: boolean,
+  path: string,
+  findings: Findings,
+): Cluster["lbPolicy"] {
   const policyPath = child(path, "lb_policy");
   if (message.loadBalancingPolicy !== undefined) {
     return extensionPolicy(message, child(path, "load_balancing_policy"), findings);

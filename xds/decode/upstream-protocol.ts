@@ -28,7 +28,7 @@ export function decodeUpstreamHttp(message: ClusterMessage, path: string, findin
   const common = options === undefined ? message.commonHttpProtocolOptions : options.commonHttpProtocolOptions;
   const isHttp2 = options === undefined ? message.http2ProtocolOptions !== undefined : speaksHttp2(options);
   if (isHttp2) {
-    const field = `${message.$typeName}.http2_protocol_options`;
+    const field = "envoy.config.cluster.v3.Cluster.http2_protocol_options";
     findings.warn(
       "no_effect",
       child(path, "http2_protocol_options"),
@@ -59,12 +59,6 @@ function findOptions(message: ClusterMessage, path: string, findings: Findings):
       findings.issue(item(path, name), `protocol options ${inner.typeName} are not supported; only ${HTTP_OPTIONS} is`);
     } else if (inner.message !== undefined) {
       options = inner.message as HttpProtocolOptions;
-      if (options.upstreamProtocolOptions.case === "autoConfig") {
-        findings.issue(
-          child(item(path, name), "auto_config"),
-          "needs TLS, which is not supported yet; use explicit_http_config",
-        );
-      }
     }
   }
   return options;

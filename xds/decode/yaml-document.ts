@@ -33,8 +33,8 @@ export interface YamlScalar {
   readonly offset: number;
 }
 
-/** More nodes than this, aliases followed, are refused: an alias bomb must not eat the memory. */
-const MAX_NODES = 5_000_000;
+/** More nodes than this that come from aliases are refused: an alias bomb must not eat the memory. */
+const MAX_ALIAS_NODES = 100_000;
 const MAX_DEPTH = 200;
 
 /** A parsed file. `root` is undefined for an empty one. */
@@ -71,7 +71,8 @@ export function parseYaml(text: string, file: string): ParsedYaml {
 
 class NodeConverter {
   readonly #document: Document;
-  #nodes = 0;
+  #aliasDepth = 0;
+  #aliasNodes = 0;
   problem: string | undefined;
 
   constructor(document: Document) {
@@ -79,13 +80,18 @@ class NodeConverter {
   }
 
   convert(node: Node | null, depth: number): YamlValue {
-    this.#nodes += 1;
+    if (this.#aliasDepth > 0) this.#aliasNodes += 1;
     const offset = node?.range?.[0] ?? 0;
-    if (this.#nodes > MAX_NODES || depth > MAX_DEPTH) {
+    if (this.#aliasNodes > MAX_ALIAS_NODES || depth > MAX_DEPTH) {
       this.problem = "is nested too deeply, or its aliases expand to too much";
       return { kind: "scalar", value: null, source: "", isPlain: true, offset };
     }
-    if (isAlias(node)) return this.convert(node.resolve(this.#document) ?? null, depth + 1);
+    if (isAlias(node)) {
+      this.#aliasDepth += 1;
+      const value = this.convert(node.resolve(this.#document) ?? null, depth + 1);
+      this.#aliasDepth -= 1;
+      return value;
+    }
     if (isMap(node)) {
       const entries = node.items.map((pair): YamlEntry => {
         const key = this.convert(pair.key as Node, depth + 1);

@@ -10,7 +10,8 @@ import { BootstrapSchema } from "../../../xds/gen/envoy/config/bootstrap/v3/boot
 import { loadBootstrap, type BootstrapInput } from "../../../xds/decode/bootstrap-file.ts";
 import { formatLocated } from "../../../xds/decode/yaml-document.ts";
 import type { Bootstrap } from "../../../xds/model/bootstrap.ts";
-import { bootstrap, CORPUS, http } from "./corpus.ts";
+import { bootstrap, http } from "./corpus-parts.ts";
+import { CORPUS } from "./corpus.ts";
 
 function problems(input: BootstrapInput): readonly string[] {
   const loaded = loadBootstrap(input);

@@ -7,7 +7,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
-import { CORPUS, type CorpusCase } from "./corpus.ts";
+import type { CorpusCase } from "./corpus-parts.ts";
+import { CORPUS } from "./corpus.ts";
 
 function findEnvoy(): string | undefined {
   const named = process.env["ENVOY_BIN"];

@@ -1,0 +1,134 @@
+// Which fields have an effect: the HTTP connection manager, its filters, plugins and tracing. Keys of `accepted` and `refused` are field names, with what happens instead.
+// Read by fields.ts; a test fails when a reachable field has no row here.
+
+import type { MessageRows } from "../fields.ts";
+
+export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
+    supported:
+      "codec_type stat_prefix rds route_config http_filters tracing common_http_protocol_options http_protocol_options server_name server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout drain_timeout delayed_close_timeout access_log use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action request_id_extension strip_matching_host_port strip_any_host_port strip_trailing_host_dot",
+    accepted: {
+      add_user_agent: "no header is added",
+      http1_safe_max_connection_duration: "a connection ends between requests",
+      http2_protocol_options: "HTTP/2 is not supported yet",
+      http3_protocol_options: "HTTP/3 is not supported",
+      scheme_header_transformation: "the scheme is that of the connection",
+      stream_flush_timeout: "the idle timeout ends a stream that cannot be written",
+      drain_timeout_jitter: "there is no jitter",
+      access_log_flush_interval: "a request is logged when it ends",
+      flush_access_log_on_new_request: "a request is logged when it ends",
+      access_log_options: "a request is logged when it ends",
+      set_current_client_cert_details: "TLS is not supported yet",
+      represent_ipv4_remote_address_as_ipv4_mapped_ipv6: "addresses are shown as they are",
+      local_reply_config: "local replies keep their default bodies",
+      stream_error_on_invalid_http_message: "a malformed message ends the connection",
+      proxy_status_config: "no Proxy-Status header is added",
+      append_x_forwarded_port: "no header is added",
+      append_local_overload: "there is no overload manager",
+      add_proxy_protocol_connection_state: "the PROXY protocol is not supported",
+      forward_proto_config: "x-forwarded-proto is that of the connection",
+      record_route_resolution_stats: "no such statistic",
+    },
+    refused: {
+      scoped_routes: "use rds or route_config",
+      original_ip_detection_extensions: "this extension point is not supported",
+      early_header_mutation_extensions: "this extension point is not supported",
+      typed_header_validation_config: "this extension point is not supported",
+      forward_client_cert_matcher: "TLS is not supported yet",
+      path_normalization_options: "use normalize_path and merge_slashes",
+    },
+  },
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing": {
+    supported:
+      "client_sampling random_sampling overall_sampling verbose max_path_tag_length custom_tags provider spawn_upstream_span",
+    accepted: {
+      operation: "spans are named by method and route",
+      upstream_operation: "spans are named by method and route",
+      no_context_propagation: "the context is propagated",
+    },
+  },
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig": {
+    supported: "cidr_ranges",
+    accepted: {
+      unix_sockets: "peers on Unix sockets count as internal",
+    },
+  },
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig": {
+    supported: "upgrade_type enabled",
+    refused: {
+      filters: "an upgrade has the filters of the connection manager",
+    },
+  },
+  "envoy.extensions.filters.network.http_connection_manager.v3.Rds": {
+    supported: "config_source route_config_name",
+  },
+  "envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension": {
+    supported: "typed_config",
+  },
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter": {
+    supported: "name typed_config config_discovery is_optional disabled",
+  },
+  "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig": {
+    supported: "",
+    accepted: {
+      pack_trace_reason: "sampling does not depend on the request ID",
+      use_request_id_for_trace_sampling: "sampling does not depend on the request ID",
+    },
+  },
+  "envoy.config.trace.v3.Tracing.Http": {
+    supported: "name typed_config",
+  },
+  "envoy.config.trace.v3.OpenTelemetryConfig": {
+    supported: "grpc_service http_service service_name",
+    accepted: {
+      exporter: "this extension point is not supported",
+      resource_detectors: "this extension point is not supported",
+      sampler: "this extension point is not supported",
+      max_cache_size: "spans are batched with the defaults of OpenTelemetry",
+      set_telemetry_sdk_resource_attributes: "these attributes are always set",
+      set_service_name_resource_attribute: "these attributes are always set",
+      set_instrumentation_scope: "these attributes are always set",
+    },
+  },
+  "envoy.extensions.filters.http.router.v3.Router": {
+    supported: "start_child_span suppress_envoy_headers",
+    accepted: {
+      dynamic_stats: "statistics are always kept",
+      upstream_log: "upstream attempts are not logged",
+      upstream_log_options: "upstream attempts are not logged",
+      strict_check_headers: "invalid x-envoy- headers are ignored",
+      respect_expected_rq_timeout: "the route decides",
+      suppress_grpc_request_failure_code_stats: "no such statistic",
+      reject_connect_request_early_data: "there is no early data",
+    },
+    refused: {
+      upstream_http_filters: "upstream HTTP filters are not supported",
+    },
+  },
+  "envoy.extensions.filters.http.wasm.v3.Wasm": {
+    supported: "config",
+  },
+  "envoy.extensions.wasm.v3.PluginConfig": {
+    supported:
+      "name root_id vm_config configuration fail_open failure_policy reload_config capability_restriction_config allow_on_headers_stop_iteration",
+  },
+  "envoy.extensions.wasm.v3.VmConfig": {
+    supported:
+      "vm_id runtime code configuration nack_on_code_cache_miss environment_variables capability_restriction_config",
+    accepted: {
+      allow_precompiled: "modules are compiled here",
+    },
+  },
+  "envoy.extensions.wasm.v3.EnvironmentVariables": {
+    supported: "host_env_keys key_values",
+  },
+  "envoy.extensions.wasm.v3.CapabilityRestrictionConfig": {
+    supported: "allowed_capabilities",
+  },
+  "envoy.extensions.wasm.v3.SanitizationConfig": {
+    supported: "",
+  },
+  "envoy.extensions.wasm.v3.ReloadConfig": {
+    supported: "backoff",
+  },
+};
