@@ -15,6 +15,7 @@ import type { H1Sink } from "../http/h1-parser.ts";
 import { H1Writer } from "../http/h1-writer.ts";
 import type { ByteOutput } from "../http/h1-writer.ts";
 import type { HeaderMap } from "../http/headers.ts";
+import { stripResponseFields, stripTrailerFields } from "../http/hop-by-hop.ts";
 import { ResponseHead } from "../http/message.ts";
 import type { RequestHead } from "../http/message.ts";
 import type { StreamWaiter } from "../http/stream.ts";
@@ -233,15 +234,16 @@ export class ClientConnection implements H1Sink, ByteOutput, DeadlineOwner {
     if (stream === undefined) {
       return;
     }
+    if ((parser.fields & FIELD.keepAlive) !== 0 && parser.status >= 200) {
+      this.#idleTimeoutMs = keepAliveTimeoutMs(parser.headers, this.#context.settings.idleTimeoutMs);
+    }
+    stripResponseFields(parser.headers, parser.fields);
     const head = new ResponseHead(parser.status, parser.reason, parser.headers);
     if (parser.status < 200) {
       stream.sink.onInformational(head);
       return;
     }
     stream.hasResponse = true;
-    if ((parser.fields & FIELD.keepAlive) !== 0) {
-      this.#idleTimeoutMs = keepAliveTimeoutMs(parser.headers, this.#context.settings.idleTimeoutMs);
-    }
     if (end) {
       this.#ending = ENDED_BY_HEAD;
       this.#lastHead = head;
@@ -260,6 +262,7 @@ export class ClientConnection implements H1Sink, ByteOutput, DeadlineOwner {
   }
 
   onTrailers(trailers: HeaderMap): void {
+    stripTrailerFields(trailers);
     this.#ending = ENDED_BY_TRAILERS;
     this.#lastTrailers = trailers;
   }
