@@ -12,7 +12,7 @@ export type StatType = "Counters" | "Gauges" | "Histograms" | "TextReadouts" | "
 
 export interface StatsQuery {
   readonly filter?: NameFilter | undefined;
-  /** Only what has been written: numbers that are not 0 and histograms that are not empty. */
+  /** Only what has been written since the start. */
   readonly usedOnly?: boolean;
   readonly type?: StatType;
   /** Prometheus: texts as gauges with a label `text_value`. */
@@ -51,7 +51,7 @@ function select(stats: StatsReader, query: StatsQuery): Selection {
     texts: type === "All" || type === "TextReadouts" ? stats.texts().filter((text) => wanted(text.name)) : [],
     numbers: stats
       .numbers()
-      .filter((stat) => numberType(stat.kind) && (query.usedOnly !== true || stat.value !== 0) && wanted(stat.name)),
+      .filter((stat) => numberType(stat.kind) && (query.usedOnly !== true || stat.isUsed) && wanted(stat.name)),
     histograms:
       type === "All" || type === "Histograms"
         ? stats
@@ -93,51 +93,51 @@ export function statsJson(stats: StatsReader, query: StatsQuery): string {
   return JSON.stringify({ stats: entries });
 }
 
-interface Series {
-  readonly labels: string;
-  readonly lines: string;
-}
-
 /** Prometheus' text format, one group for each metric name. */
 export function prometheusText(stats: StatsReader, query: StatsQuery): string {
   const { texts, numbers, histograms } = select(stats, query);
   const dotted = new Set([...(query.clusterNames ?? [])].filter((name) => name.includes(".")));
-  const groups = new Map<string, { readonly type: string; readonly series: Series[] }>();
-  const add = (metric: string, type: string, labels: string, lines: string): void => {
-    let group = groups.get(metric);
-    if (group === undefined) {
-      group = { type, series: [] };
-      groups.set(metric, group);
-    }
-    // One name cannot have two types in Prometheus; the first one stands.
-    if (group.type === type) {
-      group.series.push({ labels, lines });
-    }
-  };
+  const types = { counter: new Groups(), gauge: new Groups(), histogram: new Groups() };
   for (const stat of numbers) {
     const { metric, labels } = prometheusName(stat.name, dotted);
-    add(metric, stat.kind, labels, `${metric}{${labels}} ${whole(stat.value)}\n`);
+    types[stat.kind].add(metric, `${metric}{${labels}} ${whole(stat.value)}\n`);
   }
   if (query.textReadouts === true) {
     for (const text of texts) {
       const { metric, labels } = prometheusName(text.name, dotted);
       const all = `${labels}${labels === "" ? "" : ","}text_value="${escapeLabel(text.value)}"`;
-      add(metric, "gauge", all, `${metric}{${all}} 1\n`);
+      types.gauge.add(metric, `${metric}{${all}} 1\n`);
     }
   }
   for (const histogram of histograms) {
     const { metric, labels } = prometheusName(histogram.name, dotted);
-    add(metric, "histogram", labels, histogramLines(metric, labels, histogram.cumulative));
+    types.histogram.add(metric, histogramLines(metric, labels, histogram.cumulative));
   }
-  let text = "";
-  for (const [metric, group] of [...groups].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
-    text += `# TYPE ${metric} ${group.type}\n`;
-    for (const series of group.series) {
-      text += series.lines;
+  const taken = new Set<string>();
+  return Object.entries(types)
+    .map(([type, groups]) => groups.text(type, taken))
+    .join("");
+}
+
+/** The series of one type by metric name: all lines of a name must be neighbours. */
+class Groups {
+  readonly #lines = new Map<string, string>();
+
+  add(metric: string, lines: string): void {
+    this.#lines.set(metric, (this.#lines.get(metric) ?? "") + lines);
+  }
+
+  /** `taken`: names that an earlier type has; one name cannot have two types. */
+  text(type: string, taken: Set<string>): string {
+    let text = "";
+    for (const [metric, lines] of [...this.#lines].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+      if (!taken.has(metric)) {
+        taken.add(metric);
+        text += `# TYPE ${metric} ${type}\n${lines}`;
+      }
     }
-    text += "\n";
+    return text;
   }
-  return text;
 }
 
 function histogramLines(metric: string, labels: string, counts: HistogramCounts): string {

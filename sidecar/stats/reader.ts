@@ -33,6 +33,8 @@ export interface NumberView {
   readonly name: string;
   readonly kind: "counter" | "gauge";
   readonly value: number;
+  /** Whether anybody has ever written it: then `?usedonly` shows it even at 0, as `server.state: 0` must be. */
+  readonly isUsed: boolean;
 }
 
 export interface TextView {
@@ -89,7 +91,7 @@ export class StatsReader {
   /** The value of a counter or gauge; undefined when no thread knows the name. */
   value(name: string): number | undefined {
     const entry = this.#entries.get(name);
-    return entry === undefined || entry.kind === "histogram" ? undefined : valueOf(entry);
+    return entry === undefined || entry.kind === "histogram" ? undefined : valueOf(entry) + 0;
   }
 
   /** A histogram by its name; undefined when no thread knows it. */
@@ -107,7 +109,8 @@ export class StatsReader {
     const views: NumberView[] = [];
     for (const entry of this.#inOrder()) {
       if (entry.kind !== "histogram") {
-        views.push({ name: entry.name, kind: entry.kind, value: valueOf(entry) });
+        const value = valueOf(entry);
+        views.push({ name: entry.name, kind: entry.kind, value: value + 0, isUsed: !Object.is(value, -0) });
       }
     }
     return views;
@@ -138,7 +141,8 @@ export class StatsReader {
   resetCounters(): void {
     for (const entry of this.#entries.values()) {
       if (entry.kind === "counter") {
-        entry.kept -= valueOf(entry);
+        const value = valueOf(entry);
+        entry.kept -= Object.is(value, -0) ? 0 : value;
       } else if (entry.histogram !== undefined) {
         addCounts(entry.histogram.kept, cumulative(entry, entry.histogram.kept), -1);
         entry.histogram.rolled = emptyCounts();
@@ -150,7 +154,7 @@ export class StatsReader {
     let entry = this.#entries.get(definition.name);
     if (entry === undefined) {
       const histogram = definition.kind === "histogram" ? { kept: emptyCounts(), rolled: emptyCounts() } : undefined;
-      entry = { name: definition.name, kind: definition.kind, slots: [], kept: 0, histogram };
+      entry = { name: definition.name, kind: definition.kind, slots: [], kept: -0, histogram };
       this.#entries.set(definition.name, entry);
       this.#sorted = undefined;
     }
@@ -173,7 +177,7 @@ function byName(a: { readonly name: string }, b: { readonly name: string }): num
 
 function valueOf(entry: Entry): number {
   if (entry.kind === "gauge" && SAME_EVERYWHERE.test(entry.name)) {
-    let largest = 0;
+    let largest = -0;
     for (const slot of entry.slots) {
       largest = Math.max(largest, slot.page[slot.index] as number);
     }
@@ -182,8 +186,9 @@ function valueOf(entry: Entry): number {
   return entry.kept + sumSlots(entry.slots);
 }
 
+/** Minus zero when nobody has written any of them. */
 function sumSlots(slots: readonly Slot[]): number {
-  let sum = 0;
+  let sum = -0;
   for (const slot of slots) {
     sum += slot.page[slot.index] as number;
   }

@@ -129,6 +129,8 @@ export class StatsTable implements StatsScope {
     }
     const index = this.#used;
     this.#used += count;
+    // Minus zero says "never written": every operation on it, adding 0 too, gives plus zero. See `usedonly`.
+    this.#page.fill(-0, index, this.#used);
     return { page: this.#page, pageId: this.#pageId, index };
   }
 

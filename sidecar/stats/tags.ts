@@ -30,11 +30,11 @@ const TAGS: readonly Tag[] = [
   { label: "envoy_http_conn_manager_prefix", pattern: /^listener\..*?\.http\.(([^.]+)\.)/ },
   { label: "envoy_rds_route_config", pattern: /^http\.[^.]+\.rds\.((.+)\.)\w+$/ },
   { label: "envoy_http_conn_manager_prefix", pattern: /^http\.(([^.]+)\.)/ },
-  { label: "envoy_worker_id", pattern: /^listener\.(?:[_.\d]+|[_[\]a-fA-F\d]+)\.(worker_(\d+)\.)/ },
+  { label: "envoy_worker_id", pattern: /^listener\.(?:[_.\d]+|[_[\]a-fA-F\d]+)\.worker(_(\d+))\./ },
   { label: "envoy_listener_address", pattern: /^listener\.(([_.\d]+|[_[\]a-fA-F\d]+)\.)/ },
   { label: "envoy_route", pattern: /^vhost\.[^.]+\.route\.(([^.]+)\.)/ },
   { label: "envoy_virtual_host", pattern: /^vhost\.(([^.]+)\.)/ },
-  { label: "envoy_worker_id", pattern: /^(?:listener_manager|server)\.(worker_(\d+)\.)/ },
+  { label: "envoy_worker_id", pattern: /^(?:listener_manager|server)\.worker(_(\d+))\./ },
 ];
 
 const CLUSTER = "cluster.";
@@ -66,15 +66,9 @@ export function prometheusName(name: string, dottedClusters: ReadonlySet<string>
   if (name.startsWith("outrigger_") || name.startsWith("istio_")) {
     return { metric: cleanName(name), labels: "" };
   }
-  let rest = name;
+  const cluster = name.startsWith(CLUSTER) ? clusterOf(name, dottedClusters) : "";
+  let rest = cluster === "" ? name : CLUSTER + name.slice(CLUSTER.length + cluster.length + 1);
   let labels = "";
-  if (rest.startsWith(CLUSTER)) {
-    const cluster = clusterOf(rest, dottedClusters);
-    if (cluster !== "") {
-      labels = `envoy_cluster_name="${escapeLabel(cluster)}"`;
-      rest = CLUSTER + rest.slice(CLUSTER.length + cluster.length + 1);
-    }
-  }
   for (const tag of TAGS) {
     const found = tag.pattern.exec(rest);
     const cut = found?.[1];
@@ -85,6 +79,9 @@ export function prometheusName(name: string, dottedClusters: ReadonlySet<string>
     const at = found.index + found[0].lastIndexOf(cut);
     rest = rest.slice(0, at) + rest.slice(at + cut.length);
     labels += `${labels === "" ? "" : ","}${tag.label}="${escapeLabel(value)}"`;
+  }
+  if (cluster !== "") {
+    labels += `${labels === "" ? "" : ","}envoy_cluster_name="${escapeLabel(cluster)}"`;
   }
   return { metric: `envoy_${cleanName(rest)}`, labels };
 }

@@ -47,6 +47,25 @@ test("statsText() leaves out what was never used, and other types", () => {
   assert.doesNotMatch(text, /downstream_rq_total|server\.live|upstream_rq_time|cds/);
 });
 
+test("statsText() counts a gauge as used once it has been set, to 0 too", () => {
+  const reader = new StatsReader();
+  const table = new StatsTable({ onDefine: (update) => reader.apply("main", update) });
+  table.gauge("server.state").set(0);
+  table.gauge("server.other");
+  table.gauge("active").inc();
+  table.gauge("active").dec();
+  table.counter("never");
+  table.counter("once").add(0);
+  table.flush();
+  assert.equal(
+    statsText(reader, { usedOnly: true, filter: /^(?!server.stats)/ }),
+    "active: 0\nonce: 0\nserver.state: 0\n",
+  );
+  assert.match(statsText(reader, {}), /^never: 0$/m);
+  reader.resetCounters();
+  assert.match(statsText(reader, { usedOnly: true }), /^once: 0$/m);
+});
+
 test("statsJson() has Envoy's shape", () => {
   const json: unknown = JSON.parse(statsJson(sample(), { filter: /rq_time|server.live/ }));
   assert.deepEqual(json, {
@@ -74,8 +93,8 @@ test("prometheusText() groups series and turns tags into labels", () => {
   const text = prometheusText(sample(), { filter: /rq_5|rq_time|wasm|live/, usedOnly: true });
   const lines = text.split("\n");
   assert.ok(lines.includes("# TYPE envoy_cluster_upstream_rq counter"));
-  assert.ok(lines.includes('envoy_cluster_upstream_rq{envoy_cluster_name="web",envoy_response_code="503"} 2'));
-  assert.ok(lines.includes('envoy_cluster_upstream_rq_xx{envoy_cluster_name="web",envoy_response_code_class="5"} 2'));
+  assert.ok(lines.includes('envoy_cluster_upstream_rq{envoy_response_code="503",envoy_cluster_name="web"} 2'));
+  assert.ok(lines.includes('envoy_cluster_upstream_rq_xx{envoy_response_code_class="5",envoy_cluster_name="web"} 2'));
   assert.ok(lines.includes("envoy_server_live{} 1"));
   assert.ok(lines.includes('outrigger_wasm_calls_total{plugin="a\\"b",callback="proxy_on_log"} 1'));
   assert.ok(lines.includes("# TYPE envoy_cluster_upstream_rq_time histogram"));
@@ -105,7 +124,7 @@ const NAMES: readonly { name: string; metric: string; labels: string; clusters?:
   },
   {
     name: "listener.0.0.0.0_80.worker_3.downstream_cx_active",
-    metric: "envoy_listener_downstream_cx_active",
+    metric: "envoy_listener_worker_downstream_cx_active",
     labels: 'envoy_worker_id="3",envoy_listener_address="0.0.0.0_80"',
   },
   {
@@ -126,7 +145,7 @@ const NAMES: readonly { name: string; metric: string; labels: string; clusters?:
   },
   {
     name: "listener_manager.worker_0.watchdog_miss",
-    metric: "envoy_listener_manager_watchdog_miss",
+    metric: "envoy_listener_manager_worker_watchdog_miss",
     labels: 'envoy_worker_id="0"',
   },
   { name: "control_plane.connected_state", metric: "envoy_control_plane_connected_state", labels: "" },
