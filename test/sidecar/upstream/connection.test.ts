@@ -115,6 +115,17 @@ describe("ClientConnection", () => {
     });
   }
 
+  it("strips fields that concern the connection only, those that Connection names included", async () => {
+    const fields = "Connection: keep-alive, X-Hop\r\nKeep-Alive: timeout=60\r\nX-Hop: 1\r\nX-Stays: 2\r\n";
+    const { waiter } = await exchange("GET", (connection) => {
+      connection.send(
+        `HTTP/1.1 200 OK\r\n${fields}Transfer-Encoding: chunked\r\n\r\n0\r\nConnection: x\r\nX-T: 1\r\n\r\n`,
+      );
+    });
+    assert.deepEqual(Array.from(waiter.head?.headers ?? []), [["X-Stays", "2"]]);
+    assert.equal(waiter.events.at(-2), "trailers X-T=1");
+  });
+
   it("takes a body that ends with the connection", async () => {
     const { waiter, active } = await exchange("GET", (connection) => {
       connection.send("HTTP/1.1 200 OK\r\n\r\nuntil the close");
