@@ -101,7 +101,7 @@ class Client implements XdsClient {
   readonly #sources: Sources;
   readonly #timers: WaitTimers;
   readonly #collections: Collection[] = [];
-  readonly #overdue = new Set<unknown>();
+  readonly #overdue = new WeakSet<object>();
   readonly #ttls = new Map<string, () => void>();
   readonly #warned = new Set<string>();
   /** What each (source, type) was last asked for: to ask it for nothing when nothing is left. */
@@ -299,8 +299,8 @@ class Client implements XdsClient {
 
   #onOver(wait: Wait): void {
     const { resource, key } = wait;
-    if (resource === undefined) this.#overdue.add(key);
-    else {
+    if (typeof key === "object") this.#overdue.add(key);
+    if (resource !== undefined) {
       const { typeUrl, name } = resource;
       const counts = this.#stats.of(typeUrl, name);
       counts.init_fetch_timeout += 1;

@@ -38,8 +38,8 @@ export type Wanted = Readonly<{ typeUrl: string; name: string; source: ConfigSou
 
 /** Something waited for, at most `timeoutMs` (0: for ever) from when it first appears in an assembly. */
 export type Wait = Readonly<{
-  /** Equal keys are one wait; the same key goes into `overdue` when its time is up. */
-  key: unknown;
+  /** Equal keys are one wait. Without a resource the key is an object, which goes into `overdue` when its time is up. */
+  key: string | object;
   timeoutMs: number;
   /** The resource that is missing; undefined when a new version waits for clusters that are warming. */
   resource: Wanted | undefined;
@@ -62,7 +62,8 @@ export type AssembleInput = Readonly<{
   isClusterSetComplete: boolean;
   runtime: Runtime;
   previous: Snapshot;
-  overdue: ReadonlySet<unknown>;
+  /** Keys of waits without a resource whose time is up. */
+  overdue: Readonly<{ has(key: object): boolean }>;
 }>;
 
 /**
