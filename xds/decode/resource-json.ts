@@ -7,16 +7,33 @@ import { TypedStructSchema } from "../gen/xds/type/v3/typed_struct_pb.ts";
 import { typeNameOf } from "./any.ts";
 import { messageTypes } from "./registry.ts";
 
-/** The JSON of an Any, `"@type"` first. */
+/** The JSON of an Any, `"@type"` first. A value that has no JSON form (a duration out of range) is shown by its bytes. */
 export function anyToJson(typeUrl: string, value: Uint8Array): JsonValue {
-  const any = printable(create(AnySchema, { typeUrl, value }));
-  return toJson(AnySchema, any, { registry: messageTypes, useProtoFieldName: true });
+  const any = create(AnySchema, { typeUrl, value });
+  try {
+    return print(AnySchema, printable(any));
+  } catch {
+    return print(AnySchema, opaque(any));
+  }
 }
 
-/** The JSON of a message that we made, such as a ConfigDump. */
+/** The JSON of a message that we made, such as a ConfigDump. Anys in it whose type is unknown are replaced in place. */
 export function messageToJson(desc: DescMessage, message: Message): JsonValue {
   replaceUnknownAnys(message);
-  return toJson(desc, message, { registry: messageTypes, useProtoFieldName: true });
+  return print(desc, message);
+}
+
+function print(desc: DescMessage, message: Message): JsonValue {
+  return typeFirst(toJson(desc, message, { registry: messageTypes, useProtoFieldName: true }));
+}
+
+/** People read the type before the fields. */
+function typeFirst(json: JsonValue): JsonValue {
+  if (Array.isArray(json)) return json.map(typeFirst);
+  if (typeof json !== "object" || json === null) return json;
+  const { "@type": type, ...rest } = json;
+  const fields = Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, typeFirst(value)]));
+  return type === undefined ? fields : { "@type": type, ...fields };
 }
 
 /** The same Any when its type is known, all the way down; else one that can be printed. */
@@ -29,7 +46,8 @@ function printable(any: Any): Any {
   } catch {
     return opaque(any);
   }
-  if (!replaceUnknownAnys(message)) return any;
+  if (isAny(message)) message = printable(message);
+  else if (!replaceUnknownAnys(message)) return any;
   const packed = anyPack(desc, message);
   packed.typeUrl = any.typeUrl;
   return packed;
