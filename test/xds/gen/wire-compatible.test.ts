@@ -1,0 +1,73 @@
+// Every message of xds/gen against the descriptors inside the Envoy binary: same fields, numbers, types and oneofs.
+// Needs the Envoy binary; skipped without.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ScalarType, type DescField, type DescMessage } from "@bufbuild/protobuf";
+import {
+  FieldDescriptorProto_Label as Label,
+  FieldDescriptorProto_Type as Type,
+  type DescriptorProto,
+  type FieldDescriptorProto,
+} from "@bufbuild/protobuf/wkt";
+import { messageTypes } from "../../../xds/decode/registry.ts";
+import { ENVOY_MISSING, findEnvoy } from "../../support/envoy-binary.ts";
+import { readEnvoyMessages } from "../../support/envoy-descriptors.ts";
+
+/** Messages whose fields are left out on purpose: every field that has them is refused. */
+const EMPTY_ON_PURPOSE: ReadonlySet<string> = new Set([
+  "envoy.config.core.v3.Http3ProtocolOptions",
+  "envoy.config.core.v3.QuicProtocolOptions",
+  "envoy.config.listener.v3.ApiListener",
+  "envoy.config.listener.v3.UdpListenerConfig",
+  "xds.type.matcher.v3.Matcher",
+]);
+
+function allMessages(): Map<string, DescMessage> {
+  const found = new Map<string, DescMessage>();
+  const visit = (desc: DescMessage) => {
+    if (found.has(desc.typeName) || desc.typeName.startsWith("google.protobuf.")) return;
+    found.set(desc.typeName, desc);
+    for (const field of desc.fields) if (field.message !== undefined) visit(field.message);
+  };
+  for (const type of messageTypes) if (type.kind === "message") visit(type);
+  return found;
+}
+
+function ourField(field: DescField): string {
+  const kind = field.fieldKind === "map" ? "list" : field.fieldKind === "list" ? "list" : "single";
+  const type =
+    field.fieldKind === "map"
+      ? "map"
+      : (field.message?.typeName ?? field.enum?.typeName ?? ScalarType[field.scalar ?? 0]);
+  return `${field.name}=${field.number} ${kind} ${type} ${field.oneof?.name ?? ""}`;
+}
+
+function envoyField(field: FieldDescriptorProto, message: DescriptorProto): string {
+  const kind = field.label === Label.REPEATED ? "list" : "single";
+  const entry = message.nestedType.find(({ name }) => field.typeName.endsWith(`.${message.name}.${name}`));
+  const named = entry?.options?.mapEntry === true ? "map" : field.typeName.slice(1);
+  const type = field.typeName === "" ? Type[field.type] : named;
+  const oneof =
+    Object.hasOwn(field, "oneofIndex") && !field.proto3Optional ? message.oneofDecl[field.oneofIndex]?.name : "";
+  return `${field.name}=${field.number} ${kind} ${type} ${oneof ?? ""}`;
+}
+
+const envoy = findEnvoy();
+
+test(
+  "xds/proto has the fields, numbers and types of Envoy's own descriptors",
+  { skip: envoy === undefined ? ENVOY_MISSING : false },
+  () => {
+    const theirs = readEnvoyMessages(envoy ?? "");
+    const ours = allMessages();
+    assert.ok(ours.size > 400, `only ${ours.size} messages`);
+    for (const [name, desc] of ours) {
+      if (EMPTY_ON_PURPOSE.has(name)) continue;
+      const message = theirs.get(name);
+      assert.ok(message, `Envoy has no message ${name}`);
+      const expected = message.field.map((field) => envoyField(field, message)).toSorted();
+      assert.deepEqual(desc.fields.map(ourField).toSorted(), expected, name);
+    }
+  },
+);
