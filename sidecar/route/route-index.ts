@@ -6,13 +6,14 @@
 import type { RequestHead } from "../http/message.ts";
 import { pathEnd } from "./request-value.ts";
 
-/** What one route demands. `path` is the path without its query; `end` is its length. */
+/** What one route demands. */
 export interface Candidate {
   /** Place in the virtual host. */
   readonly place: number;
   /** How to find it: an exact path, a text that the path begins with, or neither (tried in order). */
   readonly key: { readonly kind: "exact" | "prefix"; readonly text: string } | undefined;
-  accepts(head: RequestHead, path: string, end: number, random: number): boolean;
+  /** `end` is where the path of `head.path` ends and its query begins. */
+  accepts(head: RequestHead, end: number, random: number): boolean;
 }
 
 /** Fewer routes than this are faster to walk. */
@@ -24,6 +25,7 @@ interface PrefixBucket<C> {
 }
 
 export class RouteIndex<C extends Candidate> {
+  readonly #isIndexed: boolean;
   /** Those to walk: all of a short list, otherwise those without a key. */
   readonly #walk: C[] = [];
   readonly #exact = new Map<string, C[]>();
@@ -32,6 +34,7 @@ export class RouteIndex<C extends Candidate> {
   /** `candidates` in order of their places. */
   constructor(candidates: readonly C[]) {
     const walkAll = candidates.length <= WALK_UP_TO;
+    this.#isIndexed = !walkAll;
     for (const candidate of candidates) {
       if (walkAll || candidate.key === undefined) {
         this.#walk.push(candidate);
@@ -44,22 +47,23 @@ export class RouteIndex<C extends Candidate> {
   }
 
   select(head: RequestHead, random: number): C | undefined {
+    const end = pathEnd(head.path);
+    return first(this.#walk, this.#isIndexed ? this.#lookUp(head, end, random) : undefined, head, end, random);
+  }
+
+  #lookUp(head: RequestHead, end: number, random: number): C | undefined {
     const target = head.path;
-    const end = pathEnd(target);
     const path = end === target.length ? target : target.slice(0, end);
-    let best = this.#exact.size === 0 ? undefined : first(this.#exact.get(path), undefined, head, path, random);
+    let best = first(this.#exact.get(path), undefined, head, end, random);
     const prefixes = this.#prefixes;
     for (let i = 0; i < prefixes.length; i++) {
       const bucket = prefixes[i] as PrefixBucket<C>;
-      if (bucket.length > path.length) {
+      if (bucket.length > end) {
         break;
       }
-      const found = bucket.byText.get(bucket.length === path.length ? path : path.slice(0, bucket.length));
-      if (found !== undefined) {
-        best = first(found, best, head, path, random);
-      }
+      best = first(bucket.byText.get(path.slice(0, bucket.length)), best, head, end, random);
     }
-    return first(this.#walk, best, head, path, random);
+    return best;
   }
 
   #addPrefix(text: string, candidate: C): void {
@@ -78,7 +82,7 @@ function first<C extends Candidate>(
   candidates: readonly C[] | undefined,
   best: C | undefined,
   head: RequestHead,
-  path: string,
+  end: number,
   random: number,
 ): C | undefined {
   if (candidates === undefined) {
@@ -90,7 +94,7 @@ function first<C extends Candidate>(
     if (candidate.place >= limit) {
       return best;
     }
-    if (candidate.accepts(head, path, path.length, random)) {
+    if (candidate.accepts(head, end, random)) {
       return candidate;
     }
   }

@@ -206,8 +206,8 @@ function compileBody(source: DataSource | undefined, compilation: Compilation): 
   return body;
 }
 
-/** The path of a request, without its query. */
-type PathTest = (path: string) => boolean;
+/** `target` is a request's path with its query, which begins at `end`: no string is cut for the common matchers. */
+type PathTest = (target: string, end: number) => boolean;
 
 class CompiledRoute implements Candidate {
   readonly place: number;
@@ -233,12 +233,12 @@ class CompiledRoute implements Candidate {
     this.#probability = config.runtimeFraction === undefined ? 1 : probabilityOf(config.runtimeFraction, runtime);
   }
 
-  accepts(head: RequestHead, path: string, end: number, random: number): boolean {
+  accepts(head: RequestHead, end: number, random: number): boolean {
     // A CONNECT request has no path, and only connect_matcher takes it.
-    if (this.#isConnect ? head.method !== "CONNECT" : path === "") {
+    if (this.#isConnect ? head.method !== "CONNECT" : end === 0) {
       return false;
     }
-    if (this.#pathTest !== undefined && !this.#pathTest(path)) {
+    if (this.#pathTest !== undefined && !this.#pathTest(head.path, end)) {
       return false;
     }
     if (random >= this.#probability || (this.#grpc && !isGrpc(head))) {
@@ -294,23 +294,25 @@ function compilePath(matcher: PathMatcher, problems: string[]): PathTest | undef
       return () => false;
     }
     const { regex } = compiled;
-    return (path) => regex.test(path);
+    return (target, end) => regex.test(target.slice(0, end));
   }
   const wire = wireText(matcher.value);
   if (matcher.caseSensitive) {
     return plainPath(matcher.kind, wire);
   }
   const test = plainPath(matcher.kind, lowerAscii(wire));
-  return (path) => test(lowerAscii(path));
+  return (target, end) => test(lowerAscii(target), end);
 }
 
 function plainPath(kind: "prefix" | "path" | "path_separated_prefix", value: string): PathTest {
   switch (kind) {
     case "path":
-      return (path) => path === value;
+      return (target, end) => end === value.length && target.startsWith(value);
     case "prefix":
-      return (path) => path.startsWith(value);
+      return (target, end) => end >= value.length && target.startsWith(value);
     case "path_separated_prefix":
-      return (path) => path.startsWith(value) && (path.length === value.length || path.charCodeAt(value.length) === 47);
+      return (target, end) =>
+        target.startsWith(value) &&
+        (end === value.length || (end > value.length && target.charCodeAt(value.length) === 47));
   }
 }

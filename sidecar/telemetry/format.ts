@@ -137,8 +137,9 @@ function textFormat(pieces: readonly Piece[], missing: string): TextFormat {
   };
 }
 
+// Control characters but tab, and what is not latin1. One test for the many values that need no care.
 // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
-const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
+const CAREFUL = /[\x00-\x08\x0a-\x1f\x7f\u0100-\uffff]/;
 
 function valueText(value: string | number | undefined, maxLength: number, missing: string): string {
   if (value === undefined) {
@@ -148,7 +149,7 @@ function valueText(value: string | number | undefined, maxLength: number, missin
     return String(value);
   }
   const cut = value.length > maxLength ? value.slice(0, maxLength) : value;
-  return CONTROL.test(cut) ? neutralised(cut) : latin1Text(cut);
+  return CAREFUL.test(cut) ? neutralised(cut) : cut;
 }
 
 function neutralised(value: string): string {

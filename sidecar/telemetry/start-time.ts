@@ -56,7 +56,7 @@ const DIRECTIVE = /%(?:E(\d|\*)S|([1-9])f|(Ez|[A-Za-z%]))/g;
 /** undefined means that `format` holds a directive nobody knows. An empty format is Envoy's: `2026-01-31T12:34:56.789Z`. */
 export function compileStartTime(format: string): ((ms: number) => string) | undefined {
   if (format === "") {
-    return (ms) => iso(new Date(ms), 0, 24);
+    return isoWriter();
   }
   const steps: TimeStep[] = [];
   let at = 0;
@@ -77,6 +77,20 @@ export function compileStartTime(format: string): ((ms: number) => string) | und
       text += step(date, ms);
     }
     return text;
+  };
+}
+
+/** Writes the ISO form, keeping the text of the last second: a log has many lines of the same one. */
+function isoWriter(): (ms: number) => string {
+  let second = Number.NaN;
+  let text = "";
+  return (ms) => {
+    const at = Math.floor(ms / 1_000);
+    if (at !== second) {
+      second = at;
+      text = iso(new Date(at * 1_000), 0, 20);
+    }
+    return `${text + pad(Math.floor(ms) - at * 1_000, 3)}Z`;
   };
 }
 
