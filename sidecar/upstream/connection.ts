@@ -332,8 +332,14 @@ export class ClientConnection implements H1Sink, ByteOutput, DeadlineOwner {
   }
 
   #onDrain(): void {
-    const stream = this.#stream;
-    if (stream !== undefined && stream.isBlocked) {
+    if (this.#stream !== undefined) {
+      this.#unblock(this.#stream);
+    }
+  }
+
+  // Also before a stream's last event, so that no pause outlives its cause.
+  #unblock(stream: ClientStream): void {
+    if (stream.isBlocked) {
       stream.isBlocked = false;
       this.#context.stats.flowControlDrained.inc();
       stream.sink.onRequestBlocked(false);
@@ -359,6 +365,7 @@ export class ClientConnection implements H1Sink, ByteOutput, DeadlineOwner {
     stream.isOpen = false;
     this.#stream = undefined;
     this.#settle(stream, isExact);
+    this.#unblock(stream);
     if (ending === ENDED_BY_HEAD && head !== undefined) {
       stream.sink.onResponse(head, true);
     } else if (ending === ENDED_BY_TRAILERS && trailers !== undefined) {
@@ -433,6 +440,7 @@ export class ClientConnection implements H1Sink, ByteOutput, DeadlineOwner {
     if (stream !== undefined && stream.isOpen) {
       stream.isOpen = false;
       this.#context.stats.rqRxReset.inc();
+      this.#unblock(stream);
       stream.sink.onUpstreamReset(error ?? lostConnection(stream, this.#hasBytes, undefined));
     }
   }

@@ -227,6 +227,28 @@ describe("ClientConnection", () => {
     assert.equal(fixture.pool.isEmpty, true);
   });
 
+  for (const { name, answer, last } of [
+    { name: "an early response", answer: "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", last: "head 413, end" },
+    { name: "a broken response", answer: "HTTP/1.1 4\r\n\r\n", last: "reset upstream_protocol_error" },
+  ]) {
+    it(`ends a pause of the request before ${name}`, async () => {
+      await using upstream = await FakeUpstream.start({ keepsText: false });
+      using fixture = new PoolFixture([upstream.port], { perConnectionBufferLimitBytes: 16_384 });
+      const waiter = new RecordingWaiter((stream) => {
+        stream.request(buildRequest("PUT", "/", { "Content-Length": "99999999" }), false);
+        stream.data(Buffer.alloc(16 * 1_048_576), false);
+      });
+      fixture.pool.acquire(waiter);
+      const connection = await upstream.connection(0);
+      connection.socket.pause();
+      await waiter.until("blocked");
+      connection.send(answer);
+      await waiter.untilDone();
+      assert.equal(waiter.story, `ready, blocked, unblocked, ${last}`);
+      assert.equal(fixture.pool.isEmpty, true);
+    });
+  }
+
   it("refuses an answer that comes before the request", async () => {
     await using upstream = await FakeUpstream.start();
     using fixture = new PoolFixture([upstream.port]);
@@ -264,6 +286,18 @@ describe("ClientConnection", () => {
     assert.equal(fixture.counter("upstream_rq_tx_reset"), 1);
     assert.equal(fixture.gauge("upstream_rq_active"), 0);
     assert.equal(fixture.counter("upstream_cx_destroy_local_with_active_rq"), 1);
+  });
+
+  it("abort() before the request is sent closes the connection", async () => {
+    await using upstream = await FakeUpstream.start();
+    using fixture = new PoolFixture([upstream.port]);
+    const waiter = new RecordingWaiter((stream) => stream.abort());
+    fixture.pool.acquire(waiter);
+    const connection = await upstream.connection(0);
+    await connection.untilClosed();
+    assert.equal(waiter.story, "ready");
+    assert.equal(connection.received, "");
+    assert.equal(fixture.gauge("upstream_rq_active"), 0);
   });
 
   it("abort() while a response is parsed stops its events at once", async () => {
