@@ -16,6 +16,8 @@ export type PathSourceDeps = Readonly<{
   load(path: string): LoadedResources;
   /** `version` is empty when the file gives none. */
   onLoaded(version: string, resources: readonly FileResource[]): void;
+  /** `status` has changed. */
+  onChange(): void;
   clock: Clock;
   log: XdsLog;
 }>;
@@ -76,11 +78,13 @@ export class PathSource {
     if (loaded.ok) {
       this.#status = { path, lastError: "", loadedAt: clock.now() };
       onLoaded(loaded.version, loaded.resources);
+      this.#deps.onChange();
       return;
     }
     const reason = loaded.issues.map(formatLocated).join("\n");
     if (reason !== this.#status.lastError) this.#deps.log.warn("configuration file refused", { path, reason });
     this.#status = { ...this.#status, lastError: reason };
+    this.#deps.onChange();
   }
 }
 

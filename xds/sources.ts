@@ -123,9 +123,8 @@ export class Sources {
       const version = given === "" ? contentVersion(own) : given;
       const resources = own.map((each) => ({ name: "", version, typeUrl, bytes: each.value, ttlMs: undefined }));
       void take(name, { kind: "sotw", typeUrl, version, nonce: "", resources, controlPlane: "" });
-      onChange();
     };
-    return new PathSource({ path, watchedDirectory, load: loadFile, onLoaded, clock, log });
+    return new PathSource({ path, watchedDirectory, load: loadFile, onLoaded, onChange, clock, log });
   }
 
   #makeGrpc(name: string, api: ApiConfigSource, method: string): Source {

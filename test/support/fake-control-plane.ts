@@ -2,8 +2,8 @@
 // those that no decent server would send. For the decent one see xds/server/.
 
 import assert from "node:assert/strict";
-import { Metadata, Server, ServerCredentials } from "@grpc/grpc-js";
-import type { MethodDefinition, ServerDuplexStream } from "@grpc/grpc-js";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import type { Metadata, MethodDefinition, ServerDuplexStream } from "@grpc/grpc-js";
 import type { DiscoveryResponse, Variant } from "../../xds/discovery-messages.ts";
 import { decodeRequest, encodeResponse } from "../../xds/discovery-wire.ts";
 import type { ReceivedRequest } from "../../xds/discovery-wire.ts";

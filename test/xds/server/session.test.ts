@@ -1,0 +1,254 @@
+// What the control plane sends to one client and when, without sockets: both variants, order, refusals, nothing twice.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { DeltaRequest, DiscoveryResponse, SotwRequest, Variant } from "../../../xds/discovery-messages.ts";
+import { ResourceSet } from "../../../xds/server/resource-set.ts";
+import { Session } from "../../../xds/server/session.ts";
+import type { SessionEvent } from "../../../xds/server/session.ts";
+import {
+  CLUSTER_TYPE as CDS,
+  ENDPOINTS_TYPE as EDS,
+  LISTENER_TYPE as LDS,
+  ROUTE_TYPE as RDS,
+  typeLabel,
+} from "../../../xds/type-urls.ts";
+import { ManualXdsClock } from "../../support/xds-clock.ts";
+
+/** Resources as "CDS a=1": type, name, content. */
+function setOf(...all: readonly string[]): ResourceSet {
+  const types = new Map([CDS, EDS, LDS, RDS].map((typeUrl) => [typeLabel(typeUrl), typeUrl]));
+  return ResourceSet.of(
+    all.map((text) => {
+      const [label = "", name = "", content = ""] = text.split(/[ =]/);
+      return { typeUrl: types.get(label) ?? label, name, value: Buffer.from(`${name}=${content}`) };
+    }),
+  );
+}
+
+class Scene {
+  readonly clock = new ManualXdsClock();
+  readonly sent: DiscoveryResponse[] = [];
+  readonly events: SessionEvent[] = [];
+  readonly session: Session;
+  readonly #nonces = new Map<string, string>();
+  readonly #variant: Variant;
+
+  constructor(variant: Variant, resources: ResourceSet) {
+    this.#variant = variant;
+    this.session = new Session({
+      variant,
+      resources,
+      controlPlane: "test",
+      clock: this.clock,
+      send: (response) => {
+        this.sent.push(response);
+        this.#nonces.set(response.typeUrl, response.nonce);
+      },
+      onEvent: (event) => this.events.push(event),
+    });
+  }
+
+  sotw(typeUrl: string, names: readonly string[], rest: Partial<SotwRequest> = {}): string | undefined {
+    const request = {
+      kind: "sotw",
+      typeUrl,
+      names,
+      version: "",
+      nonce: "",
+      error: undefined,
+      withNode: false,
+    } as const;
+    return this.session.onRequest({ ...request, ...rest });
+  }
+
+  delta(typeUrl: string, rest: Partial<DeltaRequest> = {}): string | undefined {
+    const empty = {
+      subscribe: [],
+      unsubscribe: [],
+      initialVersions: new Map(),
+      nonce: "",
+      error: undefined,
+      withNode: false,
+    };
+    return this.session.onRequest({ kind: "delta", typeUrl, ...empty, ...rest });
+  }
+
+  nonce(typeUrl: string): string {
+    return this.#nonces.get(typeUrl) ?? "";
+  }
+
+  /** Acknowledges the latest response of a type. */
+  ack(typeUrl: string, names: readonly string[] = [], error = ""): void {
+    const answer = { nonce: this.nonce(typeUrl), error: error === "" ? undefined : { code: 13, message: error } };
+    if (this.#variant === "delta") this.delta(typeUrl, answer);
+    else this.sotw(typeUrl, names, answer);
+  }
+
+  /** What was sent since the last call: "CDS a=1 b=1 -c". */
+  take(): string[] {
+    return this.sent.splice(0).map((response) => {
+      const contents = response.resources.map(({ bytes }) => Buffer.from(bytes ?? []).toString());
+      const removed = response.kind === "delta" ? response.removed.map((name) => `-${name}`) : [];
+      return [typeLabel(response.typeUrl), ...contents, ...removed].join(" ");
+    });
+  }
+}
+
+test("Session(sotw) answers wildcard and names, and nothing twice", () => {
+  const scene = new Scene("sotw", setOf("CDS a=1", "CDS b=1", "EDS a=1", "EDS b=1"));
+  scene.sotw(CDS, []);
+  assert.deepEqual(scene.take(), ["CDS a=1 b=1"]);
+  scene.ack(CDS);
+  scene.sotw(EDS, ["a"]);
+  assert.deepEqual(scene.take(), ["EDS a=1"]);
+  scene.ack(EDS, ["a"]);
+  assert.deepEqual(scene.take(), []);
+  scene.sotw(EDS, ["a", "b"], { nonce: scene.nonce(EDS) });
+  assert.deepEqual(scene.take(), ["EDS a=1 b=1"]);
+  scene.ack(EDS, ["a", "b"]);
+  scene.session.setResources(setOf("CDS a=1", "CDS b=1", "EDS a=1", "EDS b=1"));
+  scene.clock.advance(10_000);
+  assert.deepEqual(scene.take(), []);
+});
+
+test("Session(sotw) tells of an empty collection, and not of names that do not exist", () => {
+  const scene = new Scene("sotw", setOf());
+  scene.sotw(CDS, []);
+  assert.deepEqual(scene.take(), ["CDS"]);
+  scene.ack(CDS);
+  scene.sotw(RDS, ["missing"]);
+  scene.sotw(EDS, []);
+  assert.deepEqual(scene.take(), []);
+  scene.session.setResources(setOf("RDS missing=1", "EDS a=1"));
+  assert.deepEqual(scene.take(), ["RDS missing=1"]);
+});
+
+test("Session(sotw) does not send a client that comes back what it has", () => {
+  const resources = setOf("CDS a=1");
+  const scene = new Scene("sotw", resources);
+  scene.sotw(CDS, [], { version: resources.versionOf(CDS) });
+  assert.deepEqual(scene.take(), []);
+  scene.session.setResources(setOf("CDS a=2"));
+  assert.deepEqual(scene.take(), ["CDS a=2"]);
+});
+
+test("Session(sotw) ignores answers to responses that were overtaken", () => {
+  const scene = new Scene("sotw", setOf("EDS a=1", "EDS b=1"));
+  scene.sotw(EDS, ["a"]);
+  const old = scene.nonce(EDS);
+  scene.ack(EDS, ["a"]);
+  scene.session.setResources(setOf("EDS a=2", "EDS b=1"));
+  assert.deepEqual(scene.take(), ["EDS a=1", "EDS a=2"]);
+  scene.sotw(EDS, ["a", "b"], { nonce: old });
+  assert.deepEqual(scene.take(), []);
+  scene.ack(EDS, ["a", "b"]);
+  assert.deepEqual(scene.take(), ["EDS a=2 b=1"]);
+});
+
+for (const variant of ["sotw", "delta"] as const) {
+  test(`Session(${variant}) does not send refused content again until it changes`, () => {
+    const scene = new Scene(variant, setOf("CDS a=bad"));
+    if (variant === "sotw") scene.sotw(CDS, []);
+    else scene.delta(CDS);
+    assert.deepEqual(scene.take().length, 1);
+    scene.ack(CDS, [], "no good");
+    assert.deepEqual(scene.take(), []);
+    const refused = scene.events.find(({ kind }) => kind === "refused");
+    assert.ok(refused?.kind === "refused" && refused.message === "no good");
+    assert.equal(scene.session.view()[0]?.refused, "no good");
+    scene.session.setResources(setOf("CDS a=bad"));
+    assert.deepEqual(scene.take(), []);
+    scene.session.setResources(setOf("CDS a=good"));
+    assert.deepEqual(scene.take(), ["CDS a=good"]);
+  });
+}
+
+test("Session(delta) sends what changed, and that something is gone", () => {
+  const scene = new Scene("delta", setOf("CDS a=1", "CDS b=1"));
+  scene.delta(CDS);
+  assert.deepEqual(scene.take(), ["CDS a=1 b=1"]);
+  scene.delta(CDS, { nonce: scene.nonce(CDS) });
+  scene.session.setResources(setOf("CDS a=1", "CDS c=1"));
+  assert.deepEqual(scene.take(), ["CDS c=1"]);
+  scene.delta(CDS, { nonce: scene.nonce(CDS) });
+  scene.clock.advance(1_000);
+  assert.deepEqual(scene.take(), ["CDS -b"]);
+});
+
+test("Session(delta) answers every subscription, also of what does not exist or is known", () => {
+  const scene = new Scene("delta", setOf("EDS a=1"));
+  scene.delta(EDS, { subscribe: ["a", "x"] });
+  assert.deepEqual(scene.take(), ["EDS a=1 -x"]);
+  scene.delta(EDS, { nonce: scene.nonce(EDS) });
+  scene.delta(EDS, { subscribe: ["a"] });
+  assert.deepEqual(scene.take(), ["EDS a=1"]);
+  scene.delta(EDS, { nonce: scene.nonce(EDS) });
+  scene.delta(EDS, { unsubscribe: ["a"] });
+  scene.session.setResources(setOf("EDS a=2", "EDS x=1"));
+  assert.deepEqual(scene.take(), ["EDS x=1"]);
+});
+
+test("Session(delta) lets a client resume with the versions it has", () => {
+  const resources = setOf("CDS a=1", "CDS b=1", "EDS a=1");
+  const version = (typeUrl: string, name: string) => resources.type(typeUrl).get(name)?.version ?? "";
+  const scene = new Scene("delta", resources);
+  const held = new Map([
+    ["a", version(CDS, "a")],
+    ["gone", "1"],
+  ]);
+  scene.delta(CDS, { initialVersions: held });
+  assert.deepEqual(scene.take(), ["CDS b=1 -gone"]);
+  scene.delta(CDS, { nonce: scene.nonce(CDS) });
+  scene.delta(EDS, { subscribe: ["a"], initialVersions: new Map([["a", version(EDS, "a")]]) });
+  assert.deepEqual(scene.take(), []);
+});
+
+test("Session sends clusters and endpoints first, then listeners and routes, and takes away last", () => {
+  const scene = new Scene("sotw", setOf("CDS a=1", "EDS a=1", "LDS in=1", "RDS r=a"));
+  scene.sotw(CDS, []);
+  scene.sotw(LDS, []);
+  assert.deepEqual(scene.take(), ["CDS a=1"]);
+  scene.ack(CDS);
+  assert.deepEqual(scene.take(), ["LDS in=1"]);
+  scene.ack(LDS);
+  scene.sotw(EDS, ["a"]);
+  scene.sotw(RDS, ["r"]);
+  scene.ack(EDS, ["a"]);
+  scene.ack(RDS, ["r"]);
+  assert.deepEqual(scene.take(), ["EDS a=1", "RDS r=a"]);
+
+  scene.session.setResources(setOf("CDS b=1", "EDS b=1", "LDS in=1", "RDS r=b"));
+  assert.deepEqual(scene.take(), ["CDS a=1 b=1"]);
+  scene.sotw(EDS, ["a", "b"], { nonce: scene.nonce(EDS) });
+  scene.ack(CDS);
+  assert.deepEqual(scene.take(), ["EDS a=1 b=1"]);
+  scene.ack(EDS, ["a", "b"]);
+  assert.deepEqual(scene.take(), ["RDS r=b"]);
+  scene.clock.advance(1_000);
+  assert.deepEqual(scene.take(), []);
+  scene.ack(RDS, ["r"]);
+  scene.clock.advance(1_000);
+  assert.deepEqual(scene.take(), ["CDS b=1"]);
+});
+
+test("Session does not wait for ever for a client that does not answer", () => {
+  const scene = new Scene("sotw", setOf("CDS a=1", "LDS in=1"));
+  scene.sotw(CDS, []);
+  scene.sotw(LDS, []);
+  assert.deepEqual(scene.take(), ["CDS a=1"]);
+  scene.clock.advance(5_000);
+  assert.deepEqual(scene.take(), ["LDS in=1"]);
+});
+
+test("Session names a type that it does not serve once, and ends a stream that asks for too many", () => {
+  const scene = new Scene("sotw", setOf());
+  assert.equal(scene.sotw("type.googleapis.com/x", []), undefined);
+  assert.equal(scene.sotw("type.googleapis.com/x", []), undefined);
+  assert.deepEqual(scene.events, [{ kind: "unknown type", typeUrl: "type.googleapis.com/x" }]);
+  let problem: string | undefined;
+  for (let i = 0; i < 100 && problem === undefined; i++) problem = scene.sotw(`type.googleapis.com/x${i}`, []);
+  assert.match(problem ?? "", /unknown types/);
+  const names = Array.from({ length: 100_001 }, (_, i) => `n${i}`);
+  assert.match(scene.sotw(EDS, names) ?? "", /more than 100000 names/);
+});
