@@ -3,18 +3,18 @@
 // Body that arrives before a connection is ready waits here, up to the buffer limit; then the client is paused.
 
 import type { Host } from "./cluster/host.ts";
-import { addressText } from "./cluster/host.ts";
+import { addressText } from "./upstream/address-text.ts";
 import type { LiveCluster } from "./cluster/cluster.ts";
 import type { ProxyError } from "./errors.ts";
 import { BodyBuffer } from "./http/body-buffer.ts";
 import type { HeaderMap } from "./http/headers.ts";
 import type { RequestHead, ResponseHead } from "./http/message.ts";
 import type { StreamWaiter, UpstreamStream } from "./http/stream.ts";
-import type { StreamFacts } from "./stream-facts.ts";
+import type { StreamRecord } from "./stream-record.ts";
 import type { RoutePriority } from "./upstream/stream-pool.ts";
 
 export interface ForwardOwner {
-  readonly facts: StreamFacts;
+  readonly facts: StreamRecord;
   onUpstreamInformational(head: ResponseHead): void;
   onUpstreamResponse(head: ResponseHead, end: boolean): void;
   onUpstreamData(chunk: Uint8Array, end: boolean): void;

@@ -10,6 +10,8 @@ import type { Listener } from "../xds/model/listener.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
 import type { StatUpdate } from "./stats/pages.ts";
+import type { SamplingPolicy } from "./telemetry/sampling.ts";
+import type { SpanBatch } from "./telemetry/span-record.ts";
 
 /** What changed under one kind of resource since the last delta. */
 export interface Changes<T> {
@@ -40,16 +42,17 @@ export interface WorkerSettings {
   readonly nodeBytes: Uint8Array;
   readonly environment: Readonly<Record<string, string>>;
   readonly logLevel: string;
+  readonly componentLogLevel: string;
   readonly logFormat: "json" | "text";
-  readonly drainTimeMs: number;
-  readonly drainStrategy: "gradual" | "immediate";
+  readonly logPath: string | undefined;
   readonly accessLogFlushMs: number;
   /** Process-wide store of proxy_set_shared_data and the shared queues. */
   readonly sharedData: SharedArrayBuffer;
-  /** False turns the record of requests for /traces off. */
+  /** How many requests /traces can show; 0 keeps none. */
   readonly traceRingSize: number;
-  /** Set by the worker before it runs something that could hang, for the watchdog. */
-  readonly heartbeat: SharedArrayBuffer;
+  /** Whether the OTEL_* environment names a collector, and what it says of sampling. */
+  readonly environmentTracing: { readonly exports: boolean; readonly policy: SamplingPolicy };
+  readonly hostname: string;
 }
 
 export interface DrainOrder {
@@ -81,9 +84,8 @@ export interface ApplyFailure {
 
 export type FromWorker =
   | { readonly kind: "in-use"; readonly version: number; readonly failures: readonly ApplyFailure[] }
-  | { readonly kind: "listening"; readonly listener: string; readonly address: string; readonly port: number }
   | { readonly kind: "stats"; readonly update: StatUpdate }
-  | { readonly kind: "spans"; readonly records: readonly unknown[] }
+  | { readonly kind: "spans"; readonly batch: SpanBatch }
   | { readonly kind: "answer"; readonly id: number; readonly value: unknown }
   /** No connection has a request in flight any more. */
-  | { readonly kind: "drained"; readonly cut: number };
+  | { readonly kind: "drained" };

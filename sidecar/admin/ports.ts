@@ -177,6 +177,8 @@ export interface TraceView {
 export interface XdsResourceView {
   readonly name: string;
   readonly version: string;
+  /** Envoy's ClientResourceStatus: REQUESTED, ACKED, NACKED, DOES_NOT_EXIST, TIMEOUT. */
+  readonly state: string;
   readonly receivedAt?: string;
   readonly acknowledgedAt?: string;
   /** On all workers. */

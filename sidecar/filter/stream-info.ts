@@ -48,5 +48,5 @@ export interface StreamInfo {
   readonly hostMetadata: Uint8Array | undefined;
 
   /** Values that plugins set, by property path. */
-  readonly filterState: Map<string, Uint8Array>;
+  readonly filterStateMap: Map<string, Uint8Array>;
 }

@@ -81,7 +81,7 @@ export function streamProperty(info: StreamInfo, path: string, segments: readonl
   if (read !== undefined) {
     return read(info);
   }
-  const stored = info.filterState.get(path);
+  const stored = info.filterStateMap.get(path);
   if (stored !== undefined) {
     return stored;
   }
@@ -90,7 +90,7 @@ export function streamProperty(info: StreamInfo, path: string, segments: readonl
     return headerProperty(info, map, segments.slice(2).join("\0").toLowerCase());
   }
   if (segments[0] === "filter_state" && segments.length === 2 && segments[1]?.startsWith("wasm.") === true) {
-    return info.filterState.get(segments[1].slice("wasm.".length));
+    return info.filterStateMap.get(segments[1].slice("wasm.".length));
   }
   return undefined;
 }

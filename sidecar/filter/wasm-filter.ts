@@ -26,9 +26,8 @@ export interface WasmStream {
   readonly facts: StreamInfo;
   /** A plugin that read or set a property made the router's choice matter before routing. */
   ensureRoute(): void;
-  /** A stop (pause) began or ended because of this plugin's callback; for `proxy_wasm.paused_ms`. */
-  onPluginPaused(filter: WasmFilter): void;
-  onPluginResumed(filter: WasmFilter): void;
+  /** The plugin let a direction go on that it had paused; for `proxy_wasm.paused_ms`. */
+  onPluginResumed(pluginIndex: number, isRequest: boolean): void;
 }
 
 /** Where a plugin comes from at the moment: it is replaced under the factory when its configuration changes. */
@@ -68,7 +67,6 @@ export class WasmFilter implements StreamFilter, StreamAccess {
   /** The body in the running data callback. */
   #requestBody: BodyBuffer | undefined = undefined;
   #responseBody: BodyBuffer | undefined = undefined;
-  #isPaused = false;
 
   constructor(plugin: Plugin, stream: WasmStream, callbacks: FilterCallbacks, source: PluginSource) {
     this.stream = stream;
@@ -79,33 +77,33 @@ export class WasmFilter implements StreamFilter, StreamAccess {
 
   onRequestHeaders(head: RequestHead, end: boolean): HeadersStatus {
     const view = (this.#requestView = new RequestHeaderView(head));
-    return this.#note(this.#context.onRequestHeaders(view.size, end)) as HeadersStatus;
+    return this.#context.onRequestHeaders(view.size, end) as HeadersStatus;
   }
 
   onRequestData(body: BodyBuffer, end: boolean): DataStatus {
     this.#requestBody = body;
     const status = this.#context.onRequestBody(body.length, end) as DataStatus;
     this.#requestBody = undefined;
-    return this.#note(status) as DataStatus;
+    return status;
   }
 
   onRequestTrailers(trailers: HeaderMap): TrailersStatus {
-    return this.#note(this.#context.onRequestTrailers(trailers.size)) as TrailersStatus;
+    return this.#context.onRequestTrailers(trailers.size) as TrailersStatus;
   }
 
   onResponseHeaders(head: ResponseHead, end: boolean): HeadersStatus {
-    return this.#note(this.#context.onResponseHeaders(head.headers.size + 1, end)) as HeadersStatus;
+    return this.#context.onResponseHeaders(head.headers.size + 1, end) as HeadersStatus;
   }
 
   onResponseData(body: BodyBuffer, end: boolean): DataStatus {
     this.#responseBody = body;
     const status = this.#context.onResponseBody(body.length, end) as DataStatus;
     this.#responseBody = undefined;
-    return this.#note(status) as DataStatus;
+    return status;
   }
 
   onResponseTrailers(trailers: HeaderMap): TrailersStatus {
-    return this.#note(this.#context.onResponseTrailers(trailers.size)) as TrailersStatus;
+    return this.#context.onResponseTrailers(trailers.size) as TrailersStatus;
   }
 
   onComplete(): void {
@@ -165,12 +163,12 @@ export class WasmFilter implements StreamFilter, StreamAccess {
   }
 
   continueRequest(): void {
-    this.#resumed();
+    this.stream.onPluginResumed(this.#context.plugin.identity.index, true);
     this.#callbacks.continueRequest();
   }
 
   continueResponse(): void {
-    this.#resumed();
+    this.stream.onPluginResumed(this.#context.plugin.identity.index, false);
     this.#callbacks.continueResponse();
   }
 
@@ -179,7 +177,6 @@ export class WasmFilter implements StreamFilter, StreamAccess {
   }
 
   sendLocalResponse(reply: LocalReply): void {
-    this.#resumed();
     const headers: [string, string][] = [];
     for (let i = 0; i < reply.headers.length; i += 2) {
       headers.push([reply.headers[i] as string, reply.headers[i + 1] as string]);
@@ -209,7 +206,7 @@ export class WasmFilter implements StreamFilter, StreamAccess {
     if (!isWritableProperty(path)) {
       return false;
     }
-    this.stream.facts.filterState.set(path, value);
+    this.stream.facts.filterStateMap.set(path, value);
     return true;
   }
 
@@ -217,22 +214,5 @@ export class WasmFilter implements StreamFilter, StreamAccess {
     return body === REQUEST_BODY
       ? (this.#requestBody ?? this.#callbacks.heldRequestBody())
       : (this.#responseBody ?? this.#callbacks.heldResponseBody());
-  }
-
-  #note(status: number): number {
-    if (status !== 0 && !this.#isPaused) {
-      this.#isPaused = true;
-      this.stream.onPluginPaused(this);
-    } else if (status === 0) {
-      this.#resumed();
-    }
-    return status;
-  }
-
-  #resumed(): void {
-    if (this.#isPaused) {
-      this.#isPaused = false;
-      this.stream.onPluginResumed(this);
-    }
   }
 }

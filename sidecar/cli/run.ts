@@ -1,0 +1,95 @@
+// The verb `run`: a sidecar from an Envoy bootstrap, until a signal or /quitquitquit ends it.
+// Exit codes: 0 a clean stop, 1 a configuration or start-up error with every problem printed, 2 wrong usage.
+
+import { openAdmin } from "../admin-state.ts";
+import { Supervisor } from "../supervisor.ts";
+import { type Log, parseComponentLevels, parseLogLevel, RootLog } from "../telemetry/log.ts";
+import { VERSION } from "../version.ts";
+import { parseRunOptions, RUN_FLAGS_HELP, type RunOptions } from "./run-flags.ts";
+import { describeLocated, environmentOf, loadFor, validate } from "./validate.ts";
+import { type CliIo, type Verb, wrongUsage } from "./verb.ts";
+
+export const runVerb: Verb = {
+  name: "run",
+  usage: "run -c FILE",
+  summary: "runs the sidecar from an Envoy v3 bootstrap, YAML or JSON",
+  help: () =>
+    `outrigger run -c FILE\n\nRuns the sidecar from an Envoy v3 bootstrap. Envoy's own flags work, with or without the verb.\n\nFlags:\n${RUN_FLAGS_HELP}`,
+  run: async (argv, io) => {
+    const parsed = parseRunOptions(argv);
+    if (!parsed.ok) {
+      return wrongUsage(io, "run", parsed.problem);
+    }
+    return parsed.options.mode === "validate" ? validate(parsed.options, io) : serve(parsed.options, io);
+  },
+};
+
+/** Runs until the end; `onReady` is called once the sidecar has started (it may still wait for its control plane). */
+export async function serve(
+  options: RunOptions,
+  io: CliIo,
+  onStarted?: (supervisor: Supervisor) => void,
+): Promise<number> {
+  const loaded = loadFor(options);
+  if (!loaded.ok) {
+    for (const issue of loaded.issues) {
+      io.err(`${describeLocated(issue)}\n`);
+    }
+    return 1;
+  }
+  const log = new RootLog({
+    level: parseLogLevel(options.logLevel) ?? "info",
+    format: options.logFormat,
+    path: options.logPath,
+  });
+  const components = parseComponentLevels(options.componentLogLevel);
+  if (components.problems.length > 0) {
+    return wrongUsage(io, "run", `--component-log-level: ${components.problems.join("; ")}`);
+  }
+  components.levels.forEach((level, component) => log.setLevel(component, level));
+  for (const warning of loaded.warnings) {
+    log.warn({ at: describeLocated(warning) }, "configuration accepted with a remark");
+  }
+  if (options.inert.length > 0) {
+    log.info({ flags: options.inert }, "flags of Envoy without a meaning here are ignored");
+  }
+  const supervisor = new Supervisor({
+    options,
+    bootstrap: loaded.value,
+    log,
+    environment: environmentOf(io),
+    version: VERSION,
+    openAdmin,
+  });
+  const problems = await supervisor.start();
+  if (problems.length > 0) {
+    return failed(supervisor, problems, io);
+  }
+  onStarted?.(supervisor);
+  return untilTheEnd(supervisor, io, log);
+}
+
+async function untilTheEnd(supervisor: Supervisor, io: CliIo, log: Log): Promise<number> {
+  const signal = Promise.withResolvers<string>();
+  io.stop.addEventListener("abort", () => signal.resolve(String(io.stop.reason)));
+  if (io.stop.aborted) {
+    signal.resolve(String(io.stop.reason));
+  }
+  const why = await Promise.race([signal.promise, supervisor.quitAsked.then(() => "quitquitquit"), supervisor.fatal]);
+  if (typeof why !== "string") {
+    return failed(supervisor, why, io);
+  }
+  log.info({ why }, "draining");
+  const cut = await supervisor.drain({ inboundOnly: false, stopAccepting: true }, io.kill);
+  await supervisor.stop();
+  log.info({ cut }, cut === 0 ? "stopped" : "stopped; requests in flight were cut");
+  return 0;
+}
+
+async function failed(supervisor: Supervisor, problems: readonly string[], io: CliIo): Promise<number> {
+  for (const problem of problems) {
+    io.err(`outrigger: ${problem}\n`);
+  }
+  await supervisor.stop();
+  return 1;
+}

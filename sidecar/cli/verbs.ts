@@ -1,0 +1,29 @@
+// The list of verbs, in the order of help. main.ts looks a verb up here.
+
+import { VERSION } from "../version.ts";
+import { CONTROL_PLANE } from "./control-plane.ts";
+import { demoVerb } from "./demo.ts";
+import { runVerb } from "./run.ts";
+import { validateVerb } from "./validate.ts";
+import type { Verb } from "./verb.ts";
+
+const VERBS: readonly Verb[] = [runVerb, validateVerb, CONTROL_PLANE, demoVerb];
+
+export const VERSION_TEXT = `outrigger ${VERSION}`;
+
+export function findVerb(name: string): Verb | undefined {
+  return VERBS.find((verb) => verb.name === name);
+}
+
+export function helpText(): string {
+  const width = Math.max(...VERBS.map(({ usage }) => usage.length));
+  const rows = VERBS.map(({ usage, summary }) => `  ${usage.padEnd(width)}  ${summary}`).join("\n");
+  return `outrigger: a service-mesh sidecar that runs and traces proxy-wasm plugins, configured as Envoy is.
+
+Usage: outrigger VERB [FLAGS], or Envoy's own flags without a verb, which mean "run".
+
+${rows}
+  ${"help [VERB]".padEnd(width)}  this text, or a verb's flags with their defaults
+  ${"--version".padEnd(width)}  the version
+`;
+}

@@ -1,0 +1,79 @@
+// One HTTP connection manager, compiled: everything a stream picks up at its start and keeps to its end.
+// Made by live-config.ts, read by proxy.ts. A push makes a new one (or swaps `routes.table`); streams in flight keep theirs.
+
+import type { HttpConnectionManager } from "../xds/model/listener.ts";
+import type { LiveCluster } from "./cluster/cluster.ts";
+import type { FilterFactory } from "./filter/filter.ts";
+import type { PluginSource } from "./filter/wasm-filter.ts";
+import type { TimerWheel } from "./http/timer-wheel.ts";
+import type { ProxyStream } from "./proxy.ts";
+import type { RouteTable } from "./route/route-table.ts";
+import type { Counter, StatsScope } from "./stats/scope.ts";
+import type { StreamOrigin, StreamRecord } from "./stream-record.ts";
+import type { RequestTracing } from "./telemetry/request-tracing.ts";
+import type { TraceRecorder } from "./telemetry/trace-recorder.ts";
+
+/** Routes of one name: an RDS push replaces the table under every connection manager that uses it. */
+export interface RouteSource {
+  /** undefined: none has come (404). */
+  table: RouteTable | undefined;
+}
+
+/** What writes one line for each finished stream. */
+export interface StreamLog {
+  log(record: StreamRecord): void;
+}
+
+/** Things of the worker that every stream uses. */
+export interface StreamEnvironment {
+  readonly wheel: TimerWheel;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly recorder: TraceRecorder;
+}
+
+export interface HttpServing {
+  readonly hcm: HttpConnectionManager;
+  readonly origin: StreamOrigin;
+  readonly environment: StreamEnvironment;
+  readonly factories: readonly FilterFactory<ProxyStream>[];
+  readonly routes: RouteSource;
+  readonly clusters: ReadonlyMap<string, LiveCluster>;
+  readonly stats: HttpStats;
+  readonly tracing: RequestTracing;
+  readonly accessLogs: readonly StreamLog[];
+  readonly suppressEnvoyHeaders: boolean;
+  readonly bufferLimitBytes: number;
+  /** Filters that arrive by name (ECDS). One without a plugin (it timed out) means 500 for every request, flag NFCF. */
+  readonly discovered: readonly PluginSource[];
+}
+
+/** `http.<stat_prefix>.*` as Envoy names it, the part that the proxy counts; listener/connection.ts counts the rest. */
+export interface HttpStats {
+  readonly rqTimeout: Counter;
+  readonly rqIdleTimeout: Counter;
+  readonly rqMaxDurationReached: Counter;
+  readonly rqRedirect: Counter;
+  readonly rqDirectResponse: Counter;
+  readonly noRoute: Counter;
+  readonly noCluster: Counter;
+  readonly rqTotalRouted: Counter;
+  readonly rsTooLarge: Counter;
+  readonly rqTooLarge: Counter;
+}
+
+export function resolveHttpStats(scope: StatsScope, statPrefix: string): HttpStats {
+  const counter = (suffix: string): Counter => scope.counter(`http.${statPrefix}.${suffix}`);
+  return {
+    rqTimeout: counter("downstream_rq_timeout"),
+    rqIdleTimeout: counter("downstream_rq_idle_timeout"),
+    rqMaxDurationReached: counter("downstream_rq_max_duration_reached"),
+    rqRedirect: counter("rq_redirect"),
+    rqDirectResponse: counter("rq_direct_response"),
+    noRoute: counter("no_route"),
+    noCluster: counter("no_cluster"),
+    rqTotalRouted: counter("rq_total"),
+    rsTooLarge: counter("rs_too_large"),
+    rqTooLarge: counter("downstream_rq_too_large"),
+  };
+}

@@ -1,0 +1,216 @@
+// The listening sockets of one worker, and which connections and requests get which compiled chain.
+// worker.ts hands it what live-config.ts compiled. An unchanged address keeps its socket: only the chains are swapped, so no
+// connection in the accept queue is lost, and a request on a connection that is open gets the chain that is live when it begins.
+
+import type { Address } from "../xds/model/address.ts";
+import type { Listener as ListenerModel } from "../xds/model/listener.ts";
+import { type ConnectionOptions, connectionOptions, type WorkerContext } from "./listener/connection-options.ts";
+import { downstreamStats, listenerStats } from "./listener/downstream-stats.ts";
+import { type ChainEntry, selectFilterChain } from "./listener/filter-chain-match.ts";
+import { Listener } from "./listener/listener.ts";
+import type { ConnectionInfo, DownstreamStream, RequestSink } from "./http/stream.ts";
+import { forwardedOptions, mutateRequestHeaders } from "./http/forwarded.ts";
+import type { HttpServing } from "./http-serving.ts";
+import type { LiveChain, LiveListener } from "./live-config.ts";
+import { ProxyStream } from "./proxy.ts";
+import type { StatsScope } from "./stats/scope.ts";
+import type { ApplyFailure, DrainOrder } from "./worker-link.ts";
+import { addressText } from "./upstream/address-text.ts";
+
+export interface ListenerSetDeps {
+  readonly context: WorkerContext;
+  readonly scope: StatsScope;
+  readonly onFailure: (failure: ApplyFailure) => void;
+}
+
+/** Sockets of one configured listener, all serving the same chains. */
+interface Bound {
+  model: ListenerModel;
+  readonly sockets: Map<string, Listener>;
+  readonly chains: Map<string, ChainHandler>;
+}
+
+export class ListenerSet {
+  readonly #deps: ListenerSetDeps;
+  readonly #bound = new Map<string, Bound>();
+  #drained: DrainOrder | undefined = undefined;
+
+  constructor(deps: ListenerSetDeps) {
+    this.#deps = deps;
+  }
+
+  /** Brings listeners into use; resolves when the new addresses are bound (or have failed and were reported). */
+  async apply(changed: readonly LiveListener[], removed: readonly string[]): Promise<void> {
+    for (const name of removed) {
+      this.#remove(name);
+    }
+    await Promise.all(changed.map((live) => this.#apply(live)));
+  }
+
+  /** Connections that are open. */
+  get connectionCount(): number {
+    let count = 0;
+    for (const { sockets } of this.#bound.values()) {
+      for (const socket of sockets.values()) {
+        count += socket.connectionCount;
+      }
+    }
+    return count;
+  }
+
+  /** Stops accepting and lets requests finish; resolves when the last connection is gone. */
+  async drain(order: DrainOrder): Promise<void> {
+    this.#drained = order;
+    const draining: Promise<void>[] = [];
+    for (const { model, sockets } of this.#bound.values()) {
+      if (order.scope === "inbound" && model.trafficDirection !== "inbound") {
+        continue;
+      }
+      for (const socket of sockets.values()) {
+        if (order.stopAccepting) {
+          socket.stopAccepting();
+        }
+        draining.push(socket.drain());
+      }
+    }
+    await Promise.all(draining);
+  }
+
+  destroy(): void {
+    for (const { sockets } of this.#bound.values()) {
+      for (const socket of sockets.values()) {
+        socket.destroy();
+      }
+    }
+    this.#bound.clear();
+  }
+
+  async #apply(live: LiveListener): Promise<void> {
+    const { model } = live;
+    const bound = this.#bound.get(model.name) ?? { model, sockets: new Map(), chains: new Map() };
+    bound.model = model;
+    this.#bound.set(model.name, bound);
+    const select = this.#selector(live, bound);
+    const wanted = new Map(addressesOf(model).map((address) => [addressText(address), address]));
+    for (const [key, socket] of bound.sockets) {
+      if (wanted.has(key)) {
+        socket.useChains(select);
+      } else {
+        bound.sockets.delete(key);
+        retire(socket);
+      }
+    }
+    for (const [key, address] of wanted) {
+      if (!bound.sockets.has(key)) {
+        await this.#bind(model, address, select, bound);
+      }
+    }
+  }
+
+  async #bind(
+    model: ListenerModel,
+    address: Address,
+    select: (connection: ConnectionInfo) => ConnectionOptions | undefined,
+    bound: Bound,
+  ): Promise<void> {
+    const key = addressText(address);
+    const statName = model.statPrefix === "" ? key.replaceAll(":", "_") : model.statPrefix;
+    const socket = new Listener(
+      // Workers share a port only by SO_REUSEPORT.
+      { address, reusePort: address.kind === "tcp", backlog: model.tcpBacklog, maxConnections: 0 },
+      select,
+      this.#deps.context,
+      listenerStats(this.#deps.scope, statName),
+    );
+    bound.sockets.set(key, socket);
+    try {
+      await socket.start();
+    } catch (error) {
+      bound.sockets.delete(key);
+      const problem = `listener "${model.name}": ${error instanceof Error ? error.message : String(error)}`;
+      this.#deps.onFailure({ resource: "listener", name: model.name, problem });
+      return;
+    }
+    // The configuration or the process may have moved on while the address was being bound.
+    if (this.#bound.get(model.name)?.sockets.get(key) !== socket || this.#drained?.stopAccepting === true) {
+      socket.stopAccepting();
+    }
+  }
+
+  #remove(name: string): void {
+    const bound = this.#bound.get(name);
+    this.#bound.delete(name);
+    for (const socket of bound?.sockets.values() ?? []) {
+      retire(socket);
+    }
+  }
+
+  /** Chains keep their handler by name, so that open connections follow a change. */
+  #selector(live: LiveListener, bound: Bound): (connection: ConnectionInfo) => ConnectionOptions | undefined {
+    const entries: ChainEntry<ConnectionOptions>[] = [];
+    let fallback: ConnectionOptions | undefined;
+    for (const chain of live.chains) {
+      const options = this.#options(live.model, chain, bound);
+      if (options === undefined) {
+        continue;
+      }
+      if (chain.model === live.model.defaultFilterChain) {
+        fallback = options;
+      } else {
+        entries.push({ chain: options, match: chain.model.match });
+      }
+    }
+    const [first] = entries;
+    const only = entries.length === 1 && first?.match === undefined ? first?.chain : undefined;
+    return only === undefined ? (connection) => selectFilterChain(entries, connection) ?? fallback : () => only;
+  }
+
+  #options(model: ListenerModel, chain: LiveChain, bound: Bound): ConnectionOptions | undefined {
+    if (chain.serving === undefined) {
+      return undefined;
+    }
+    let handler = bound.chains.get(chain.model.name);
+    if (handler === undefined) {
+      handler = new ChainHandler(chain.serving);
+      bound.chains.set(chain.model.name, handler);
+    } else {
+      handler.serving = chain.serving;
+    }
+    const { hcm } = chain.serving;
+    const stats = downstreamStats(this.#deps.scope, hcm.statPrefix);
+    return connectionOptions(hcm, model.perConnectionBufferLimitBytes, stats, handler);
+  }
+}
+
+/** Where requests of one filter chain go: the chain's serving is replaced when its configuration changes. */
+class ChainHandler {
+  #serving: HttpServing;
+  #forwarded: ReturnType<typeof forwardedOptions>;
+
+  constructor(serving: HttpServing) {
+    this.#serving = serving;
+    this.#forwarded = forwardedOptions(serving.hcm);
+  }
+
+  set serving(serving: HttpServing) {
+    this.#serving = serving;
+    this.#forwarded = forwardedOptions(serving.hcm);
+  }
+
+  onStream(downstream: DownstreamStream): RequestSink {
+    const isInternal = mutateRequestHeaders(downstream.head, downstream.connection, this.#forwarded);
+    const stream = new ProxyStream(this.#serving, downstream);
+    stream.start(isInternal);
+    return stream;
+  }
+}
+
+function addressesOf(model: ListenerModel): readonly Address[] {
+  return model.bindToPort ? [model.address, ...model.additionalAddresses] : [];
+}
+
+/** Lets a socket's connections finish their request and go. */
+function retire(socket: Listener): void {
+  socket.stopAccepting();
+  void socket.drain();
+}

@@ -1,0 +1,193 @@
+// What the plugin host needs of a worker (plugins/ports.ts), apart from HTTP calls: clock, log, metrics, properties.
+// worker.ts builds the PluginRuntime from these.
+
+import type { Clock, MetricSink, PluginIdentity, PluginLog, Timer } from "../plugins/ports.ts";
+import type { PropertyValue } from "../plugins/property-value.ts";
+import type { JsonValue, Node } from "../xds/model/bootstrap.ts";
+import type { Counter, Gauge, Histogram, StatsScope } from "./stats/scope.ts";
+import { type Log, LogLimit } from "./telemetry/log.ts";
+
+export const PLUGIN_CLOCK: Clock = {
+  monotonicMs: () => performance.now(),
+  wallMs: () => performance.timeOrigin + performance.now(),
+  startTimer(delayMs: number, run: () => void): Timer {
+    const timer = setTimeout(run, delayMs);
+    timer.unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
+
+/** Lines a second that one plugin may log by default; the rest is dropped and counted. */
+const LOG_LINES_PER_S = 1_000;
+const LEVELS = ["debug", "debug", "info", "warn", "error", "error"] as const;
+/** Plugin lines below this level are not even decoded, by the log's level. */
+const FIRST_LEVEL: Readonly<Record<string, number>> = {
+  trace: 0,
+  debug: 1,
+  info: 2,
+  warning: 3,
+  warn: 3,
+  error: 4,
+  critical: 5,
+  off: 6,
+};
+
+/** proxy_log and the guests' standard output, as lines of the component `wasm`. */
+export class PluginLines implements PluginLog {
+  readonly #log: Log;
+  readonly #dropped: Counter;
+  readonly #limits = new Map<string, LogLimit>();
+  #level: number;
+
+  constructor(log: Log, level: string, scope: StatsScope) {
+    this.#log = log;
+    this.#level = FIRST_LEVEL[level] ?? 2;
+    this.#dropped = scope.counter("wasm.log_lines_dropped");
+  }
+
+  set levelName(level: string) {
+    this.#level = FIRST_LEVEL[level] ?? this.#level;
+  }
+
+  level(): number {
+    return this.#level;
+  }
+
+  write(plugin: PluginIdentity, level: number, message: string): void {
+    if (level < this.#level) {
+      return;
+    }
+    let limit = this.#limits.get(plugin.name);
+    if (limit === undefined) {
+      limit = new LogLimit({ intervalMs: 1_000, burst: LOG_LINES_PER_S });
+      this.#limits.set(plugin.name, limit);
+    }
+    const held = limit.take();
+    if (held < 0) {
+      this.#dropped.inc();
+      return;
+    }
+    const fields = {
+      plugin: plugin.name,
+      root_id: plugin.rootId,
+      vm_id: plugin.vmId,
+      ...(held > 0 ? { dropped: held } : {}),
+    };
+    this.#log[LEVELS[level] ?? "info"](fields, message);
+  }
+}
+
+/** Metrics that plugins define, as Envoy names them: `wasmcustom.<name>`. */
+export class PluginMetrics implements MetricSink {
+  readonly #scope: StatsScope;
+  readonly #ids = new Map<string, number>();
+  readonly #metrics: (Counter | Gauge | Histogram)[] = [];
+  readonly #types: (0 | 1 | 2)[] = [];
+  /** Most metrics of one worker's plugins. */
+  readonly #limit = 10_000;
+
+  constructor(scope: StatsScope) {
+    this.#scope = scope;
+  }
+
+  define(_plugin: PluginIdentity, type: 0 | 1 | 2, name: string): number | undefined {
+    const known = this.#ids.get(name);
+    if (known !== undefined) {
+      return this.#types[known - 1] === type ? known : undefined;
+    }
+    if (this.#metrics.length >= this.#limit) {
+      return undefined;
+    }
+    const full = `wasmcustom.${name}`;
+    this.#metrics.push(
+      type === 0 ? this.#scope.counter(full) : type === 1 ? this.#scope.gauge(full) : this.#scope.histogram(full),
+    );
+    this.#types.push(type);
+    const id = this.#metrics.length;
+    this.#ids.set(name, id);
+    return id;
+  }
+
+  typeOf(id: number): 0 | 1 | 2 | undefined {
+    return this.#types[id - 1];
+  }
+
+  add(id: number, value: number): void {
+    (this.#metrics[id - 1] as Counter | Gauge | undefined)?.add(value);
+  }
+
+  set(id: number, value: number): void {
+    (this.#metrics[id - 1] as Gauge | undefined)?.set(value);
+  }
+
+  record(id: number, value: number): void {
+    (this.#metrics[id - 1] as Histogram | undefined)?.record(value);
+  }
+
+  get(id: number): number {
+    return (this.#metrics[id - 1] as Counter | Gauge | undefined)?.value ?? 0;
+  }
+}
+
+/** Properties that belong to no stream: the node, whole and by field, under its new and its old name. */
+export function nodeProperty(
+  node: Node,
+  nodeBytes: Uint8Array,
+  segments: readonly string[],
+): PropertyValue | undefined {
+  const path = segments[0] === "xds" ? segments.slice(1) : segments;
+  if (path[0] !== "node") {
+    return undefined;
+  }
+  if (path.length === 1) {
+    return nodeBytes;
+  }
+  const { locality, id, cluster, metadata } = node;
+  const tree: JsonValue = {
+    id,
+    cluster,
+    metadata,
+    locality: { region: locality.region, zone: locality.zone, sub_zone: locality.subZone },
+  };
+  let value: JsonValue | undefined = tree;
+  for (const segment of path.slice(1)) {
+    value = child(value, segment);
+  }
+  return value === undefined ? undefined : propertyOf(value);
+}
+
+function child(value: JsonValue | undefined, segment: string): JsonValue | undefined {
+  if (value === null || typeof value !== "object") {
+    return undefined;
+  }
+  if (Array.isArray(value)) {
+    return (value as readonly JsonValue[])[Number(segment)];
+  }
+  return Object.hasOwn(value, segment) ? (value as Record<string, JsonValue>)[segment] : undefined;
+}
+
+function propertyOf(value: JsonValue): PropertyValue | undefined {
+  if (value === null) {
+    return undefined;
+  }
+  if (typeof value === "string") {
+    return Buffer.from(value).toString("latin1");
+  }
+  if (typeof value === "number") {
+    return { kind: "double", value };
+  }
+  if (typeof value === "boolean") {
+    return value;
+  }
+  if (Array.isArray(value)) {
+    return { kind: "list", items: (value as readonly JsonValue[]).flatMap((item) => propertyOf(item) ?? []) };
+  }
+  const entries: [string, PropertyValue][] = [];
+  for (const [key, item] of Object.entries(value)) {
+    const property = propertyOf(item as JsonValue);
+    if (property !== undefined) {
+      entries.push([key, property]);
+    }
+  }
+  return { kind: "map", entries };
+}

@@ -1,0 +1,142 @@
+// /plugins: each plugin once, from what the workers say of their VMs, what the configuration says, and the statistics. Pure.
+
+import { CALLBACK_NAMES } from "../plugins/abi/callbacks.ts";
+import type { PluginView as HostView } from "../plugins/plugin.ts";
+import type { PluginCode, PluginConfig } from "../xds/model/plugin-config.ts";
+import type { CallbackView, PluginView } from "./admin/ports.ts";
+import { quantiles } from "./stats/buckets.ts";
+import type { StatsReader } from "./stats/reader.ts";
+import { callStat } from "./telemetry/hook-meter.ts";
+import type { ApplyFailure } from "./worker-link.ts";
+
+export interface PluginFacts {
+  /** By plugin name. */
+  readonly configs: ReadonlyMap<string, PluginConfig>;
+  readonly failures: ReadonlyMap<string, ApplyFailure>;
+  readonly reader: StatsReader;
+  /** Of all workers. */
+  readonly answers: readonly HostView[];
+}
+
+/** Worse states hide better ones: one worker's failed VM is news. */
+const STATES = ["running", "disposed", "held-back", "failed"] as const;
+
+export function pluginViews(facts: PluginFacts): PluginView[] {
+  const byKey = new Map<string, HostView[]>();
+  for (const answer of facts.answers) {
+    const { name, digest } = answer.identity;
+    const key = `${name} ${digest} ${answer.state === "disposed"}`;
+    byKey.set(key, [...(byKey.get(key) ?? []), answer]);
+  }
+  const views = [...byKey.values()].map((each) => pluginView(each, facts));
+  const shown = new Set(views.map(({ name }) => name));
+  for (const [name, config] of facts.configs) {
+    if (!shown.has(name)) {
+      views.push(missingView(config, facts.failures));
+    }
+  }
+  return views;
+}
+
+function pluginView(answers: readonly HostView[], { configs, reader }: PluginFacts): PluginView {
+  const [first] = answers as readonly [HostView, ...HostView[]];
+  const { identity } = first;
+  const config = configs.get(identity.name);
+  const worst = Math.max(...answers.map(({ state }) => STATES.indexOf(state)));
+  const fault = answers.map(({ lastFault }) => lastFault).find((each) => each !== undefined);
+  return {
+    name: identity.name,
+    rootId: identity.rootId,
+    vmId: identity.vmId,
+    source: config === undefined ? "" : sourceText(config.code),
+    digest: identity.digest,
+    abiVersion: identity.abiVersion,
+    state: STATES[worst] ?? "running",
+    failurePolicy: policyText(config),
+    vms: answers.length,
+    memoryBytes: answers.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0),
+    callbacks: callbackViews(identity.name, reader),
+    ...(fault === undefined
+      ? {}
+      : {
+          lastFault: {
+            at: "",
+            callback: fault.callback,
+            kind: fault.kind,
+            message: fault.message,
+            frames: fault.frames,
+          },
+        }),
+  };
+}
+
+/** A plugin that is configured and runs nowhere: it is still loading, or it could not be started. */
+function missingView(config: PluginConfig, failures: ReadonlyMap<string, ApplyFailure>): PluginView {
+  const failure = [...failures.values()].find(
+    ({ name, problem }) => name === config.name || problem.includes(`"${config.name}"`),
+  );
+  return {
+    name: config.name,
+    rootId: config.rootId,
+    vmId: config.vmId,
+    source: sourceText(config.code),
+    digest: "",
+    abiVersion: "",
+    state: failure === undefined ? "loading" : "failed",
+    ...(failure === undefined ? {} : { stateReason: failure.problem }),
+    failurePolicy: policyText(config),
+    vms: 0,
+    memoryBytes: 0,
+    callbacks: [],
+  };
+}
+
+function callbackViews(plugin: string, reader: StatsReader): CallbackView[] {
+  return CALLBACK_NAMES.flatMap((callback) => {
+    const calls = reader.value(callStat("calls_total", plugin, callback)) ?? 0;
+    if (calls === 0) {
+      return [];
+    }
+    const histogram = reader.histogram(callStat("duration_ms", plugin, callback))?.cumulative;
+    const totalMs = histogram?.sum ?? 0;
+    const [p50Ms, p99Ms] = histogram === undefined ? [] : quantiles(histogram, [0.5, 0.99]);
+    return [
+      {
+        callback,
+        calls,
+        faults: reader.value(callStat("faults_total", plugin, callback)) ?? 0,
+        totalMs,
+        meanMs: totalMs / calls,
+        ...(p50Ms === undefined ? {} : { p50Ms }),
+        ...(p99Ms === undefined ? {} : { p99Ms }),
+      },
+    ];
+  });
+}
+
+function sourceText(code: PluginCode): string {
+  switch (code.kind) {
+    case "file":
+      return code.path;
+    case "bytes":
+      return "inline";
+    case "environment":
+      return `environment variable ${code.variable}`;
+    case "remote":
+      return code.uri;
+    case "module":
+      return code.digest;
+  }
+}
+
+function policyText(config: PluginConfig | undefined): string {
+  switch (config?.failurePolicy) {
+    case "open":
+      return "FAIL_OPEN";
+    case "reload":
+      return "FAIL_RELOAD";
+    case "closed":
+    case undefined:
+      return config?.failOpenDeprecated === true ? "FAIL_OPEN" : "FAIL_CLOSED";
+  }
+}

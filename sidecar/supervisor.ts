@@ -1,0 +1,408 @@
+// The main thread's composition root: configuration client, plugin code, workers, statistics, span export, admin.
+// cli/run.ts makes one, starts it, waits for its end. Nothing here is on a request's way.
+//
+//   start: static plugins and ports are checked ─▶ admin ─▶ workers ─▶ xDS ─▶ snapshots ─▶ publisher ─▶ workers
+//   stop:  drain workers ─▶ flush spans ─▶ close xDS, admin, workers
+
+import { hostname } from "node:os";
+import { createSharedMemory } from "../plugins/shared-store.ts";
+import { createXdsClient, type XdsClient } from "../xds/client.ts";
+import { decodeResource, type Resource } from "../xds/decode/resource.ts";
+import { loadResourcesFile } from "../xds/decode/resources-file.ts";
+import type { Issue } from "../xds/decode/issues.ts";
+import type { Bootstrap } from "../xds/model/bootstrap.ts";
+import type { PluginConfig } from "../xds/model/plugin-config.ts";
+import type { XdsLog } from "../xds/log.ts";
+import type { Snapshot } from "../xds/model/snapshot.ts";
+import type { SnapshotChanges } from "../xds/snapshot-changes.ts";
+import type { AdminServer } from "./admin/admin.ts";
+import type { ServerState } from "./admin/ports.ts";
+import type { RunOptions } from "./cli/run-flags.ts";
+import { DnsResolver } from "./cluster/dns-resolver.ts";
+import { PluginCodeLoader } from "./plugin-code.ts";
+import { PortCheck } from "./port-check.ts";
+import { pluginsOf, Publisher } from "./publisher.ts";
+import { numberSetting } from "./runtime-settings.ts";
+import { StatsReader } from "./stats/reader.ts";
+import { StatsTable } from "./stats/table.ts";
+import type { Log, RootLog } from "./telemetry/log.ts";
+import { environmentExports, SpanExports } from "./telemetry/tracing.ts";
+import { samplingFromEnvironment } from "./telemetry/sampling.ts";
+import { UsageClock } from "./usage-clock.ts";
+import { WorkerHandle } from "./worker-handle.ts";
+import type { ApplyFailure, FromWorker, WorkerSettings } from "./worker-link.ts";
+
+export interface SupervisorDeps {
+  readonly options: RunOptions;
+  readonly bootstrap: Bootstrap;
+  readonly log: RootLog;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly version: string;
+  /** Makes and binds the admin server; a text says why it cannot. */
+  readonly openAdmin: (supervisor: Supervisor) => Promise<AdminServer | string>;
+}
+
+const MAIN = "main";
+const SPAN_FLUSH_DEADLINE_MS = 5_000;
+const TRACE_RING_SIZE = 256;
+
+export class Supervisor {
+  readonly deps: SupervisorDeps;
+  readonly startedAt = Date.now();
+  readonly stats: StatsTable;
+  readonly reader = new StatsReader();
+  readonly workers: readonly WorkerHandle[];
+  readonly usage: UsageClock;
+  readonly publisher: Publisher;
+  readonly code: PluginCodeLoader;
+  /** What could not be brought into use, by resource name; a later success clears it. */
+  readonly failures = new Map<string, ApplyFailure>();
+  snapshot: Snapshot | undefined = undefined;
+  client: XdsClient | undefined = undefined;
+  healthcheckFailing = false;
+  #state: ServerState = "PRE_INITIALIZING";
+  #admin: AdminServer | undefined = undefined;
+  readonly #exports: SpanExports;
+  readonly #resolver: DnsResolver;
+  readonly #ports = new PortCheck();
+  readonly #sharedData = createSharedMemory();
+  readonly #fatal = Promise.withResolvers<readonly string[]>();
+  readonly #quit = Promise.withResolvers<void>();
+  readonly #drained = new Set<number>();
+  #onDrained: (() => void) | undefined = undefined;
+  #wasLive = false;
+
+  constructor(deps: SupervisorDeps) {
+    this.deps = deps;
+    const { options, bootstrap, log, environment } = deps;
+    this.stats = new StatsTable({ onDefine: (update) => this.reader.apply(MAIN, update) });
+    this.usage = new UsageClock(options.concurrency);
+    this.code = new PluginCodeLoader(environment, (plugin) =>
+      numberSetting(this.snapshot?.runtime ?? {}, "outrigger.wasm.memory_mib", plugin, 128),
+    );
+    this.publisher = new Publisher({
+      code: this.code,
+      send: (delta) => this.workers.forEach((worker) => worker.send({ kind: "config", delta })),
+      onFailures: (failures) => this.#onFailures(failures),
+      onPublished: () => undefined,
+      bindable: (listener) => this.#ports.bindable(listener),
+    });
+    this.#exports = new SpanExports({
+      environment,
+      stats: this.stats,
+      serviceName: bootstrap.node.cluster,
+      nodeId: bootstrap.node.id,
+      version: deps.version,
+      resolveCluster: (name) => this.#endpointOf(name),
+      onState: (isWorking, problem) =>
+        isWorking ? log.info({}, "spans are exported again") : log.warn({ problem }, "spans cannot be exported"),
+    });
+    this.#resolver = new DnsResolver({
+      stats: this.stats,
+      onResolved: (assignment) => this.publisher.publishResolved(assignment),
+    });
+    this.workers = Array.from({ length: options.concurrency }, (_, index) => this.#makeWorker(index));
+  }
+
+  /** Every problem of the start, or none when it serves (or waits for a control plane). */
+  async start(): Promise<readonly string[]> {
+    const { bootstrap, log } = this.deps;
+    const problems = await this.#checkStatic();
+    if (problems.length > 0) {
+      return problems;
+    }
+    const admin = await this.deps.openAdmin(this);
+    if (typeof admin === "string") {
+      return [admin];
+    }
+    this.#admin = admin;
+    this.stats.gauge("server.concurrency").set(this.deps.options.concurrency);
+    this.stats.gauge("server.live").set(1);
+    for (const worker of this.workers) {
+      worker.start();
+    }
+    this.#state = "INITIALIZING";
+    this.client = createXdsClient({
+      bootstrap,
+      version: this.deps.version,
+      decode: (typeUrl, bytes) => decodeResource(typeUrl, bytes, { unknownFields: this.#unknownFields() }),
+      prepare: (resource) => this.#prepare(resource),
+      loadFile: loadResourcesFile,
+      log: xdsLog(log.child("xds")),
+      onSnapshot: (snapshot, changes) => this.#onSnapshot(snapshot, changes),
+      onStatus: () => this.#checkLive(),
+    });
+    this.client.start();
+    return [];
+  }
+
+  /** Resolves with problems when a static listener cannot be brought into use on a worker. */
+  get fatal(): Promise<readonly string[]> {
+    return this.#fatal.promise;
+  }
+
+  /** Resolves when somebody asks over the admin port that the process ends. */
+  get quitAsked(): Promise<void> {
+    return this.#quit.promise;
+  }
+
+  quit(): void {
+    this.#quit.resolve();
+  }
+
+  get state(): ServerState {
+    return this.healthcheckFailing && this.#state === "LIVE" ? "DRAINING" : this.#state;
+  }
+
+  /** Why it is not LIVE, one line each. */
+  get notReady(): readonly string[] {
+    if (this.#state === "LIVE") {
+      return this.healthcheckFailing ? ["health checks were told to fail: POST /healthcheck/ok ends that"] : [];
+    }
+    if (this.#state === "DRAINING") {
+      return ["draining"];
+    }
+    const status = this.client?.status();
+    const reasons = (status?.waitsFor ?? []).map((what) => `waiting for ${what}`);
+    for (const server of status?.servers ?? []) {
+      if (!server.isConnected) {
+        reasons.push(`control plane ${server.name} is away${server.lastError === "" ? "" : `: ${server.lastError}`}`);
+      }
+    }
+    for (const failure of this.failures.values()) {
+      reasons.push(failure.problem);
+    }
+    return reasons.length === 0 ? ["waiting for workers to start"] : reasons;
+  }
+
+  /**
+   * Listeners stop accepting (or only discourage keep-alive); resolves when no request is in flight or time is up, with
+   * the number of requests that were still in flight on the workers that did not finish (-1: not known).
+   */
+  async drain(order: { inboundOnly: boolean; stopAccepting: boolean }, kill: AbortSignal): Promise<number> {
+    this.#state = "DRAINING";
+    this.#drained.clear();
+    const done = new Promise<void>((resolve) => {
+      this.#onDrained = resolve;
+    });
+    for (const worker of this.workers) {
+      worker.send({
+        kind: "drain",
+        order: { scope: order.inboundOnly ? "inbound" : "all", stopAccepting: order.stopAccepting },
+      });
+    }
+    const deadline = Promise.withResolvers<void>();
+    const timer = setTimeout(() => deadline.resolve(), this.deps.options.drainTimeMs);
+    const onKill = (): void => deadline.resolve();
+    kill.addEventListener("abort", onKill);
+    await Promise.race([done, deadline.promise]);
+    clearTimeout(timer);
+    kill.removeEventListener("abort", onKill);
+    return this.#drained.size === this.workers.length ? 0 : this.requestsInFlight;
+  }
+
+  /** Brings the xDS client's counts into the statistics; called before somebody reads them. */
+  publishXdsStats(): void {
+    for (const [name, value] of Object.entries(this.client?.stats() ?? {})) {
+      if (typeof value === "string") {
+        this.reader.setText(name, value);
+      } else if (/\.(connected_state|update_time|version)$/.test(name)) {
+        this.stats.gauge(name).set(value);
+      } else {
+        const counter = this.stats.counter(name);
+        counter.add(value - counter.value);
+      }
+    }
+    this.stats.gauge("server.uptime").set(Math.floor((Date.now() - this.startedAt) / 1_000));
+    this.stats.gauge("server.state").set(["LIVE", "DRAINING", "PRE_INITIALIZING", "INITIALIZING"].indexOf(this.state));
+    this.stats.gauge("server.memory_physical_size").set(process.memoryUsage.rss());
+  }
+
+  get requestsInFlight(): number {
+    return this.reader
+      .numbers()
+      .filter(({ name }) => name.startsWith("http.") && name.endsWith(".downstream_rq_active"))
+      .reduce((sum, { value }) => sum + value, 0);
+  }
+
+  /** Flushes and closes everything. Never rejects. */
+  async stop(): Promise<void> {
+    this.client?.close();
+    this.#resolver.close();
+    await Promise.all(this.workers.map((worker) => worker.close()));
+    await this.#exports.shutdown(SPAN_FLUSH_DEADLINE_MS);
+    await this.#admin?.close();
+  }
+
+  #makeWorker(index: number): WorkerHandle {
+    const { options, bootstrap, environment, log } = this.deps;
+    const settings = (incarnation: number): WorkerSettings => ({
+      index,
+      incarnation,
+      node: bootstrap.node,
+      nodeBytes: bootstrap.nodeBytes,
+      environment,
+      logLevel: options.logLevel,
+      componentLogLevel: options.componentLogLevel,
+      logFormat: options.logFormat,
+      logPath: options.logPath,
+      accessLogFlushMs: options.fileFlushIntervalMs,
+      sharedData: this.#sharedData,
+      traceRingSize: Number(this.snapshot?.runtime["outrigger.trace.ring_size"] ?? TRACE_RING_SIZE),
+      environmentTracing: { exports: environmentExports(environment), policy: samplingFromEnvironment(environment) },
+      hostname: hostname(),
+    });
+    return new WorkerHandle(
+      index,
+      {
+        onMessage: (worker, message) => this.#onMessage(worker, message),
+        onStarted: (worker) => {
+          if (this.publisher.version > 0) {
+            worker.send({ kind: "config", delta: this.publisher.everything() });
+          }
+        },
+        onDied: (worker, reason) => {
+          log.error({ worker: worker.index, reason }, "a worker ended unexpectedly and is started again");
+          this.stats.counter("server.worker_restarts").inc();
+          this.usage.lost(worker.index);
+          this.reader.retire(ownerOf(worker));
+          this.#exports.retire(ownerOf(worker));
+        },
+      },
+      settings,
+    );
+  }
+
+  #onMessage(worker: WorkerHandle, message: FromWorker): void {
+    switch (message.kind) {
+      case "stats":
+        this.reader.apply(ownerOf(worker), message.update);
+        return;
+      case "spans":
+        this.#exports.accept(ownerOf(worker), message.batch);
+        return;
+      case "in-use":
+        this.usage.inUse(worker.index, message.version, Date.now());
+        this.#onFailures(message.failures);
+        this.#checkLive();
+        return;
+      case "drained":
+        this.#drained.add(worker.index);
+        if (this.#drained.size === this.workers.length) {
+          this.#onDrained?.();
+        }
+        return;
+      case "answer":
+        return;
+    }
+  }
+
+  /** Static plugins must load and static addresses must be free before anything starts. */
+  async #checkStatic(): Promise<string[]> {
+    const problems: string[] = [];
+    for (const listener of this.deps.bootstrap.listeners) {
+      for (const plugin of pluginsOf(listener)) {
+        const loaded = await this.code.load(plugin);
+        if (!loaded.ok) {
+          problems.push(loaded.problem);
+        }
+      }
+      const bindable = await this.#ports.bindable(listener);
+      if (typeof bindable === "string") {
+        problems.push(bindable);
+      }
+    }
+    return [...new Set(problems)];
+  }
+
+  /** Before a resource is acknowledged: its plugins' code must load. */
+  async #prepare(resource: Resource): Promise<readonly Issue[]> {
+    const plugins: readonly PluginConfig[] =
+      resource.kind === "listener" ? pluginsOf(resource.value) : resource.kind === "plugin" ? [resource.value] : [];
+    const issues: Issue[] = [];
+    for (const plugin of plugins) {
+      const loaded = await this.code.load(plugin);
+      if (!loaded.ok) {
+        issues.push({ path: "", problem: loaded.problem });
+      }
+    }
+    return issues;
+  }
+
+  #onSnapshot(snapshot: Snapshot, changes: SnapshotChanges): void {
+    this.snapshot = snapshot;
+    for (const kind of ["listeners", "routes", "clusters", "endpoints", "plugins"] as const) {
+      for (const name of changes[kind].changed) {
+        this.usage.changed(`${kind} ${name}`, snapshot.version);
+      }
+      for (const name of changes[kind].removed) {
+        this.usage.removed(`${kind} ${name}`);
+        this.failures.delete(name);
+      }
+    }
+    this.#resolver.update([...snapshot.clusters.values()]);
+    this.publisher.publish(snapshot);
+  }
+
+  #onFailures(failures: readonly ApplyFailure[]): void {
+    for (const failure of failures) {
+      const isNew = this.failures.get(failure.name)?.problem !== failure.problem;
+      this.failures.set(failure.name, failure);
+      if (isNew) {
+        this.stats.counter(`listener_manager.${failure.resource}_apply_failure`).inc();
+        this.deps.log.error({ ...failure }, "configuration cannot be brought into use; the previous one serves on");
+      }
+      const isStatic = this.deps.bootstrap.listeners.some((listener) => listener.name === failure.name);
+      if (isStatic && !this.#wasLive) {
+        this.#fatal.resolve([failure.problem]);
+      }
+    }
+  }
+
+  #checkLive(): void {
+    const status = this.client?.status();
+    if (this.#state !== "INITIALIZING" || status?.isInitialized !== true) {
+      return;
+    }
+    if (this.usage.reached >= (this.snapshot?.version ?? 1) && this.usage.reached > 0) {
+      this.#state = "LIVE";
+      this.#wasLive = true;
+      this.stats.gauge("server.state").set(0);
+      this.stats.gauge("listener_manager.workers_started").set(1);
+      const listeners = this.publisher.listeners.map(({ name, address }) => ({ name, ...address }));
+      this.deps.log.info({ listeners, afterMs: Date.now() - this.startedAt }, "ready");
+    }
+  }
+
+  #endpointOf(name: string): { host: string; port: number } | undefined {
+    const cluster = this.snapshot?.clusters.get(name);
+    const discovery = cluster?.discovery;
+    const assignment =
+      discovery?.kind === "eds"
+        ? this.snapshot?.endpoints.get(discovery.serviceName)
+        : discovery?.kind === "original_dst" || discovery === undefined
+          ? undefined
+          : discovery.assignment;
+    const address = assignment?.localities[0]?.endpoints[0]?.address;
+    return address?.kind === "tcp" ? address : undefined;
+  }
+
+  #unknownFields(): "refuse" | "warn" | "ignore" {
+    const { rejectUnknownDynamicFields, ignoreUnknownDynamicFields } = this.deps.options;
+    return rejectUnknownDynamicFields ? "refuse" : ignoreUnknownDynamicFields ? "ignore" : "warn";
+  }
+}
+
+/** xds/ says the message first, the program's log the fields. */
+function xdsLog(log: Log): XdsLog {
+  return {
+    debug: (message, fields) => log.debug(fields, message),
+    info: (message, fields) => log.info(fields, message),
+    warn: (message, fields) => log.warn(fields, message),
+  };
+}
+
+/** Names a worker thread's life in statistics: a replacement is another owner. */
+function ownerOf(worker: WorkerHandle): string {
+  return `worker ${worker.index}.${worker.incarnation}`;
+}

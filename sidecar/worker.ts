@@ -1,0 +1,195 @@
+// A data worker's composition root: listening sockets, live configuration, plugin host, statistics, trace ring.
+// Started by worker-handle.ts with WorkerSettings; everything it is told and says is in worker-link.ts.
+// A request lives and dies on one worker; nothing here waits for the main thread while it serves.
+
+import { parentPort, workerData } from "node:worker_threads";
+import { PluginRuntime } from "../plugins/plugin-runtime.ts";
+import type { HttpConnectionManager, Listener } from "../xds/model/listener.ts";
+import { WasmFilter } from "./filter/wasm-filter.ts";
+import { TimerWheel } from "./http/timer-wheel.ts";
+import type { StreamLog } from "./http-serving.ts";
+import { ListenerSet } from "./listener-set.ts";
+import { LiveConfig } from "./live-config.ts";
+import { PluginCalls } from "./plugin-calls.ts";
+import { PluginPool } from "./plugin-pool.ts";
+import { nodeProperty, PLUGIN_CLOCK, PluginLines, PluginMetrics } from "./plugin-ports.ts";
+import type { StreamRecord } from "./stream-record.ts";
+import { StatsTable } from "./stats/table.ts";
+import { HookMeter } from "./telemetry/hook-meter.ts";
+import { compileAccessLog } from "./telemetry/access-log.ts";
+import { LogFiles } from "./telemetry/log-file.ts";
+import { parseComponentLevels, parseLogLevel, RootLog } from "./telemetry/log.ts";
+import { RandomSource } from "./telemetry/random.ts";
+import { RequestTracing } from "./telemetry/request-tracing.ts";
+import { TraceRecorder } from "./telemetry/trace-recorder.ts";
+import { viewTrace } from "./telemetry/trace-view.ts";
+import type { ApplyFailure, ConfigDelta, FromWorker, Question, ToWorker, WorkerSettings } from "./worker-link.ts";
+
+/** Every socket of the worker reads into one buffer: what is read is handled before the next read. */
+const READ_BUFFER_BYTES = 64 * 1024;
+
+class DataWorker {
+  readonly #settings: WorkerSettings;
+  readonly #post: (message: FromWorker, transfer?: ArrayBuffer[]) => void;
+  readonly #log: RootLog;
+  readonly #stats: StatsTable;
+  readonly #wheel = new TimerWheel();
+  readonly #files: LogFiles;
+  readonly #random = new RandomSource();
+  readonly #recorder: TraceRecorder;
+  readonly #calls: PluginCalls;
+  readonly #lines: PluginLines;
+  readonly #runtime: PluginRuntime;
+  readonly #live: LiveConfig;
+  readonly #listeners: ListenerSet;
+  #failures: ApplyFailure[] = [];
+  #runtimeKeys: ConfigDelta["runtime"] = {};
+  /** Deltas are brought into use one after the other: binding an address takes a turn. */
+  #busy: Promise<void> = Promise.resolve();
+
+  constructor(settings: WorkerSettings, post: (message: FromWorker, transfer?: ArrayBuffer[]) => void) {
+    this.#settings = settings;
+    this.#post = post;
+    this.#log = new RootLog({
+      level: parseLogLevel(settings.logLevel) ?? "info",
+      format: settings.logFormat,
+      path: settings.logPath,
+      fields: { worker: settings.index },
+    });
+    parseComponentLevels(settings.componentLogLevel).levels.forEach((level, name) => this.#log.setLevel(name, level));
+    this.#stats = new StatsTable({ onDefine: (update) => post({ kind: "stats", update }) });
+    this.#files = new LogFiles(this.#stats, { flushIntervalMs: settings.accessLogFlushMs });
+    this.#recorder = new TraceRecorder({
+      ringSize: settings.traceRingSize,
+      random: this.#random,
+      post: (batch) => post({ kind: "spans", batch }, [batch.numbers.buffer]),
+      dropped: this.#stats.counter("tracing.opentelemetry.records_dropped"),
+      traceOf: (stream) => (stream instanceof WasmFilter ? (stream.stream.facts as StreamRecord).trace : undefined),
+    });
+    this.#calls = new PluginCalls({ clusters: () => this.#live.clusters, recorder: this.#recorder });
+    this.#lines = new PluginLines(this.#log.child("wasm"), settings.logLevel, this.#stats);
+    const property = (_path: string, segments: readonly string[]) =>
+      nodeProperty(settings.node, settings.nodeBytes, segments);
+    this.#runtime = new PluginRuntime({
+      ports: {
+        clock: PLUGIN_CLOCK,
+        log: this.#lines,
+        http: this.#calls,
+        metrics: new PluginMetrics(this.#stats),
+        properties: { property: (_plugin, path, segments) => property(path, segments) },
+      },
+      observer: new HookMeter(this.#stats, this.#recorder),
+      sharedMemory: settings.sharedData,
+    });
+    const context = { wheel: this.#wheel, readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES) };
+    this.#live = new LiveConfig({
+      cluster: { scope: this.#stats, wheel: this.#wheel, readBuffer: context.readBuffer, random: Math.random },
+      environment: { wheel: this.#wheel, random: Math.random, recorder: this.#recorder },
+      scope: this.#stats,
+      plugins: new PluginPool(this.#runtime, settings.environment, {}),
+      format: { hostname: settings.hostname, environment: settings.environment },
+      property,
+      tracingOf: (hcm) => this.#tracingOf(hcm),
+      logsOf: (hcm, listener) => this.#logsOf(hcm, listener),
+    });
+    this.#listeners = new ListenerSet({
+      context,
+      scope: this.#stats,
+      onFailure: (failure) => this.#failures.push(failure),
+    });
+  }
+
+  onMessage(message: ToWorker): void {
+    switch (message.kind) {
+      case "config":
+        this.#busy = this.#busy.then(() => this.#apply(message.delta));
+        return;
+      case "drain":
+        void this.#listeners.drain(message.order).then(() => this.#post({ kind: "drained" }));
+        return;
+      case "ask":
+        this.#post({ kind: "answer", id: message.id, value: this.#answer(message.question) });
+        return;
+      case "log-level": {
+        const level = parseLogLevel(message.level);
+        if (level !== undefined) {
+          this.#log.setLevel(message.component === "" ? undefined : message.component, level);
+          if (message.component === "" || message.component === "wasm") {
+            this.#lines.levelName = level;
+          }
+        }
+        return;
+      }
+      case "reopen-logs":
+        this.#files.reopen();
+        return;
+      case "close":
+        void this.#close();
+    }
+  }
+
+  async #apply(delta: ConfigDelta): Promise<void> {
+    this.#runtimeKeys = delta.runtime ?? this.#runtimeKeys;
+    let binding: Promise<void> = Promise.resolve();
+    const failures = this.#live.apply(delta, (changed, removed) => {
+      binding = this.#listeners.apply(changed, removed);
+    });
+    await binding;
+    failures.push(...this.#failures);
+    this.#failures = [];
+    this.#post({ kind: "in-use", version: delta.version, failures });
+  }
+
+  #answer(question: Question): unknown {
+    switch (question.kind) {
+      case "traces":
+        return this.#recorder
+          .latest(question.limit)
+          .map((trace) => viewTrace(trace, this.#settings.index, performance.timeOrigin));
+      case "plugins":
+        return [...this.#runtime.plugins].map((plugin) => plugin.view());
+      case "hosts":
+        return [...this.#live.clusters].map(([name, cluster]) => ({ name, hosts: cluster.view() }));
+    }
+  }
+
+  #tracingOf(hcm: HttpConnectionManager): RequestTracing {
+    const environment = { ...this.#settings.environmentTracing, variables: this.#settings.environment };
+    return new RequestTracing(this.#recorder, this.#random, hcm.tracing, environment);
+  }
+
+  #logsOf(hcm: HttpConnectionManager, listener: Listener): readonly StreamLog[] {
+    const deps = {
+      files: this.#files,
+      format: { hostname: this.#settings.hostname, environment: this.#settings.environment },
+      runtime: this.#runtimeKeys ?? {},
+      random: Math.random,
+    };
+    return hcm.accessLogs.flatMap((config) => {
+      const compiled = compileAccessLog(config, deps);
+      if (!compiled.ok) {
+        this.#failures.push({ resource: "listener", name: listener.name, problem: compiled.problem });
+        return [];
+      }
+      return [compiled.logger];
+    });
+  }
+
+  async #close(): Promise<void> {
+    this.#listeners.destroy();
+    this.#live.dispose();
+    this.#runtime.dispose();
+    this.#recorder.flush();
+    this.#wheel.close();
+    await Promise.allSettled([this.#files.flush(), this.#calls.close()]);
+    parentPort?.close();
+  }
+}
+
+if (parentPort !== null) {
+  const port = parentPort;
+  const worker = new DataWorker(workerData as WorkerSettings, (message, transfer = []) =>
+    port.postMessage(message, transfer),
+  );
+  port.on("message", (message: ToWorker) => worker.onMessage(message));
+}
