@@ -78,7 +78,7 @@ function decodeNetworkFilter(any: Any, path: string, findings: Findings): Filter
   const innerPath = inner.step === "" ? path : child(path, inner.step);
   if (inner.typeName === HCM) return decodeHttpConnectionManager(inner.message as HcmMessage, innerPath, findings);
   if (inner.typeName === TCP_PROXY) return decodeTcpProxy(inner.message as TcpProxyMessage);
-  if (isInert(inner.typeName, any.value.length === 0)) {
+  if (isInert(inner.typeName, inner.isEmpty)) {
     findings.warn("no_effect", path, inner.typeName, `network filter ${inner.typeName} is accepted without effect`);
   } else {
     findings.issue(path, unsupported("network filter", inner.typeName, [HCM, TCP_PROXY]));

@@ -92,7 +92,7 @@ function decodeTyped(
       return plugin === undefined ? undefined : { kind: "wasm", plugin };
     }
     default:
-      return decodeUnknown(inner.typeName, any.value.length === 0, filter, path, findings);
+      return decodeUnknown(inner.typeName, inner.isEmpty, filter, path, findings);
   }
 }
 

@@ -15,6 +15,7 @@ import { file_envoy_admin_v3_config_dump } from "../gen/envoy/admin/v3/config_du
 import { file_envoy_admin_v3_config_dump_shared } from "../gen/envoy/admin/v3/config_dump_shared_pb.ts";
 import { file_envoy_config_bootstrap_v3_bootstrap } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
 import { file_envoy_config_cluster_v3_cluster } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import { file_envoy_config_core_v3_base } from "../gen/envoy/config/core/v3/base_pb.ts";
 import { file_envoy_config_core_v3_extension } from "../gen/envoy/config/core/v3/extension_pb.ts";
 import { file_envoy_config_endpoint_v3_endpoint } from "../gen/envoy/config/endpoint/v3/endpoint_pb.ts";
 import { file_envoy_config_listener_v3_listener } from "../gen/envoy/config/listener/v3/listener_pb.ts";
@@ -65,6 +66,7 @@ export const messageTypes: Registry = createRegistry(
   file_envoy_admin_v3_config_dump_shared,
   file_envoy_config_bootstrap_v3_bootstrap,
   file_envoy_config_cluster_v3_cluster,
+  file_envoy_config_core_v3_base,
   file_envoy_config_core_v3_extension,
   file_envoy_config_endpoint_v3_endpoint,
   file_envoy_config_listener_v3_listener,

@@ -3,7 +3,15 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create, fromBinary, toBinary, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
+import {
+  create,
+  fromBinary,
+  ScalarType,
+  toBinary,
+  type DescField,
+  type DescMessage,
+  type Message,
+} from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import fc from "fast-check";
 import { loadBootstrap } from "../../../xds/decode/bootstrap-file.ts";
@@ -52,23 +60,17 @@ function randomValue(field: DescField, pick: () => number, depth: number): unkno
     return reflect(field.message, randomMessage(field.message, pick, depth + 1));
   }
   const number = [0, 1, 2, 99, 65_535, 65_536, 4_294_967_295][pick() % 7] ?? 0;
-  switch (typeof reflectZero(field)) {
-    case "string":
-      return STRINGS[pick() % STRINGS.length];
-    case "boolean":
-      return pick() % 2 === 0;
-    case "bigint":
-      return BigInt(number);
-    case "number":
-      return number > 2_147_483_647 && field.scalar === 5 ? 1 : number;
-    default:
-      return new Uint8Array([1, 2, 3]);
-  }
+  const zero = typeof reflectZero(field);
+  if (zero === "string") return STRINGS[pick() % STRINGS.length];
+  if (zero === "boolean") return pick() % 2 === 0;
+  if (zero === "bigint") return BigInt(number);
+  if (zero === "number") return number > 2_147_483_647 && field.scalar === ScalarType.INT32 ? 1 : number;
+  return new Uint8Array([1, 2, 3]);
 }
 
 function reflectZero(field: DescField): unknown {
   const holder = reflect(field.parent, create(field.parent));
-  return field.fieldKind === "scalar" ? holder.get(field) : field.scalar === 9 ? "" : 0;
+  return field.fieldKind === "scalar" ? holder.get(field) : field.scalar === ScalarType.STRING ? "" : 0;
 }
 
 const MESSAGES = [...messageTypes].filter((type) => type.kind === "message");

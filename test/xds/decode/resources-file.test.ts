@@ -131,3 +131,8 @@ test("anyToJson() shows an unknown type inside a known one by its bytes", () => 
     },
   });
 });
+
+test("anyToJson() knows the node and the bootstrap", () => {
+  const node = anyToJson("type.googleapis.com/envoy.config.core.v3.Node", Buffer.from([0x0a, 1, 0x61]));
+  assert.deepEqual(node, { "@type": "type.googleapis.com/envoy.config.core.v3.Node", id: "a" });
+});
