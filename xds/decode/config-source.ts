@@ -56,8 +56,7 @@ export function decodeApiConfigSource(
   path: string,
   findings: Findings,
 ): ApiConfigSource | undefined {
-  // AUTO means V2 by its definition; Envoy has no V2 left and refuses both.
-  if (message.transportApiVersion !== ApiVersion.V3) {
+  if (message.transportApiVersion === ApiVersion.V2) {
     findings.issue(child(path, "transport_api_version"), "must be V3, the only version of the API that is left");
   }
   const isDelta =

@@ -228,6 +228,11 @@ export const BAD: readonly CorpusCase[] = [
     issues: ['the gRPC cluster "nowhere" is not among'],
   },
   {
+    name: "xDS of version 2",
+    yaml: bootstrap({ rest: `dynamic_resources: {ads_config: ${ADS.replace("V3", "V2")}, cds_config: {ads: {}}}` }),
+    issues: ["transport_api_version: must be V3"],
+  },
+  {
     name: "lds by ads without ads_config",
     yaml: bootstrap({ rest: "dynamic_resources: {lds_config: {ads: {}, resource_api_version: V3}}" }),
     issues: ["says ads, but dynamic_resources.ads_config is not set"],

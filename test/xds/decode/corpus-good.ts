@@ -41,6 +41,13 @@ export const GOOD: readonly CorpusCase[] = [
     issues: [],
   },
   {
+    name: "xDS without a version",
+    yaml: bootstrap({
+      rest: `dynamic_resources: {ads_config: ${ADS.replace("transport_api_version: V3, ", "")}, cds_config: {ads: {}}}`,
+    }),
+    issues: [],
+  },
+  {
     name: "routes by RDS",
     yaml: bootstrap({
       listeners: listener(hcm("rds: {route_config_name: r, config_source: {ads: {}, resource_api_version: V3}}")),
