@@ -25,7 +25,7 @@ export interface PluginSpec {
   readonly environment: Readonly<Record<string, string>>;
   /** Default "closed". */
   readonly failurePolicy?: FailurePolicy;
-  /** Names of allowed host functions and callbacks, with or without "proxy_" as in Envoy; absent or empty: all. */
+  /** Names of allowed imports and callbacks ("proxy_log", "fd_write", "proxy_on_log"), as in Envoy; absent or empty: all. */
   readonly capabilities?: readonly string[];
   /** Envoy's allow_on_headers_stop_iteration: Pause from a headers callback still delivers the body. Default false. */
   readonly allowOnHeadersStopIteration?: boolean;

@@ -88,6 +88,17 @@ suite("a trap", () => {
     assert.deepEqual(other.journal, ["reply 503 wasm_fail_stream"]);
   });
 
+  test("fails a stream whose response comes before its request has ended", () => {
+    const { plugin } = loaded(trapsOnHeader(new WatGuest()).on("proxy_on_response_headers", "(i32.const 0)"));
+    const other = new FakeStream();
+    const context = plugin.createHttpContext(other);
+    context.onRequestHeaders(3, false);
+    plugin.createHttpContext(trappingStream()).onRequestHeaders(4, true);
+    other.respond();
+    assert.equal(context.onResponseHeaders(1, true), 4);
+    assert.deepEqual(other.journal, ["reply 503 wasm_fail_stream"]);
+  });
+
   test("does not leave a paused stream hanging", () => {
     for (const failurePolicy of ["closed", "open"] as const) {
       const { plugin } = loaded(trapsOnHeader(new WatGuest(), "(i32.const 1)"), { failurePolicy });

@@ -185,6 +185,24 @@ suite("local replies", () => {
     assert.deepEqual(stream.journal, ["reply 403 not_allowed"]);
   });
 
+  test("a response that was replied to from a tick is not continued any more", () => {
+    const guest = new WatGuest();
+    guest.on("proxy_on_vm_start", "(drop (call $proxy_set_tick_period_milliseconds (i32.const 50))) (i32.const 1)");
+    guest.on("proxy_on_request_headers", "(i32.const 0)").on("proxy_on_response_headers", "(i32.const 1)");
+    guest.on(
+      "proxy_on_tick",
+      `(drop (call $proxy_set_effective_context (i32.const 2))) ${deny(guest)} ${CONTINUE_RESPONSE} ${CONTINUE_REQUEST}`,
+    );
+    const { plugin, ports } = loaded(guest);
+    const stream = new FakeStream();
+    const context = plugin.createHttpContext(stream);
+    context.onRequestHeaders(3, true);
+    stream.respond();
+    context.onResponseHeaders(1, false);
+    ports.clock.advance(200);
+    assert.deepEqual(stream.journal, ["reply 403 not_allowed"]);
+  });
+
   test("a reply from the log phase or a root callback has no effect", () => {
     const guest = new WatGuest();
     guest.on("proxy_on_vm_start", `${deny(guest)} (i32.const 1)`).on("proxy_on_log", deny(guest));
@@ -258,15 +276,16 @@ suite("what may be written when", () => {
 
   test("writing to trailers at the end of a body creates them", () => {
     const guest = new WatGuest();
-    guest.on("proxy_on_response_body", `${add(guest, 3, "x-sum")} ${add(guest, 1, "x-wrong")} (i32.const 0)`);
+    const both = `${add(guest, 3, "x-sum")} ${add(guest, 3, "x-end")}`;
+    guest.on("proxy_on_response_body", `${both} ${add(guest, 1, "x-wrong")} (i32.const 0)`);
     const { plugin, lines } = loaded(guest);
     const stream = new FakeStream();
     const context = plugin.createHttpContext(stream);
     context.onResponseHeaders(1, false);
     context.onResponseBody(1, false);
     context.onResponseBody(1, true);
-    assert.deepEqual(lines(), ["c", "c", "a", "c"]);
-    assert.deepEqual(stream.map(3).pairs, ["x-sum", "1"]);
+    assert.deepEqual(lines(), ["c", "c", "c", "a", "a", "c"]);
+    assert.deepEqual(stream.map(3).pairs, ["x-sum", "1", "x-end", "1"]);
   });
 
   test("changing request headers clears the route", () => {

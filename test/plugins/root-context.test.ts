@@ -95,6 +95,22 @@ suite("proxy_http_call", () => {
     assert.deepEqual(lines(), ["reset", "l", "a", "b"]);
   });
 
+  test("the answer is there only while its callback runs", () => {
+    const guest = new WatGuest();
+    guest.on("proxy_on_vm_start", "(drop (call $proxy_set_tick_period_milliseconds (i32.const 50))) (i32.const 1)");
+    guest.on("proxy_on_request_headers", `(drop ${httpCall(guest)}) (drop ${httpCall(guest)}) (i32.const 0)`);
+    const look = `${guest.logLetter(`(call $proxy_get_buffer_bytes (i32.const 4) (i32.const 0) (i32.const 9) ${OUT})`)}
+      ${guest.logLetter(`(call $proxy_get_header_map_value (i32.const 6) ${guest.text(":status")} ${OUT})`)}
+      (drop (call $proxy_get_status (i32.const 32) ${OUT})) ${guest.logResult()}`;
+    guest.on("proxy_on_tick", look);
+    const { plugin, ports, lines } = loaded(guest);
+    plugin.createHttpContext(new FakeStream()).onRequestHeaders(3, true);
+    ports.http.answer(1, { kind: "response", headers: [":status", "200"], body: Buffer.from("x"), trailers: [] });
+    ports.http.answer(2, { kind: "failure", message: "reset" });
+    ports.clock.advance(50);
+    assert.deepEqual(lines(), ["b", "b", ""]);
+  });
+
   test("the answer still arrives when the stream has gone, and calls are cancelled with the plugin", () => {
     const guest = new WatGuest();
     guest.on("proxy_on_request_headers", `(drop ${httpCall(guest)}) (drop ${httpCall(guest)}) (i32.const 1)`);

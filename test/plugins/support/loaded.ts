@@ -16,9 +16,9 @@ export interface Loaded {
   /** Copies of all hook records so far. */
   readonly hooks: HookRecord[];
   /** Log lines of the guest, without its name. */
-  lines(): string[];
+  readonly lines: () => string[];
   /** Names of the callbacks that ran, with their context: "proxy_on_tick 1". */
-  callbacks(): string[];
+  readonly callbacks: () => string[];
 }
 
 export function loaded(guest: WatGuest | Uint8Array, changes: Partial<PluginSpec> = {}): Loaded {

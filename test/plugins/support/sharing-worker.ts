@@ -12,6 +12,8 @@ interface Job {
   readonly memory: SharedArrayBuffer;
   readonly kind: "count" | "listen";
   readonly times: number;
+  /** Counts the workers that are ready: three start together. */
+  readonly gate?: SharedArrayBuffer;
 }
 
 const job = workerData as Job;
@@ -20,6 +22,9 @@ else listen();
 
 function count(): void {
   const store = new SharedStore(job.memory);
+  const gate = new Int32Array(job.gate ?? new SharedArrayBuffer(4));
+  if (Atomics.add(gate, 0, 1) === 2) Atomics.notify(gate, 0);
+  for (let ready = Atomics.load(gate, 0); ready < 3; ready = Atomics.load(gate, 0)) Atomics.wait(gate, 0, ready, 5000);
   for (let done = 0; done < job.times;) {
     const old = store.get("vm", "counter");
     const next = Buffer.from(String(Number(Buffer.from(old?.value ?? []).toString()) + 1));

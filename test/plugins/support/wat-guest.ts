@@ -144,7 +144,7 @@ export class WatGuest {
     const used = Object.keys(HOST_FUNCTIONS).filter((name) => new RegExp(`\\$${name}\\b`).test(body));
     const imports = used.map((name) => {
       const module = name.startsWith("proxy_") ? "env" : "wasi_snapshot_preview1";
-      const parameters = [...(HOST_FUNCTIONS[name] ?? "")].map((letter) => (letter === "l" ? "i64" : "i32"));
+      const parameters = Array.from(HOST_FUNCTIONS[name] ?? "", (letter) => (letter === "l" ? "i64" : "i32"));
       return `(import "${module}" "${name}" (func $${name} (param ${parameters.join(" ")}) (result i32)))`;
     });
     return `(module
