@@ -95,7 +95,9 @@ export class H1Writer {
       head.headers.remove("content-length");
     }
     let fields = this.#frame(head.headers, end, noBody, true);
-    fields += CONNECTION_LINE[this.#framing === "close" && !this.isTunnel ? "close" : connection];
+    if (!this.isTunnel) {
+      fields += CONNECTION_LINE[this.#framing === "close" ? "close" : connection];
+    }
     this.#begin(statusLine(head), head.headers, fields, end);
   }
 

@@ -80,6 +80,26 @@ export class HeaderMap {
     return this.indexOf(name) >= 0;
   }
 
+  /** True when some name begins with `prefix` (lower case). */
+  hasPrefix(prefix: string): boolean {
+    const pos = this.#pos;
+    const length = prefix.length;
+    for (let at = 0; at < pos.length; at += STRIDE) {
+      const start = pos[at] as number;
+      if (start >= 0) {
+        if ((pos[at + 1] as number) - start >= length && equalsLower(this.#raw, start, prefix)) {
+          return true;
+        }
+      } else {
+        const own = (this.#own as string[])[pos[at + 1] as number] as string;
+        if (own.length >= length && equalsLower(own, 0, prefix)) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
   /** The first value of `name` (lower case). */
   get(name: string): string | undefined {
     const index = this.indexOf(name);

@@ -22,6 +22,10 @@ export class Deadline {
     this.owner = owner;
     this.kind = kind;
   }
+
+  get isArmed(): boolean {
+    return this.slot >= 0 || this.timer !== undefined;
+  }
 }
 
 export interface DeadlineOwner {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { H1_REQUEST_LIMITS, H1Parser } from "../../../sidecar/http/h1-parser.ts";
-import { HeaderMap, isFieldName, isFieldValue } from "../../../sidecar/http/headers.ts";
+import { type HeaderMap, isFieldName, isFieldValue } from "../../../sidecar/http/headers.ts";
 
 /** The map that the parser makes of these field lines. */
 function parsed(lines: string): HeaderMap {

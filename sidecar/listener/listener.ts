@@ -1,0 +1,189 @@
+// One listening address on one worker: bind, accept, limits, drain. Made and started by worker.ts.
+// A connection gets the options of the filter chain that is live when it arrives; swapping chains leaves the socket and the
+// connections that it accepted alone. Accepted sockets are rebuilt over their handle so that they read into the worker's
+// buffer: `pauseOnConnect` keeps the first one from reading, and nothing is lost in between.
+
+import { createServer, type ListenOptions, type Server, Socket } from "node:net";
+import type { Address } from "../../xds/model/address.ts";
+import type { ConnectionInfo } from "../http/stream.ts";
+import { type ConnectionObserver, ServerConnection } from "./connection.ts";
+import type { ConnectionOptions, WorkerContext } from "./connection-options.ts";
+import type { ListenerStats } from "./downstream-stats.ts";
+
+export interface ListenerSettings {
+  readonly address: Address;
+  /** Several workers share the port; the kernel spreads connections over them. */
+  readonly reusePort: boolean;
+  readonly backlog: number;
+  /** Accepted connections that live at the same time; 0 means unlimited. Those above it are closed at once. */
+  readonly maxConnections: number;
+}
+
+/** Picks the filter chain for a connection; undefined closes it. Replace it with `useChains`. */
+export type ChainSelector = (connection: ConnectionInfo) => ConnectionOptions | undefined;
+
+let lastConnectionId = 0;
+
+export class Listener implements ConnectionObserver {
+  readonly #settings: ListenerSettings;
+  readonly #context: WorkerContext;
+  readonly #stats: ListenerStats;
+  readonly #connections = new Set<ServerConnection>();
+  #selectChain: ChainSelector;
+  #server: Server | undefined = undefined;
+  #onDrained: (() => void) | undefined = undefined;
+
+  constructor(settings: ListenerSettings, selectChain: ChainSelector, context: WorkerContext, stats: ListenerStats) {
+    this.#settings = settings;
+    this.#selectChain = selectChain;
+    this.#context = context;
+    this.#stats = stats;
+  }
+
+  /** Connections that are open, idle ones included. */
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Where it is bound: the real port when the configured one is 0; undefined before `start` and after `stopAccepting`. */
+  get boundAddress(): { host: string; port: number } | undefined {
+    const address = this.#server?.address();
+    return address !== null && typeof address === "object" ? { host: address.address, port: address.port } : undefined;
+  }
+
+  /** Binds; rejects with a message that names the address and says what to do. */
+  async start(): Promise<void> {
+    const server = createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true });
+    server.on("connection", (socket) => this.#accept(socket));
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", (error) => reject(bindError(this.#settings.address, error)));
+      server.listen(this.#listenOptions(), resolve);
+    });
+    // Running out of file descriptors, for one: accepting goes on when some are free again.
+    server.on("error", () => undefined);
+    this.#server = server;
+  }
+
+  /** New connections use these chains from now on. */
+  useChains(selectChain: ChainSelector): void {
+    this.#selectChain = selectChain;
+  }
+
+  /** Closes the listening socket; connections stay. */
+  stopAccepting(): void {
+    this.#server?.close();
+    this.#server = undefined;
+  }
+
+  /**
+   * Lets connections go: idle ones now, the others with their next response. Resolves when the last is gone; whoever
+   * has a deadline calls `destroy` after it.
+   */
+  drain(): Promise<void> {
+    for (const connection of this.#connections) {
+      connection.drain();
+    }
+    return new Promise((resolve) => {
+      this.#onDrained = resolve;
+      this.#checkDrained();
+    });
+  }
+
+  /** Stops accepting and cuts every connection. */
+  destroy(): void {
+    this.stopAccepting();
+    for (const connection of this.#connections) {
+      connection.destroy();
+    }
+  }
+
+  onConnectionClosed(connection: ServerConnection): void {
+    this.#connections.delete(connection);
+    this.#stats.cxActive.dec();
+    this.#stats.cxDestroy.inc();
+    this.#stats.cxLengthMs.record(performance.now() - connection.openedAt);
+    this.#checkDrained();
+  }
+
+  #accept(accepted: Socket): void {
+    const { maxConnections } = this.#settings;
+    if (maxConnections > 0 && this.#connections.size >= maxConnections) {
+      this.#stats.cxOverflow.inc();
+      accepted.destroy();
+      return;
+    }
+    const info: ConnectionInfo = {
+      id: ++lastConnectionId,
+      remoteAddress: plainAddress(accepted.remoteAddress),
+      remotePort: accepted.remotePort ?? 0,
+      localAddress: plainAddress(accepted.localAddress),
+      localPort: accepted.localPort ?? 0,
+    };
+    const options = this.#selectChain(info);
+    if (options === undefined) {
+      this.#stats.noFilterChainMatch.inc();
+      accepted.destroy();
+      return;
+    }
+    this.#open(accepted, info, options);
+  }
+
+  #open(accepted: Socket, info: ConnectionInfo, options: ConnectionOptions): void {
+    const connection = new ServerConnection(
+      rebuild(accepted, options.bufferLimitBytes, this.#context.readBuffer, (bytes) => connection.onRead(bytes)),
+      info,
+      options,
+      this.#context,
+      this,
+    );
+    this.#connections.add(connection);
+    this.#stats.cxTotal.inc();
+    this.#stats.cxActive.inc();
+    connection.start();
+  }
+
+  #checkDrained(): void {
+    if (this.#connections.size === 0) {
+      this.#onDrained?.();
+      this.#onDrained = undefined;
+    }
+  }
+
+  #listenOptions(): ListenOptions {
+    const { address, reusePort, backlog } = this.#settings;
+    if (address.kind === "pipe") {
+      return { path: address.path, backlog };
+    }
+    // `exclusive` keeps a cluster's primary out of it.
+    return { host: address.host, port: address.port, backlog, reusePort, exclusive: true };
+  }
+}
+
+/** Sockets take `onread` only when they are made, so a new one is made over the handle of the accepted one. */
+function rebuild(
+  accepted: Socket,
+  highWaterMark: number,
+  buffer: Buffer,
+  callback: (bytes: number) => boolean,
+): Socket {
+  const { _handle: handle } = accepted as unknown as { _handle: unknown };
+  const options = { handle, onread: { buffer, callback }, allowHalfOpen: true, noDelay: true, highWaterMark };
+  return new Socket(options as ConstructorParameters<typeof Socket>[0]);
+}
+
+// A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d.
+function plainAddress(address: string | undefined): string {
+  return address === undefined ? "" : address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "the address is in use by another process",
+  EACCES: "permission denied; ports below 1024 need CAP_NET_BIND_SERVICE",
+  EADDRNOTAVAIL: "no interface of this machine has the address",
+};
+
+function bindError(address: Address, error: Error): Error {
+  const where = address.kind === "pipe" ? address.path : `${address.host}:${address.port}`;
+  const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  return new Error(`Cannot listen on ${where}: ${HINTS[code] ?? error.message}`, { cause: error });
+}
