@@ -35,8 +35,18 @@ export interface LocatedWarning extends LocatedIssue {
   readonly field: string;
 }
 
+/** A file that the bootstrap names (a module, a body), and where it does; not read yet. `problem` is empty. */
+export interface LocatedFile extends LocatedIssue {
+  readonly name: string;
+}
+
 export type LoadedBootstrap =
-  | { readonly ok: true; readonly value: Bootstrap; readonly warnings: readonly LocatedWarning[] }
+  | {
+      readonly ok: true;
+      readonly value: Bootstrap;
+      readonly warnings: readonly LocatedWarning[];
+      readonly files: readonly LocatedFile[];
+    }
   | { readonly ok: false; readonly issues: readonly LocatedIssue[]; readonly warnings: readonly LocatedWarning[] };
 
 interface Parsed {
@@ -65,7 +75,13 @@ export function loadBootstrap(input: BootstrapInput): LoadedBootstrap {
   for (const warning of quietControlPlane(decoded.warnings, message)) {
     warnings.push({ ...locateIssue(warning, files), kind: warning.kind, field: warning.field });
   }
-  if (decoded.ok) return { ok: true, value: decoded.value, warnings };
+  if (decoded.ok) {
+    const named = decoded.files.map(({ path, name }) => ({
+      ...place({ path, problem: "" }, files, input.path ?? ""),
+      name,
+    }));
+    return { ok: true, value: decoded.value, warnings, files: named };
+  }
   return { ok: false, issues: decoded.issues.map((issue) => place(issue, files, input.path ?? "")), warnings };
 }
 

@@ -4,7 +4,7 @@
 import type { Bootstrap as BootstrapMessage } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
 import type { Bootstrap } from "../model/bootstrap.ts";
 import type { ApiConfigSource, ConfigSource } from "../model/config-source.ts";
-import type { FilterChain, Listener } from "../model/listener.ts";
+import type { FilterChain } from "../model/listener.ts";
 import type { RouteConfiguration } from "../model/route.ts";
 import { quoted } from "./constraint.ts";
 import { child, item, type Findings } from "./issues.ts";
@@ -18,18 +18,16 @@ export function checkBootstrapReferences(bootstrap: Bootstrap, message: Bootstra
   check(bootstrap.ads, "dynamic_resources.ads_config");
   check(bootstrap.lds, "dynamic_resources.lds_config");
   check(bootstrap.cds, "dynamic_resources.cds_config");
+  // Where something was refused, indices in the model and in the message differ; that is reported, and enough for now.
+  if (findings.issueCount > 0) return;
   for (const [index, { discovery }] of bootstrap.clusters.entries()) {
     if (discovery.kind !== "eds") continue;
-    check(discovery.source, item("static_resources.clusters", index) + ".eds_cluster_config.eds_config");
+    check(discovery.source, child(item("static_resources.clusters", index), "eds_cluster_config.eds_config"));
   }
-  const hasCds = bootstrap.cds !== undefined;
-  for (const [index, listener] of bootstrap.listeners.entries()) {
-    const path = item("static_resources.listeners", index);
-    for (const { http, httpPath } of connectionManagers(listener, path)) {
-      if (http.routes.kind === "rds") check(http.routes.source, child(httpPath, "rds.config_source"));
-      else if (!hasCds || http.routes.routeConfig.validateClusters === true) {
-        checkRouteClusters(http.routes.routeConfig, known, child(httpPath, "route_config"), findings);
-      }
+  for (const { http, path } of connectionManagers(bootstrap, message)) {
+    if (http.routes.kind === "rds") check(http.routes.source, child(path, "rds.config_source"));
+    else if (bootstrap.cds === undefined || http.routes.routeConfig.validateClusters === true) {
+      checkRouteClusters(http.routes.routeConfig, known, child(path, "route_config"), findings);
     }
   }
 }
@@ -52,16 +50,28 @@ function checkSource(
 
 type HttpChain = Extract<FilterChain["filter"], { kind: "http" }>;
 
-function* connectionManagers(listener: Listener, path: string): Generator<{ http: HttpChain; httpPath: string }> {
-  // Paths are exact while each chain has one filter; they lead to the chain otherwise.
-  for (const [index, chain] of listener.filterChains.entries()) {
-    if (chain.filter.kind !== "http") continue;
-    yield { http: chain.filter, httpPath: `${item(child(path, "filter_chains"), index)}.filters[0].typed_config` };
+function* connectionManagers(
+  bootstrap: Bootstrap,
+  message: BootstrapMessage,
+): Generator<{ readonly http: HttpChain; readonly path: string }> {
+  for (const [index, listener] of bootstrap.listeners.entries()) {
+    const path = item("static_resources.listeners", index);
+    const listenerMessage = message.staticResources?.listeners[index];
+    for (const [chainIndex, { filter }] of listener.filterChains.entries()) {
+      const chainPath = item(child(path, "filter_chains"), chainIndex);
+      const filters = listenerMessage?.filterChains[chainIndex]?.filters;
+      if (filter.kind === "http") yield { http: filter, path: lastFilterPath(chainPath, filters) };
+    }
+    const last = listener.defaultFilterChain?.filter;
+    if (last?.kind !== "http") continue;
+    const chainPath = child(path, "default_filter_chain");
+    yield { http: last, path: lastFilterPath(chainPath, listenerMessage?.defaultFilterChain?.filters) };
   }
-  const last = listener.defaultFilterChain?.filter;
-  if (last?.kind === "http") {
-    yield { http: last, httpPath: child(path, "default_filter_chain.filters[0].typed_config") };
-  }
+}
+
+/** The connection manager is its chain's last filter. */
+function lastFilterPath(chainPath: string, filters: readonly unknown[] | undefined): string {
+  return `${item(child(chainPath, "filters"), (filters?.length ?? 1) - 1)}.typed_config`;
 }
 
 /** Every cluster that a table names, with its path. Also what a snapshot checks when validate_clusters is set. */

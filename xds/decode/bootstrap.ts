@@ -23,12 +23,15 @@ import { decodeApiConfigSource, decodeConfigSource } from "./config-source.ts";
 import { quoted } from "./constraint.ts";
 import { decodeLocality } from "./endpoints.ts";
 import { inspectMessage, type UnknownFieldPolicy } from "./inspect.ts";
-import { child, Findings, item, type Decoded } from "./issues.ts";
+import { child, Findings, item, type Decoded, type NamedFile } from "./issues.ts";
 import { decodeListener } from "./listener.ts";
 import { decodeRuntimeLayers } from "./runtime.ts";
 
+/** Also the files that the bootstrap names, which nobody has read yet. */
+export type DecodedBootstrap = Decoded<Bootstrap> & { readonly files: readonly NamedFile[] };
+
 /** Decodes a bootstrap message. Issue paths start at the bootstrap: `static_resources.clusters[0].name`. */
-export function decodeBootstrap(message: BootstrapMessage, unknownFields: UnknownFieldPolicy): Decoded<Bootstrap> {
+export function decodeBootstrap(message: BootstrapMessage, unknownFields: UnknownFieldPolicy): DecodedBootstrap {
   const findings = new Findings();
   inspectMessage(BootstrapSchema, message, "", findings, unknownFields);
   const clusters = decodeClusters(message, findings);
@@ -46,7 +49,7 @@ export function decodeBootstrap(message: BootstrapMessage, unknownFields: Unknow
     rawResources: [...clusters.map(({ raw }) => raw), ...listeners.map(({ raw }) => raw)],
   };
   checkBootstrapReferences(bootstrap, message, findings);
-  return findings.result(bootstrap);
+  return { ...findings.result(bootstrap), files: findings.files };
 }
 
 type Raw = Bootstrap["rawResources"][number];

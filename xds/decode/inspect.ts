@@ -4,6 +4,7 @@
 
 import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
+import { DataSourceSchema, type DataSource } from "../gen/envoy/config/core/v3/base_pb.ts";
 import { fieldStatus, type FieldStatus } from "../fields.ts";
 import { unpackAny } from "./any.ts";
 import {
@@ -85,6 +86,7 @@ class Inspection {
       return;
     }
     this.#unknown(desc, message, path);
+    if (desc.typeName === DataSourceSchema.typeName && !isIgnored) this.#namedFile(message as DataSource, path);
     const plan = planOf(desc);
     const fields = message as unknown as Fields;
     for (const oneof of plan.requiredOneofs) {
@@ -93,6 +95,11 @@ class Inspection {
       }
     }
     for (const field of plan.fields) this.#field(field, fields, path, depth, isIgnored);
+  }
+
+  #namedFile(message: DataSource, path: string): void {
+    if (message.specifier.case !== "filename") return;
+    this.#findings.files.push({ path: child(path, "filename"), name: message.specifier.value });
   }
 
   #unknown(desc: DescMessage, message: Message, path: string): void {

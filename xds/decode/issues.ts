@@ -18,6 +18,12 @@ export type Decoded<T> =
   | { readonly ok: true; readonly value: T; readonly warnings: readonly Warning[] }
   | { readonly ok: false; readonly issues: readonly Issue[]; readonly warnings: readonly Warning[] };
 
+/** A file that configuration names, by the path of the field that names it. */
+export interface NamedFile {
+  readonly path: string;
+  readonly name: string;
+}
+
 /** More problems than this in one resource are counted, not listed: hostile input must not cost unbounded memory. */
 const MAX_FINDINGS = 200;
 
@@ -25,6 +31,7 @@ const MAX_FINDINGS = 200;
 export class Findings {
   readonly issues: Issue[] = [];
   readonly warnings: Warning[] = [];
+  readonly files: NamedFile[] = [];
   #issueCount = 0;
 
   issue(path: string, problem: string): void {

@@ -174,3 +174,15 @@ test("loadBootstrap() keeps static resources as bytes for dumps and the node as 
   assert.equal(fromBinary(BootstrapSchema, value.bootstrapBytes).node?.id, "id");
   assert.ok(value.nodeBytes.length > 0);
 });
+
+test("loadBootstrap() says which files the bootstrap names, and where", () => {
+  const routes = `{match: {prefix: "/"}, direct_response: {status: 200, body: {filename: /etc/motd}}}`;
+  const loaded = loadBootstrap({ path: "b.yaml", text: bootstrap({ listeners: http(routes) }) });
+  assert.ok(loaded.ok);
+  const path =
+    "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].direct_response.body.filename";
+  assert.deepEqual(
+    loaded.files.map(({ name, line, path: place }) => ({ name, line, path: place })),
+    [{ name: "/etc/motd", line: 5, path }],
+  );
+});
