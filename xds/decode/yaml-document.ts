@@ -1,7 +1,17 @@
 // YAML 1.2 (and so JSON) text → nodes with positions. The only file that imports the yaml package.
 // Called by the loaders of configuration files; config-json.ts walks the nodes. Aliases are followed, within a bound.
 
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from "yaml";
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  type Document,
+  type Node,
+  type YAMLParseError,
+} from "yaml";
 
 /** One problem, where it is. `line` and `column` count from 1; 0 means the whole file. */
 export interface LocatedIssue {
@@ -49,6 +59,9 @@ export type ParsedYaml =
   | { readonly ok: true; readonly value: YamlFile }
   | { readonly ok: false; readonly issues: readonly LocatedIssue[] };
 
+/** Syntax errors beyond this many follow from the first ones. */
+const MAX_SYNTAX_ERRORS = 20;
+
 /** Never throws; syntax errors come back with their positions. */
 export function parseYaml(text: string, file: string): ParsedYaml {
   const lines = new LineCounter();
@@ -56,24 +69,35 @@ export function parseYaml(text: string, file: string): ParsedYaml {
     const { line, col } = lines.linePos(offset);
     return { line, column: col };
   };
-  const document = parseDocument(text, { lineCounter: lines, version: "1.2", prettyErrors: false, merge: false });
-  const issues = document.errors.map((error): LocatedIssue => {
-    return { file, ...position(error.pos[0]), path: "", problem: `not valid YAML: ${error.message}` };
+  let document: Document;
+  try {
+    document = parseDocument(text, { lineCounter: lines, version: "1.2", prettyErrors: false, merge: false });
+  } catch (error) {
+    return { ok: false, issues: [{ file, line: 0, column: 0, path: "", problem: `not valid YAML: ${String(error)}` }] };
+  }
+  const issues = document.errors.slice(0, MAX_SYNTAX_ERRORS).map((error): LocatedIssue => {
+    return { file, ...position(error.pos[0]), path: "", problem: `not valid YAML: ${syntaxProblem(error)}` };
   });
   if (issues.length > 0) return { ok: false, issues };
   const converter = new NodeConverter(document);
   const root = document.contents === null ? undefined : converter.convert(document.contents as Node, 0);
   if (converter.problem !== undefined) {
-    return { ok: false, issues: [{ file, line: 0, column: 0, path: "", problem: converter.problem }] };
+    const { offset, text: problem } = converter.problem;
+    return { ok: false, issues: [{ file, ...position(offset), path: "", problem }] };
   }
   return { ok: true, value: { file, root, position } };
+}
+
+function syntaxProblem(error: YAMLParseError): string {
+  if (error.code === "MULTIPLE_DOCS") return "a second document starts here; a file holds one";
+  return error.message.startsWith("Maximum call stack") ? "is nested too deeply" : error.message;
 }
 
 class NodeConverter {
   readonly #document: Document;
   #aliasDepth = 0;
   #aliasNodes = 0;
-  problem: string | undefined;
+  problem: { readonly offset: number; readonly text: string } | undefined;
 
   constructor(document: Document) {
     this.#document = document;
@@ -83,7 +107,7 @@ class NodeConverter {
     if (this.#aliasDepth > 0) this.#aliasNodes += 1;
     const offset = node?.range?.[0] ?? 0;
     if (this.#aliasNodes > MAX_ALIAS_NODES || depth > MAX_DEPTH) {
-      this.problem = "is nested too deeply, or its aliases expand to too much";
+      this.problem ??= { offset, text: "is nested too deeply, or its aliases expand to too much" };
       return { kind: "scalar", value: null, source: "", isPlain: true, offset };
     }
     if (isAlias(node)) {

@@ -159,6 +159,14 @@ test("loadBootstrap() refuses an alias bomb instead of expanding it", () => {
   );
 });
 
+test("loadBootstrap() survives nesting without end", () => {
+  for (const text of ["[".repeat(100_000), "{a: ".repeat(50_000), "- ".repeat(20_000)]) {
+    const found = problems({ path: "b.yaml", text });
+    assert.ok(found.length > 0 && found.length <= 20);
+    assert.match(found.join("\n"), /nested too deeply/);
+  }
+});
+
 test("loadBootstrap() keeps static resources as bytes for dumps and the node as bytes for requests", () => {
   const value = load({
     path: "b.yaml",
