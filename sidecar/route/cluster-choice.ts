@@ -6,7 +6,8 @@ import type { RequestHead } from "../http/message.ts";
 import type { FormatContext } from "../telemetry/format-operators.ts";
 import type { ForwardAction, HeaderMutations, WeightedCluster } from "../../xds/model/route.ts";
 import { compileMutations, levelsOf, type MutationList } from "./header-mutations.ts";
-import { compileHostRewrite, type HostRewriteRule } from "./rewrite.ts";
+import { wireText } from "./request-value.ts";
+import { compileHostRewrite, type HostRewriteRule, type RequestRewrite, type TextRewrite } from "./rewrite.ts";
 
 /** What a picked cluster brings with it. */
 export interface ClusterPick {
@@ -17,6 +18,8 @@ export interface ClusterPick {
   /** All levels, the weighted cluster's included. */
   readonly requestMutations: MutationList | undefined;
   readonly responseMutations: MutationList | undefined;
+  /** For `rewriteRequest`; undefined when host and path stay as they are. */
+  readonly rewrite: RequestRewrite | undefined;
   readonly hostRewrite: HostRewriteRule | undefined;
 }
 
@@ -31,6 +34,7 @@ export interface ChooserContext {
   /** Route, virtual host, route configuration: most specific first. */
   readonly levels: readonly HeaderMutations[];
   readonly mostSpecificWins: boolean;
+  readonly pathRewrite: TextRewrite | undefined;
   readonly format: FormatContext;
   readonly problems: string[];
 }
@@ -63,16 +67,32 @@ function compilePick(
   action: ForwardAction,
   entry: WeightedCluster | undefined,
   clusterName: string,
-  { levels, mostSpecificWins, format, problems }: ChooserContext,
+  { levels, mostSpecificWins, format, problems, pathRewrite }: ChooserContext,
 ): ClusterPick {
-  const ordered = levelsOf(mostSpecificWins, entry === undefined ? levels : [entry.headers, ...levels]);
+  // Envoy 1.40 applies a weighted cluster's own changes first in either order, so that it never wins.
+  const ordered = [...(entry === undefined ? [] : [entry.headers]), ...levelsOf(mostSpecificWins, levels)];
+  const hostRewrite = compileHostRewrite(action, problems);
   return {
     clusterName,
     weighted: entry,
     requestMutations: compileMutations(ordered, "request", format, problems),
     responseMutations: compileMutations(ordered, "response", format, problems),
-    hostRewrite: compileHostRewrite(action, entry?.hostRewrite ?? "", problems),
+    rewrite: compileRewrite(action, pathRewrite, hostRewrite, wireText(entry?.hostRewrite ?? "")),
+    hostRewrite,
   };
+}
+
+function compileRewrite(
+  action: ForwardAction,
+  pathRewrite: TextRewrite | undefined,
+  hostRewrite: HostRewriteRule | undefined,
+  weightedHost: string,
+): RequestRewrite | undefined {
+  const isAutoHost = action.hostRewrite?.kind === "auto";
+  if (pathRewrite === undefined && hostRewrite === undefined && weightedHost === "" && !isAutoHost) {
+    return undefined;
+  }
+  return { pathRewrite, weightedHost, hostRewrite, isAutoHost, appendXForwardedHost: action.appendXForwardedHost };
 }
 
 /** `pick` with the cluster's name from a header. */

@@ -4,12 +4,16 @@
 import type { RequestHead } from "../http/message.ts";
 import type { PathMatcher, RedirectAction } from "../../xds/model/route.ts";
 import { wireText } from "./request-value.ts";
-import { compilePathRewrite } from "./rewrite.ts";
+import { compilePathRewrite, rewritePath } from "./rewrite.ts";
 
 export interface Redirect {
   readonly status: number;
-  /** Safe to write as a field value: control characters and spaces of a hostile request are percent-encoded. */
-  location(head: RequestHead): string;
+  /**
+   * Safe to write as a field value: control characters and spaces of a hostile request are percent-encoded.
+   * Call it once, before response header mutations: as in Envoy a rewrite also changes the request's own path, which
+   * they and access logs see, and leaves the old one in x-envoy-original-path unless that is suppressed.
+   */
+  location(head: RequestHead, suppressEnvoyHeaders?: boolean): string;
 }
 
 /** The answer of a virtual host with `require_tls`. */
@@ -36,7 +40,7 @@ export function compileRedirect(action: RedirectAction, matcher: PathMatcher, pr
 
   const pathOf = (target: string): string => {
     if (fixedPath === "") {
-      return rewrite === undefined ? target : rewrite(target);
+      return target;
     }
     const query = target.indexOf("?");
     return fixedPathHasQuery || query < 0 ? fixedPath : fixedPath + target.slice(query);
@@ -44,7 +48,10 @@ export function compileRedirect(action: RedirectAction, matcher: PathMatcher, pr
 
   return {
     status: action.status,
-    location(head) {
+    location(head, suppressEnvoyHeaders = false) {
+      if (rewrite !== undefined) {
+        rewritePath(head, rewrite, suppressEnvoyHeaders);
+      }
       const finalScheme = scheme === "" ? head.scheme : scheme;
       let path = pathOf(head.path);
       // A query in path_redirect itself is meant, and stays.

@@ -117,16 +117,8 @@ function guarded(rewritten: string, original: string): string {
 /** The authority that a request goes out with, or undefined to leave it; `auto` is up to the proxy, which knows the host. */
 export type HostRewriteRule = (head: RequestHead) => string | undefined;
 
-/** undefined when the route has no rule, or has `auto_host_rewrite`. `weightedHost` is that of a weighted cluster: it wins. */
-export function compileHostRewrite(
-  action: ForwardAction,
-  weightedHost: string,
-  problems: string[],
-): HostRewriteRule | undefined {
-  if (weightedHost !== "") {
-    const host = wireText(weightedHost);
-    return () => host;
-  }
+/** undefined when the route has no rule, or has `auto_host_rewrite`. */
+export function compileHostRewrite(action: ForwardAction, problems: string[]): HostRewriteRule | undefined {
   const rule = action.hostRewrite;
   switch (rule?.kind) {
     case "literal": {
@@ -144,6 +136,35 @@ export function compileHostRewrite(
     case "auto":
     case undefined:
       return undefined;
+  }
+}
+
+/** What a route and one of its clusters do to host and path. */
+export interface RequestRewrite {
+  readonly pathRewrite: TextRewrite | undefined;
+  /** Host of the weighted cluster; empty means none. */
+  readonly weightedHost: string;
+  readonly hostRewrite: HostRewriteRule | undefined;
+  readonly isAutoHost: boolean;
+  readonly appendXForwardedHost: boolean;
+}
+
+/**
+ * Rewrites host and path of a request that is about to be forwarded, after its header mutations, in Envoy's order: the
+ * weighted cluster's host (never noted in x-forwarded-host), then the route's, which sees the path as it was, then the path.
+ * `upstreamHostname` is for `auto_host_rewrite`; empty when the upstream host has no name.
+ */
+export function rewriteRequest(
+  head: RequestHead,
+  rewrite: RequestRewrite,
+  upstreamHostname: string,
+  suppressEnvoyHeaders: boolean,
+): void {
+  rewriteHost(head, rewrite.weightedHost, false);
+  const host = rewrite.isAutoHost ? upstreamHostname : (rewrite.hostRewrite?.(head) ?? "");
+  rewriteHost(head, host, rewrite.appendXForwardedHost);
+  if (rewrite.pathRewrite !== undefined) {
+    rewritePath(head, rewrite.pathRewrite, suppressEnvoyHeaders);
   }
 }
 

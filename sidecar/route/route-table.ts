@@ -171,7 +171,10 @@ function compileMatch(virtualHost: VirtualHost, route: Route, compilation: Compi
   const mostSpecificWins = config.mostSpecificHeaderMutationsWins;
   const ordered = levelsOf(mostSpecificWins, levels);
   const isForward = action.kind === "forward";
-  const clusters = isForward ? compileClusterChoice(action, { levels, mostSpecificWins, format, problems }) : undefined;
+  const pathRewrite = isForward ? compilePathRewrite(action, route.match.path, problems) : undefined;
+  const clusters = isForward
+    ? compileClusterChoice(action, { levels, mostSpecificWins, pathRewrite, format, problems })
+    : undefined;
   for (const name of clusters?.names ?? []) {
     if (compilation.clusters !== undefined && !compilation.clusters.has(name)) {
       problems.push(`unknown cluster ${JSON.stringify(name)}`);
@@ -183,7 +186,7 @@ function compileMatch(virtualHost: VirtualHost, route: Route, compilation: Compi
     action,
     requestMutations: compileMutations(ordered, "request", format, isForward ? [] : problems),
     responseMutations: compileMutations(ordered, "response", format, isForward ? [] : problems),
-    pathRewrite: isForward ? compilePathRewrite(action, route.match.path, problems) : undefined,
+    pathRewrite,
     clusters,
     redirect: action.kind === "redirect" ? compileRedirect(action, route.match.path, problems) : undefined,
     body: action.kind === "direct_response" ? compileBody(action.body, compilation) : undefined,

@@ -73,6 +73,14 @@ describe("compileRedirect()", () => {
     });
   }
 
+  it("changes the request's path as well, as Envoy does", () => {
+    const redirect = compileRedirect(buildRedirect({ prefixRewrite: "/new" }), prefix("/old"), []);
+    const head = buildHead("/old/x?q");
+    redirect.location(head);
+    assert.equal(head.path, "/new/x?q");
+    assert.equal(head.headers.get("x-envoy-original-path"), "/old/x?q");
+  });
+
   it("keeps the configured status", () => {
     assert.equal(compileRedirect(buildRedirect({ status: 308 }), prefix("/"), []).status, 308);
   });

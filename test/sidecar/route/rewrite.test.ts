@@ -7,9 +7,11 @@ import {
   compileRegexRewrite,
   rewriteHost,
   rewritePath,
+  rewriteRequest,
 } from "../../../sidecar/route/rewrite.ts";
+import { pickCluster } from "../../../sidecar/route/route-table.ts";
 import type { PathMatcher } from "../../../xds/model/route.ts";
-import { buildForward, buildHead, exact, prefix } from "./builders.ts";
+import { buildForward, buildHead, buildRoute, buildTable, exact, NO_HEADERS, prefix } from "./builders.ts";
 
 describe("compilePathRewrite()", () => {
   const rewrite = (matcher: PathMatcher, prefixRewrite: string, target: string) =>
@@ -113,10 +115,9 @@ describe("rewriteHost()", () => {
 });
 
 describe("compileHostRewrite()", () => {
-  const run = (hostRewrite: ReturnType<typeof buildForward>["hostRewrite"], weightedHost = "") =>
+  const run = (hostRewrite: ReturnType<typeof buildForward>["hostRewrite"]) =>
     compileHostRewrite(
       buildForward({ hostRewrite }),
-      weightedHost,
       [],
     )?.(buildHead("/tenant-a/x?q", { headers: { "x-host": "from.header" } }));
 
@@ -131,8 +132,56 @@ describe("compileHostRewrite()", () => {
     assert.equal(run({ kind: "auto" }), undefined);
     assert.equal(run(undefined), undefined);
   });
+});
 
-  it("prefers the weighted cluster's host", () => {
-    assert.equal(run({ kind: "literal", value: "lit" }, "weighted"), "weighted");
+describe("rewriteRequest()", () => {
+  const run = (more: Partial<Parameters<typeof buildForward>[0]>, weightedHost: string) => {
+    const cluster = {
+      kind: "weighted",
+      clusters: [
+        {
+          name: "w",
+          clusterHeader: "",
+          weight: 1,
+          hostRewrite: weightedHost,
+          headers: NO_HEADERS,
+          perFilterConfig: {},
+        },
+      ],
+      totalWeight: 1,
+      randomHeader: "",
+    } as const;
+    const action = buildForward({ appendXForwardedHost: true, prefixRewrite: "/rewritten/", cluster, ...more });
+    const table = buildTable([buildRoute("r", { path: prefix("/tenant/") }, { action })]);
+    const head = buildHead("/tenant/x", { authority: "old" });
+    const match = table.select(head, { random: 0 });
+    const rewrite = match && pickCluster(match, head, 0)?.rewrite;
+    assert.ok(rewrite);
+    rewriteRequest(head, rewrite, "up.test", true);
+    return [head.authority, head.headers.get("x-forwarded-host"), head.path];
+  };
+
+  it("sets the weighted cluster's host without noting the old one", () => {
+    assert.deepEqual(run({}, "weighted"), ["weighted", undefined, "/rewritten/x"]);
+  });
+
+  it("lets the route's rule win, and hands it the path as it was", () => {
+    const rewrite = { regex: "^/([a-z]+).*", substitution: "\\1.svc" };
+    assert.deepEqual(run({ hostRewrite: { kind: "path_regex", rewrite } }, ""), ["tenant.svc", "old", "/rewritten/x"]);
+    assert.deepEqual(run({ hostRewrite: { kind: "literal", value: "lit" } }, "w"), ["lit", "w", "/rewritten/x"]);
+  });
+
+  it("uses the upstream's name when told to", () => {
+    assert.deepEqual(run({ hostRewrite: { kind: "auto" } }, ""), ["up.test", "old", "/rewritten/x"]);
+  });
+
+  it("is absent when host and path stay", () => {
+    const head = buildHead("/");
+    const match = buildTable([buildRoute("r")]).select(head, { random: 0 });
+    assert.equal(match && pickCluster(match, head, 0)?.rewrite, undefined);
+  });
+
+  it("leaves the host alone without a rule", () => {
+    assert.deepEqual(run({}, ""), ["old", undefined, "/rewritten/x"]);
   });
 });
