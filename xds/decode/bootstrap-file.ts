@@ -10,7 +10,7 @@ import type { Bootstrap } from "../model/bootstrap.ts";
 import { decodeBootstrap } from "./bootstrap.ts";
 import { configJson } from "./config-json.ts";
 import { readProblem } from "./file-problem.ts";
-import type { Warning } from "./issues.ts";
+import type { Issue, Warning } from "./issues.ts";
 import { messageTypes } from "./registry.ts";
 import { locateIssue } from "./source-map.ts";
 import { parseYaml, type LocatedIssue, type YamlFile } from "./yaml-document.ts";
@@ -62,30 +62,48 @@ export function loadBootstrap(input: BootstrapInput): LoadedBootstrap {
   const parts: Parsed[] = [];
   if (input.path !== undefined || input.text !== undefined) parts.push(parseFile(input, allowUnknown));
   if (input.yamlOverlay !== undefined) parts.push(parseText(input.yamlOverlay, "--config-yaml", allowUnknown));
+  if (parts.length === 0)
+    parts.push(failed(wholeFile("", "no configuration is given: use --config-path or --config-yaml")));
   const issues = parts.flatMap((part) => part.issues);
   const files = parts.flatMap(({ file }) => file ?? []);
   const warnings = parts.flatMap(({ ignored }) =>
     ignored.map((issue): LocatedWarning => ({ ...issue, kind: "unknown_field", field: issue.path })),
   );
-  if (parts.length === 0) issues.push(wholeFile("", "no configuration is given: use --config-path or --config-yaml"));
-  if (issues.length > 0) return { ok: false, issues, warnings };
-  const message = merge(parts.flatMap((part) => part.message ?? []));
+  const message = merge(parts.map((part) => part.message));
+  if (message === undefined) return { ok: false, issues, warnings };
   setNode(message, input);
   const decoded = decodeBootstrap(message, allowUnknown ? "warn" : "refuse");
+  const locate = (issue: Issue) => place(issue, files, input.path ?? "");
   for (const warning of quietControlPlane(decoded.warnings, message)) {
-    warnings.push({ ...locateIssue(warning, files), kind: warning.kind, field: warning.field });
+    warnings.push({ ...locate(warning), kind: warning.kind, field: warning.field });
   }
-  if (decoded.ok) {
-    const named = decoded.files.map(({ path, name }) => ({
-      ...place({ path, problem: "" }, files, input.path ?? ""),
-      name,
-    }));
+  if (decoded.ok && issues.length === 0) {
+    const named = decoded.files.map(({ path, name }) => ({ ...locate({ path, problem: "" }), name }));
     return { ok: true, value: decoded.value, warnings, files: named };
   }
-  return { ok: false, issues: decoded.issues.map((issue) => place(issue, files, input.path ?? "")), warnings };
+  if (!decoded.ok) issues.push(...decoded.issues.filter((issue) => isOwnProblem(issue, issues)).map(locate));
+  return { ok: false, issues: inOrder(issues, files), warnings };
 }
 
-function place(issue: { path: string; problem: string }, files: readonly YamlFile[], path: string): LocatedIssue {
+/**
+ * Of a bootstrap that could be read in part only, validation also complains of what was left out. What it finds in
+ * messages that were read whole counts; what may follow from `known` does not.
+ */
+function isOwnProblem(issue: Issue, known: readonly LocatedIssue[]): boolean {
+  const parent = issue.path.slice(0, Math.max(0, issue.path.lastIndexOf(".")));
+  return (
+    !known.some(({ path }) => path.startsWith(parent)) &&
+    (known.length === 0 || !issue.problem.includes("unknown cluster"))
+  );
+}
+
+/** As they stand in the files, from top to bottom. */
+function inOrder(issues: readonly LocatedIssue[], files: readonly YamlFile[]): readonly LocatedIssue[] {
+  const rank = (issue: LocatedIssue) => files.findIndex(({ file }) => file === issue.file);
+  return issues.toSorted((a, b) => rank(a) - rank(b) || a.line - b.line || a.column - b.column);
+}
+
+function place(issue: Issue, files: readonly YamlFile[], path: string): LocatedIssue {
   const located = locateIssue(issue, files);
   return located.file === "" ? { ...located, file: path } : located;
 }
@@ -112,12 +130,17 @@ function parseText(text: string, file: string, allowUnknown: boolean): Parsed {
   if (!yaml.ok) return { message: undefined, file: undefined, issues: yaml.issues, ignored: [] };
   if (yaml.value.root === undefined) return failed(wholeFile(file, "is empty"));
   const { json, issues, ignored } = configJson(yaml.value, yaml.value.root, BootstrapSchema, "", allowUnknown);
-  if (issues.length > 0 || json === undefined) return { message: undefined, file: yaml.value, issues, ignored };
   try {
-    const message = fromJson(BootstrapSchema, json, { registry: messageTypes });
+    const message = json === undefined ? undefined : fromJson(BootstrapSchema, json, { registry: messageTypes });
     return { message, file: yaml.value, issues, ignored };
   } catch (error) {
-    return failed(wholeFile(file, error instanceof Error ? error.message : String(error)));
+    const problem = error instanceof Error ? error.message : String(error);
+    return {
+      message: undefined,
+      file: yaml.value,
+      issues: issues.length > 0 ? issues : [wholeFile(file, problem)],
+      ignored,
+    };
   }
 }
 
@@ -129,11 +152,14 @@ function wholeFile(file: string, problem: string): LocatedIssue {
   return { file, line: 0, column: 0, path: "", problem };
 }
 
-/** Concatenated serialised messages parse as their merge: that is protobuf's own definition of merging. */
-function merge(messages: readonly BootstrapMessage[]): BootstrapMessage {
-  const [first, ...rest] = messages;
-  if (first !== undefined && rest.length === 0) return first;
-  return fromBinary(BootstrapSchema, Buffer.concat(messages.map((message) => toBinary(BootstrapSchema, message))));
+/**
+ * Concatenated serialised messages parse as their merge: that is protobuf's own definition of merging. Undefined when
+ * one of them could not be read at all.
+ */
+function merge(messages: readonly (BootstrapMessage | undefined)[]): BootstrapMessage | undefined {
+  const read = messages.filter((message) => message !== undefined);
+  if (read.length < messages.length || read.length < 2) return read.length < messages.length ? undefined : read[0];
+  return fromBinary(BootstrapSchema, Buffer.concat(read.map((message) => toBinary(BootstrapSchema, message))));
 }
 
 /** The command line wins over the file. */

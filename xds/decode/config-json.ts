@@ -122,7 +122,9 @@ class Conversion {
     switch (field.fieldKind) {
       case "list": {
         if (value.kind !== "list") return this.#issue(value.offset, path, `must be a list, not ${describe(value)}`);
-        return value.items.flatMap((entry, index) => this.#single(entry, field, item(path, index)) ?? []);
+        // A message that cannot be read leaves an empty one, so that the indices of the others stay.
+        const missing: JsonValue[] = field.message === undefined ? [] : [{}];
+        return value.items.flatMap((entry, index) => this.#single(entry, field, item(path, index)) ?? missing);
       }
       case "map": {
         if (value.kind !== "map") return this.#issue(value.offset, path, `must be a map, not ${describe(value)}`);

@@ -80,6 +80,26 @@ test("loadBootstrap() gives the position of what validation finds, also in camel
   ]);
 });
 
+test("loadBootstrap() validates what it could read beside what it could not", () => {
+  const text = `admin: { address: { socket_address: { address: 127.0.0.1, port_value: 99999 } } }
+static_resources:
+  clusters:
+    - name: good
+      connect_timeout: 0s
+    - name: bad
+      connect_timeout: soon
+    - 17
+    - name: good
+`;
+  assert.deepEqual(problems({ path: "b.yaml", text }), [
+    "b.yaml:1:71: admin.address.socket_address.port_value: is 99999, must be at most 65535",
+    "b.yaml:5:24: static_resources.clusters[0].connect_timeout: is 0s, must be greater than 0s",
+    'b.yaml:7:24: static_resources.clusters[1].connect_timeout: must be a duration in seconds, such as "0.25s", not the string "soon"',
+    "b.yaml:8:7: static_resources.clusters[2]: must be a map of the fields of envoy.config.cluster.v3.Cluster, not the number 17",
+    'b.yaml:9:13: static_resources.clusters[3].name: "good" is already the name of static_resources.clusters[0]',
+  ]);
+});
+
 test("loadBootstrap() points at the overlay for what stands there", () => {
   const text = "static_resources: {clusters: [{name: a}]}";
   const yamlOverlay = "static_resources:\n  clusters:\n    - {name: b, connect_timeout: 0s}\n";
