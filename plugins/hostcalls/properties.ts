@@ -18,11 +18,11 @@ const MAX_DEPTH = 16;
 export function propertyFunctions(vm: Vm): HostFunctions {
   const memory = vm.memory;
   return {
-    /** Ok, also for an empty value; NotFound: unknown, or not known in this phase; SerializationFailure: has no value. */
+    /** Ok, also for an empty value; NotFound: unknown, or not known in this phase; SerializationFailure: has no value, or the path is empty. */
     proxy_get_property(path: number, pathLength: number, pointerOut: number, sizeOut: number): number {
       const raw = memory.latin1(path >>> 0, pathLength >>> 0);
       if (raw === undefined) return Status.InvalidMemoryAccess;
-      if (raw.length === 0) return Status.NotFound;
+      if (raw.length === 0) return Status.SerializationFailure;
       const value = lookUp(vm, vm.host.propertyPath(raw));
       if (value === undefined) return Status.NotFound;
       if (value === null) return Status.SerializationFailure;
