@@ -9,7 +9,7 @@ import type { Socket } from "node:net";
 
 import type { Address } from "../../xds/model/address.ts";
 import { ProxyError } from "../errors.ts";
-import { FIELD } from "../http/h1-fields.ts";
+import { FIELD, HOP_BY_HOP } from "../http/h1-fields.ts";
 import { H1Parser } from "../http/h1-parser.ts";
 import type { H1Sink } from "../http/h1-parser.ts";
 import { H1Writer } from "../http/h1-writer.ts";
@@ -237,7 +237,9 @@ export class ClientConnection implements H1Sink, ByteOutput, DeadlineOwner {
     if ((parser.fields & FIELD.keepAlive) !== 0 && parser.status >= 200) {
       this.#idleTimeoutMs = keepAliveTimeoutMs(parser.headers, this.#context.settings.idleTimeoutMs);
     }
-    stripResponseFields(parser.headers, parser.fields);
+    if ((parser.fields & HOP_BY_HOP) !== 0) {
+      stripResponseFields(parser.headers);
+    }
     const head = new ResponseHead(parser.status, parser.reason, parser.headers);
     if (parser.status < 200) {
       stream.sink.onInformational(head);

@@ -121,6 +121,14 @@ describe("LiveCluster", () => {
     assert.equal(view?.counts.rqTotal, 0);
   });
 
+  it("updateEndpoints() after dispose() does nothing", () => {
+    const cluster = compile(buildAssignment([{ port: 1 }]));
+    cluster.dispose();
+    cluster.updateEndpoints(buildAssignment([{ port: 1 }]));
+    assert.equal(cluster.hosts.length, 0);
+    assert.equal(cluster.choose(), undefined);
+  });
+
   it("updateEndpoints() keeps connections of hosts that stay, and lets requests to those that go finish", async () => {
     await using stays = await FakeUpstream.start({ respond: OK });
     await using goes = await FakeUpstream.start();

@@ -227,6 +227,21 @@ describe("ClientConnection", () => {
     assert.equal(fixture.pool.isEmpty, true);
   });
 
+  it("does not ask for a pause below per_connection_buffer_limit_bytes", async () => {
+    await using upstream = await FakeUpstream.start({ keepsText: false });
+    using fixture = new PoolFixture([upstream.port]);
+    const waiter = new RecordingWaiter((stream) => {
+      stream.request(buildRequest("PUT"), false);
+      stream.data(Buffer.alloc(512 * 1_024), true);
+    });
+    fixture.pool.acquire(waiter);
+    const connection = await upstream.connection(0);
+    await connection.untilBytes(512 * 1_024);
+    connection.send(OK);
+    await waiter.untilEnd();
+    assert.equal(waiter.story, "ready, head 200, data 2, end");
+  });
+
   for (const { name, answer, last } of [
     { name: "an early response", answer: "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", last: "head 413, end" },
     { name: "a broken response", answer: "HTTP/1.1 4\r\n\r\n", last: "reset upstream_protocol_error" },

@@ -138,6 +138,28 @@ describe("ConnectionPool reuse", () => {
     assert.equal(fixture.gauge("upstream_cx_active"), 0);
   });
 
+  it("an idle timeout ends with the next request, and with the connection", async () => {
+    await using upstream = await FakeUpstream.start();
+    using fixture = new PoolFixture([upstream.port], { idleTimeoutMs: 40 });
+    const first = sending();
+    fixture.pool.acquire(first);
+    const connection = await upstream.connection(0);
+    await connection.untilRequests(1);
+    connection.send(OK);
+    await first.untilEnd();
+    const slow = sending();
+    fixture.pool.acquire(slow);
+    await connection.untilRequests(2);
+    // Longer than the idle timeout: the connection is busy, not idle.
+    setTimeout(() => connection.send(OK), 100);
+    await slow.untilEnd();
+    connection.end();
+    await connection.untilClosed();
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    assert.equal(fixture.counter("upstream_cx_idle_timeout"), 0);
+    assert.equal(fixture.counter("upstream_cx_destroy"), 1);
+  });
+
   it("closes a connection after max_requests_per_connection", async () => {
     await using upstream = await FakeUpstream.start({ respond: OK });
     using fixture = new PoolFixture([upstream.port], { maxRequestsPerConnection: 2 });
@@ -267,6 +289,18 @@ describe("ConnectionPool connecting", () => {
     fixture.pool.acquire(waiter);
     await again.until("failure upstream_connect_failure");
     assert.equal(fixture.counter("upstream_cx_connect_fail"), 2);
+  });
+
+  it("a waiter that another one's failure cancels hears nothing", async () => {
+    using fixture = new PoolFixture([await closedPort()]);
+    const waiter = sending();
+    const cancelled = sending();
+    waiter.onFailure = () => assert.equal(fixture.pool.cancel(cancelled), true);
+    fixture.pool.acquire(waiter);
+    fixture.pool.acquire(cancelled);
+    await waiter.until("failure");
+    assert.equal(cancelled.story, "");
+    assert.equal(fixture.gauge("upstream_rq_pending_active"), 0);
   });
 
   it("cancel() forgets a waiter; its connection is there for the next", async () => {

@@ -77,6 +77,17 @@ describe("ConnectionPool stale connections", () => {
     await connection.untilClosed();
   });
 
+  it("acquire() with fresh gives an idle connection up when max_connections is reached", async () => {
+    await using upstream = await FakeUpstream.start({ respond: OK });
+    using fixture = new PoolFixture([upstream.port], { circuitBreakers: buildBreakers({ maxConnections: 1 }) });
+    await fixture.serve();
+    const fresh = sending();
+    fixture.pool.acquire(fresh, 0, true);
+    await fresh.untilEnd();
+    assert.equal(fresh.stream.reused, false);
+    assert.equal(fixture.gauge("upstream_cx_active"), 1);
+  });
+
   it("does not retry when bytes of a response have come", async () => {
     await using upstream = await FakeUpstream.start({ respond: OK });
     using fixture = new PoolFixture([upstream.port]);
