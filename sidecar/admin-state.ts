@@ -1,6 +1,7 @@
 // What the admin server shows and changes, read from the running program: implements admin/ports.ts over the supervisor.
 // cli/run.ts hands `openAdmin` to the supervisor. What only workers know is asked for with a deadline (worker-handle.ts).
 
+import { writeFile } from "node:fs/promises";
 import type { PluginView as HostPluginView } from "../plugins/plugin.ts";
 import { anyToJson } from "../xds/decode/resource-json.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
@@ -13,7 +14,7 @@ import {
   ROUTE_TYPE,
   SECRET_TYPE,
 } from "../xds/type-urls.ts";
-import { AdminServer } from "./admin/admin.ts";
+import { AdminServer, DEFAULT_ADMIN_ADDRESS } from "./admin/admin.ts";
 import type * as Ports from "./admin/ports.ts";
 import type { Supervisor } from "./supervisor.ts";
 import type { RunOptions } from "./cli/run-flags.ts";
@@ -31,18 +32,25 @@ const USE_KINDS: Readonly<Record<string, string>> = {
   [ENDPOINTS_TYPE]: "endpoints",
   [EXTENSION_CONFIG_TYPE]: "plugins",
 };
-const DEFAULT_ADMIN = { kind: "tcp", host: "127.0.0.1", port: 15_000 } as const;
 
 /** Binds the admin port of the bootstrap, or ours; a text says why it cannot. */
 export async function openAdmin(supervisor: Supervisor): Promise<AdminServer | string> {
-  const address = supervisor.deps.bootstrap.admin?.address ?? DEFAULT_ADMIN;
-  const server = new AdminServer({ ports: new AdminState(supervisor), log: supervisor.deps.log.child("admin") });
-  try {
-    await server.listen(address);
-    return server;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+  const { bootstrap, log, options } = supervisor.deps;
+  const server = new AdminServer(new AdminState(supervisor), log.child("admin"));
+  const problem = await server.listen(bootstrap.admin?.address ?? DEFAULT_ADMIN_ADDRESS);
+  if (problem !== undefined) {
+    return problem;
   }
+  log.info({ address: server.address }, "admin listens");
+  if (options.adminAddressPath !== undefined) {
+    try {
+      await writeFile(options.adminAddressPath, server.address);
+    } catch (error) {
+      await server.close();
+      return `Cannot write the admin address to "${options.adminAddressPath}": ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+  return server;
 }
 
 class AdminState implements Ports.AdminPorts {
@@ -261,7 +269,7 @@ function time(ms: number): string {
 }
 
 function text(value: unknown): string {
-  return value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
+  return typeof value === "string" ? value : (JSON.stringify(value) ?? "");
 }
 
 function withoutType({ "@type": _type, ...rest }: Ports.JsonObject): Ports.JsonObject {

@@ -124,6 +124,27 @@ export class Forward implements StreamWaiter {
     this.#release();
   }
 
+  /** Counts the status that the upstream gave (or 503 for a failure) on its cluster. */
+  countResponse(status: number): void {
+    const { stats } = this.cluster;
+    stats.rqCompleted.inc();
+    (stats.rqXx[Math.floor(status / 100)] ?? stats.rqXx[0])?.inc();
+    stats.rqCode(status).inc();
+    const { upstreamFirstByteAt, upstreamSentAt } = this.#owner.facts;
+    if (upstreamFirstByteAt > 0) {
+      stats.rqTime.record(upstreamFirstByteAt - upstreamSentAt);
+    }
+  }
+
+  /** Counts on the host how the whole request ended. */
+  countOutcome(isSuccess: boolean): void {
+    if (isSuccess) {
+      this.host.counts.rqSuccess++;
+    } else {
+      this.host.counts.rqError++;
+    }
+  }
+
   onPoolReady(stream: UpstreamStream): void {
     this.#upstream = stream;
     this.#owner.facts.upstreamLocalAddress = stream.localAddress;

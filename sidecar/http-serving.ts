@@ -50,9 +50,8 @@ export interface HttpServing {
 
 /** `http.<stat_prefix>.*` as Envoy names it, the part that the proxy counts; listener/connection.ts counts the rest. */
 export interface HttpStats {
-  readonly rqTimeout: Counter;
-  readonly rqIdleTimeout: Counter;
-  readonly rqMaxDurationReached: Counter;
+  /** By kind of StreamTimeout; the route's belongs to the cluster. */
+  readonly timeouts: readonly (Counter | undefined)[];
   readonly rqRedirect: Counter;
   readonly rqDirectResponse: Counter;
   readonly noRoute: Counter;
@@ -65,9 +64,13 @@ export interface HttpStats {
 export function resolveHttpStats(scope: StatsScope, statPrefix: string): HttpStats {
   const counter = (suffix: string): Counter => scope.counter(`http.${statPrefix}.${suffix}`);
   return {
-    rqTimeout: counter("downstream_rq_timeout"),
-    rqIdleTimeout: counter("downstream_rq_idle_timeout"),
-    rqMaxDurationReached: counter("downstream_rq_max_duration_reached"),
+    timeouts: [
+      undefined,
+      undefined,
+      counter("downstream_rq_idle_timeout"),
+      counter("downstream_rq_max_duration_reached"),
+      counter("downstream_rq_timeout"),
+    ],
     rqRedirect: counter("rq_redirect"),
     rqDirectResponse: counter("rq_direct_response"),
     noRoute: counter("no_route"),

@@ -57,7 +57,7 @@ function tryBind(host: string, port: number): Promise<number | string> {
 
 /** A bind error in words that say what to do. */
 export function bindProblem(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
+  switch (error.code ?? "") {
     case "EADDRINUSE":
       return "the address is in use by another process";
     case "EACCES":

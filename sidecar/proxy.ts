@@ -4,48 +4,41 @@
 // A stream is answered once: by the upstream, by the route (redirect, direct response) or by a local reply.
 
 import type { ForwardAction } from "../xds/model/route.ts";
-import { type ErrorCode, ProxyError } from "./errors.ts";
+import type { ErrorCode, ProxyError } from "./errors.ts";
 import type { FilterReply } from "./filter/filter.ts";
 import { type ChainOwner, FilterChain } from "./filter/filter-chain.ts";
 import type { WasmStream } from "./filter/wasm-filter.ts";
 import { Forward, type ForwardOwner } from "./forward.ts";
 import { finishResponseHeaders } from "./http/forwarded.ts";
 import type { HeaderMap } from "./http/headers.ts";
-import { buildReply, LOCAL_REPLIES, timeoutStatus } from "./http/local-reply.ts";
-import { type RequestHead, ResponseHead } from "./http/message.ts";
+import { LOCAL_REPLIES } from "./http/local-reply.ts";
+import type { ResponseHead } from "./http/message.ts";
 import type { DownstreamStream, RequestSink } from "./http/stream.ts";
-import { Deadline, type DeadlineOwner } from "./http/timer-wheel.ts";
+import type { DeadlineOwner } from "./http/timer-wheel.ts";
 import type { HttpServing } from "./http-serving.ts";
-import { type ClusterPick } from "./route/cluster-choice.ts";
-import { rewriteHost, rewritePath } from "./route/rewrite.ts";
-import { pickCluster, type RouteMatch, type RouteTable } from "./route/route-table.ts";
-import { requestTimeouts } from "./route/timeouts.ts";
+import type { ClusterPick } from "./route/cluster-choice.ts";
+import type { RouteMatch } from "./route/route-table.ts";
+import { failureReply, replyMessage, routeMessage } from "./stream-answers.ts";
 import { StreamRecord } from "./stream-record.ts";
+import { prepareUpstreamHead, StreamRoute } from "./stream-route.ts";
+import { StreamTimeout, StreamTimers } from "./stream-timers.ts";
 
-const ROUTE_TIMEOUT = 1;
-const IDLE_TIMEOUT = 2;
-const MAX_DURATION = 3;
-const REQUEST_TIMEOUT = 4;
-const EMPTY = new Uint8Array(0);
+/** By kind of timeout. */
+const TIMEOUT_ERRORS: Readonly<Record<number, ErrorCode>> = {
+  [StreamTimeout.Route]: "upstream_timeout",
+  [StreamTimeout.Idle]: "stream_idle_timeout",
+  [StreamTimeout.Duration]: "max_stream_duration",
+  [StreamTimeout.Request]: "request_timeout",
+};
 
 export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmStream, DeadlineOwner {
   readonly facts: StreamRecord;
   readonly #serving: HttpServing;
   readonly #downstream: DownstreamStream;
-  /** The routes as they were when the request began. */
-  readonly #table: RouteTable | undefined;
+  readonly #timers: StreamTimers;
+  readonly #route: StreamRoute;
   #chain: FilterChain | undefined = undefined;
-  #random = -1;
-  #match: RouteMatch | undefined = undefined;
-  #matched = false;
-  #pick: ClusterPick | undefined = undefined;
   #forward: Forward | undefined = undefined;
-  #routeTimeoutMs = 0;
-  #routeTimer: Deadline | undefined = undefined;
-  #idleTimer: Deadline | undefined = undefined;
-  #idleTimeoutMs = 0;
-  #durationTimer: Deadline | undefined = undefined;
-  #requestTimer: Deadline | undefined = undefined;
   #requestEnded = false;
   #responseStarted = false;
   #responseEnded = false;
@@ -56,8 +49,9 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   constructor(serving: HttpServing, downstream: DownstreamStream) {
     this.#serving = serving;
     this.#downstream = downstream;
-    this.#table = serving.routes.table;
+    this.#route = new StreamRoute(serving.routes.table, serving.environment.random);
     this.facts = new StreamRecord(downstream, serving.origin);
+    this.#timers = new StreamTimers(this, serving.environment.wheel);
   }
 
   // ── The request comes in ──────────────────────────────────────────────────────────────────────────────────────────
@@ -73,11 +67,10 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     if (end) {
       this.#onRequestEnd();
     } else {
-      this.#requestTimer = this.#arm(REQUEST_TIMEOUT, hcm.requestTimeoutMs);
+      this.#timers.requestMs = hcm.requestTimeoutMs;
     }
-    this.#idleTimeoutMs = hcm.streamIdleTimeoutMs;
-    this.#idleTimer = this.#arm(IDLE_TIMEOUT, this.#idleTimeoutMs);
-    this.#durationTimer = this.#arm(MAX_DURATION, hcm.maxStreamDurationMs);
+    this.#timers.idleMs = hcm.streamIdleTimeoutMs;
+    this.#timers.durationMs = hcm.maxStreamDurationMs;
     for (let i = 0; i < discovered.length; i++) {
       if (discovered[i]?.plugin === undefined) {
         this.#fail("filter_config_missing");
@@ -96,28 +89,9 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     this.onRequestHeadersPassed(end);
   }
 
-  get requestHead(): RequestHead {
-    return this.#downstream.head;
-  }
-  get responseHead(): ResponseHead | undefined {
-    return this.facts.responseHead;
-  }
-  get requestTrailers(): HeaderMap | undefined {
-    return this.facts.requestTrailers;
-  }
-  set requestTrailers(trailers: HeaderMap | undefined) {
-    this.facts.requestTrailers = trailers;
-  }
-  get responseTrailers(): HeaderMap | undefined {
-    return this.facts.responseTrailers;
-  }
-  set responseTrailers(trailers: HeaderMap | undefined) {
-    this.facts.responseTrailers = trailers;
-  }
-
   onRequestData(chunk: Uint8Array, end: boolean): void {
     this.facts.requestBodyBytes += chunk.length;
-    this.#touch();
+    this.#timers.touch();
     if (end) {
       this.#onRequestEnd();
     }
@@ -147,8 +121,10 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   #onRequestEnd(): void {
     this.#requestEnded = true;
     this.facts.requestEndedAt = this.#downstream.endOfRequest ? this.facts.startedAt : performance.now();
-    this.#disarm(this.#requestTimer);
-    this.#startRouteTimer();
+    this.#timers.requestEnded();
+    if (this.#forward !== undefined) {
+      this.#timers.startRoute();
+    }
   }
 
   onDownstreamReset(error: ProxyError): void {
@@ -178,29 +154,14 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
 
   // ── Route and forward: the end of the request pass ────────────────────────────────────────────────────────────────
 
-  /** The route of the request as it is now; chosen once, and again after `clearRouteCache`. */
   ensureRoute(): RouteMatch | undefined {
-    if (!this.#matched) {
-      this.#matched = true;
-      if (this.#random < 0) {
-        this.#random = this.#serving.environment.random();
-      }
-      const match = this.#table?.select(this.requestHead, { random: this.#random });
-      this.#match = match;
-      this.#pick = match === undefined ? undefined : pickCluster(match, this.requestHead, this.#random);
-      this.facts.virtualHostName = match?.virtualHost.name ?? "";
-      this.facts.routeName = match?.route?.name ?? "";
-      this.facts.routeMetadata = match?.route?.metadata;
-      this.facts.clusterName = this.#pick?.clusterName ?? "";
-      this.facts.clusterMetadata = this.#serving.clusters.get(this.facts.clusterName)?.model.metadata;
-    }
-    return this.#match;
+    return this.#route.choose(this.facts.requestHead, this.facts, this.#serving.clusters);
   }
 
   clearRouteCache(): void {
     // Too late once the request is on its way.
     if (this.#forward === undefined) {
-      this.#matched = false;
+      this.#route.forget();
     }
   }
 
@@ -218,11 +179,11 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
         return;
       case "redirect":
         this.#serving.stats.rqRedirect.inc();
-        this.#answerFromRoute(match, match.redirect?.status ?? 301, EMPTY, match.redirect?.location(this.requestHead));
+        this.#answer(match);
         return;
       case "direct_response":
         this.#serving.stats.rqDirectResponse.inc();
-        this.#answerFromRoute(match, match.action.status, match.body ?? EMPTY, undefined);
+        this.#answer(match);
         return;
       case "non_forwarding":
         this.#fail("no_route");
@@ -230,7 +191,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   }
 
   #forwardTo(match: RouteMatch, action: ForwardAction, end: boolean): void {
-    const pick = this.#pick as ClusterPick;
+    const pick = this.#route.pick as ClusterPick;
     const cluster = this.#serving.clusters.get(pick.clusterName);
     if (cluster === undefined) {
       this.#serving.stats.noCluster.inc();
@@ -246,37 +207,27 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
       this.#fail("no_healthy_upstream");
       return;
     }
-    const head = this.requestHead;
-    const timeouts = requestTimeouts(action, head, this.#serving.suppressEnvoyHeaders);
-    this.#routeTimeoutMs = timeouts.requestMs;
-    this.#applyRouteTimeouts(action, timeouts.maxStreamMs);
-    pick.requestMutations?.apply(head.headers, this.facts);
-    if (match.pathRewrite !== undefined) {
-      rewritePath(head, match.pathRewrite, this.#serving.suppressEnvoyHeaders);
+    const head = this.facts.requestHead;
+    const timeouts = prepareUpstreamHead(match, pick, action, this.facts, {
+      hostname: host.hostname,
+      suppressEnvoyHeaders: this.#serving.suppressEnvoyHeaders,
+    });
+    this.#timers.routeMs = timeouts.requestMs;
+    if (action.idleTimeoutMs !== undefined) {
+      this.#timers.idleMs = action.idleTimeoutMs;
     }
-    const newHost = pick.hostRewrite?.(head) ?? (action.hostRewrite?.kind === "auto" ? host.hostname : "");
-    if (newHost !== "") {
-      rewriteHost(head, newHost, action.appendXForwardedHost);
+    if (timeouts.maxStreamMs !== undefined) {
+      this.#timers.durationMs = timeouts.maxStreamMs;
     }
     if (this.facts.trace !== undefined) {
       this.#serving.tracing.inject(this.facts.trace, head.headers);
     }
-    const priority = action.priority === "high" ? 1 : 0;
-    this.#forward = new Forward(this, cluster, host, { head, end, priority });
-    this.#startRouteTimer();
+    this.#forward = new Forward(this, cluster, host, { head, end, priority: action.priority === "high" ? 1 : 0 });
+    // The route's timeout runs from the end of the request to the end of the response.
+    if (this.#requestEnded) {
+      this.#timers.startRoute();
+    }
     this.#forward.start();
-  }
-
-  #applyRouteTimeouts(action: ForwardAction, maxStreamMs: number | undefined): void {
-    if (action.idleTimeoutMs !== undefined) {
-      this.#disarm(this.#idleTimer);
-      this.#idleTimeoutMs = action.idleTimeoutMs;
-      this.#idleTimer = this.#arm(IDLE_TIMEOUT, action.idleTimeoutMs);
-    }
-    if (maxStreamMs !== undefined) {
-      this.#disarm(this.#durationTimer);
-      this.#durationTimer = this.#arm(MAX_DURATION, maxStreamMs);
-    }
   }
 
   onRequestDataPassed(chunk: Uint8Array, end: boolean): void {
@@ -284,10 +235,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   }
 
   onRequestTrailersPassed(): void {
-    const trailers = this.facts.requestTrailers;
-    if (trailers !== undefined) {
-      this.#forward?.trailers(trailers);
-    }
+    this.#forward?.trailers(this.facts.requestTrailers as HeaderMap);
   }
 
   pauseRequestSource(): void {
@@ -316,18 +264,18 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     const facts = this.facts;
     facts.upstreamFirstByteAt = performance.now();
     facts.responseCodeDetails = "via_upstream";
-    this.#touch();
+    this.#timers.touch();
     if (!this.#serving.suppressEnvoyHeaders) {
       const serviceTimeMs = Math.round(facts.upstreamFirstByteAt - facts.upstreamSentAt);
       head.headers.set("x-envoy-upstream-service-time", String(serviceTimeMs));
     }
-    this.#pick?.responseMutations?.apply(head.headers, facts);
-    this.#countUpstream(head.status);
+    this.#route.pick?.responseMutations?.apply(head.headers, facts);
+    this.#forward?.countResponse(head.status);
     this.#respond(head, end);
   }
 
   onUpstreamData(chunk: Uint8Array, end: boolean): void {
-    this.#touch();
+    this.#timers.touch();
     if (this.responsePassEnded) {
       return;
     }
@@ -352,7 +300,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
 
   onUpstreamFailure(error: ProxyError): void {
     this.facts.upstreamFailure = error.message;
-    this.#countUpstream(503);
+    this.#forward?.countResponse(503);
     this.#fail(error.code);
   }
 
@@ -368,7 +316,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
 
   onResponseHeadersPassed(end: boolean): void {
     const head = this.facts.responseHead as ResponseHead;
-    finishResponseHeaders(head, this.requestHead, this.#serving.hcm);
+    finishResponseHeaders(head, this.facts.requestHead, this.#serving.hcm);
     this.facts.status = head.status;
     this.#responseStarted = true;
     this.#responseEnded = end;
@@ -388,33 +336,18 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
 
   // ── Answers that are not the upstream's ───────────────────────────────────────────────────────────────────────────
 
-  #answerFromRoute(match: RouteMatch, status: number, body: Uint8Array, location: string | undefined): void {
+  #answer(match: RouteMatch): void {
     this.requestPassEnded = true;
-    this.facts.responseCodeDetails = location === undefined ? "direct_response" : "redirect";
-    const head = new ResponseHead(status, "");
-    if (location !== undefined) {
-      head.headers.add("location", location);
-    }
-    head.headers.add("content-length", String(body.length));
-    if (body.length > 0) {
-      head.headers.add("content-type", "text/plain");
-    }
+    this.facts.responseCodeDetails = match.action.kind;
+    const { head, body } = routeMessage(match, this.facts.requestHead);
     match.responseMutations?.apply(head.headers, this.facts);
     this.#send(head, body);
   }
 
-  onFilterReply(reply: FilterReply): void {
-    this.#reply(reply);
-  }
-
-  onRequestTooLarge(): void {
-    this.#serving.stats.rqTooLarge.inc();
-    this.#fail("request_payload_too_large");
-  }
-
-  onResponseTooLarge(): void {
-    this.#serving.stats.rsTooLarge.inc();
-    this.#fail("response_payload_too_large");
+  onTooLarge(code: "request_payload_too_large" | "response_payload_too_large"): void {
+    const { stats } = this.#serving;
+    (code === "request_payload_too_large" ? stats.rqTooLarge : stats.rsTooLarge).inc();
+    this.#fail(code);
   }
 
   #fail(code: ErrorCode, status?: number): void {
@@ -428,17 +361,10 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     if (entry.close) {
       this.#downstream.closeAfter();
     }
-    this.#reply({
-      status: status ?? (entry.status === 408 ? timeoutStatus(this.#requestEnded) : entry.status),
-      details: entry.details,
-      body: entry.body === "" ? EMPTY : Buffer.from(entry.body, "latin1"),
-      headers: [],
-      grpcStatus: -1,
-      flag: entry.flag,
-    });
+    this.onFilterReply(failureReply(code, this.#requestEnded, status));
   }
 
-  #reply(reply: FilterReply): void {
+  onFilterReply(reply: FilterReply): void {
     if (this.#finished) {
       return;
     }
@@ -451,42 +377,30 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     const isReplacement = this.facts.responseHead !== undefined;
     this.requestPassEnded = true;
     this.#forward?.abort();
-    const { head, body } = buildReply(reply.status, reply.body, this.requestHead);
-    for (const [name, value] of reply.headers) {
-      head.headers.add(name, value);
-    }
-    if (reply.grpcStatus >= 0 && head.headers.has("grpc-status")) {
-      head.headers.set("grpc-status", String(reply.grpcStatus));
-    }
-    (this.#pick ?? this.#match)?.responseMutations?.apply(head.headers, this.facts);
-    if (isReplacement) {
-      // The response filters have begun with another head: the reply goes past them (Envoy's sendDirectLocalReply).
-      this.responsePassEnded = true;
-      this.facts.responseHead = head;
-      this.#sendDirect(body);
-      return;
-    }
+    const { head, body } = replyMessage(reply, this.facts.requestHead);
+    (this.#route.pick ?? this.#route.match)?.responseMutations?.apply(head.headers, this.facts);
+    // Over a response whose head the filters have begun with, the reply goes past them (Envoy's sendDirectLocalReply).
+    this.responsePassEnded = isReplacement;
     this.#send(head, body);
   }
 
+  /** Sends a whole message: through the response filters, or past them when the response pass is over. */
   #send(head: ResponseHead, body: Uint8Array): void {
-    const bodiless = body.length === 0 || this.requestHead.method === "HEAD";
-    this.#respond(head, bodiless);
-    if (bodiless || this.responsePassEnded || this.#finished) {
+    const bodiless = body.length === 0 || this.facts.requestHead.method === "HEAD";
+    const isDirect = this.#chain === undefined || this.responsePassEnded;
+    this.facts.responseHead = head;
+    if (isDirect) {
+      this.onResponseHeadersPassed(bodiless);
+    } else {
+      this.#chain?.response.headers(0, bodiless);
+    }
+    if (bodiless || this.#finished) {
       return;
     }
-    if (this.#chain === undefined) {
+    if (isDirect) {
       this.onResponseDataPassed(body, true);
-    } else {
-      this.#chain.response.data(0, body, true);
-    }
-  }
-
-  #sendDirect(body: Uint8Array): void {
-    const bodiless = body.length === 0 || this.requestHead.method === "HEAD";
-    this.onResponseHeadersPassed(bodiless);
-    if (!bodiless) {
-      this.onResponseDataPassed(body, true);
+    } else if (!this.responsePassEnded) {
+      this.#chain?.response.data(0, body, true);
     }
   }
 
@@ -514,53 +428,12 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   // ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   onDeadline(kind: number): void {
-    const { stats } = this.#serving;
-    switch (kind) {
-      case ROUTE_TIMEOUT:
-        this.#forward?.cluster.stats.rqTimeout.inc();
-        this.#fail("upstream_timeout");
-        return;
-      case IDLE_TIMEOUT:
-        stats.rqIdleTimeout.inc();
-        this.#fail("stream_idle_timeout");
-        return;
-      case MAX_DURATION:
-        stats.rqMaxDurationReached.inc();
-        this.#fail("max_stream_duration");
-        return;
-      default:
-        stats.rqTimeout.inc();
-        this.#fail("request_timeout");
+    if (kind === StreamTimeout.Route) {
+      this.#forward?.cluster.stats.rqTimeout.inc();
+    } else {
+      this.#serving.stats.timeouts[kind]?.inc();
     }
-  }
-
-  /** The route's timeout runs from the end of the request to the end of the response. */
-  #startRouteTimer(): void {
-    if (this.#requestEnded && this.#forward !== undefined && this.#routeTimer === undefined) {
-      this.#routeTimer = this.#arm(ROUTE_TIMEOUT, this.#routeTimeoutMs);
-    }
-  }
-
-  #arm(kind: number, delayMs: number): Deadline | undefined {
-    if (delayMs <= 0) {
-      return undefined;
-    }
-    const deadline = new Deadline(this, kind);
-    this.#serving.environment.wheel.arm(deadline, delayMs);
-    return deadline;
-  }
-
-  #disarm(deadline: Deadline | undefined): void {
-    if (deadline !== undefined) {
-      this.#serving.environment.wheel.cancel(deadline);
-    }
-  }
-
-  /** Something moved: the idle timeout begins anew. */
-  #touch(): void {
-    if (this.#idleTimer !== undefined) {
-      this.#serving.environment.wheel.arm(this.#idleTimer, this.#idleTimeoutMs);
-    }
+    this.#fail(TIMEOUT_ERRORS[kind] ?? "internal");
   }
 
   // ── The end ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -569,41 +442,17 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     this.facts.trace?.resume(pluginIndex, isRequest, performance.now());
   }
 
-  #countUpstream(status: number): void {
-    const cluster = this.#forward?.cluster;
-    if (cluster === undefined) {
-      return;
-    }
-    const { stats } = cluster;
-    stats.rqCompleted.inc();
-    (stats.rqXx[Math.floor(status / 100)] ?? stats.rqXx[0])?.inc();
-    stats.rqCode(status).inc();
-    if (this.facts.upstreamFirstByteAt > 0) {
-      stats.rqTime.record(this.facts.upstreamFirstByteAt - this.facts.upstreamSentAt);
-    }
-  }
-
   #finish(): void {
     if (this.#finished) {
       return;
     }
     this.#finished = true;
     this.#endPasses();
-    this.#disarm(this.#routeTimer);
-    this.#disarm(this.#idleTimer);
-    this.#disarm(this.#durationTimer);
-    this.#disarm(this.#requestTimer);
+    this.#timers.clear();
     const { facts } = this;
     const { accessLogs, environment } = this.#serving;
     facts.endedAt = performance.now();
-    if (this.#forward !== undefined) {
-      const { counts } = this.#forward.host;
-      if (facts.status >= 500 || !this.#responseEnded) {
-        counts.rqError++;
-      } else {
-        counts.rqSuccess++;
-      }
-    }
+    this.#forward?.countOutcome(facts.status < 500 && this.#responseEnded);
     this.#chain?.complete();
     for (let i = 0; i < accessLogs.length; i++) {
       accessLogs[i]?.log(facts);

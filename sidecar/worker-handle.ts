@@ -122,7 +122,8 @@ export class WorkerHandle {
       return;
     }
     this.#worker = undefined;
-    for (const done of [...this.#answers.values()]) {
+    // Each one takes itself out of the map, which a Map's iteration allows.
+    for (const done of this.#answers.values()) {
       done(undefined);
     }
     if (this.#isClosing) {

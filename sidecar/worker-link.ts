@@ -71,7 +71,6 @@ export type ToWorker =
   | { readonly kind: "drain"; readonly order: DrainOrder }
   | { readonly kind: "ask"; readonly id: number; readonly question: Question }
   | { readonly kind: "log-level"; readonly component: string; readonly level: string }
-  | { readonly kind: "healthcheck"; readonly failing: boolean }
   | { readonly kind: "reopen-logs" }
   | { readonly kind: "close" };
 

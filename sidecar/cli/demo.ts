@@ -79,11 +79,22 @@ async function demo(ports: Ports, logLevel: string, io: CliIo): Promise<number> 
   const app = await startApp(ports.app);
   const files = await DemoFiles.open(ports);
   const planeEnd = new AbortController();
+  const planeSpoke = Promise.withResolvers<void>();
   const plane = CONTROL_PLANE.run(["-f", files.resources, "--port", String(ports["control-plane"])], {
     ...io,
-    out: () => undefined,
+    out: (text) => {
+      planeSpoke.resolve();
+      io.out(`control plane: ${text}`);
+    },
     stop: planeEnd.signal,
   });
+  // Its first line says that it listens; when it cannot, it has said why and ended.
+  const planeCode = await Promise.race([planeSpoke.promise, plane]);
+  if (typeof planeCode === "number") {
+    await files.close();
+    app.close();
+    return planeCode;
+  }
   const options = parseRunOptions([
     "-c",
     files.bootstrap,

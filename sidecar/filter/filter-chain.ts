@@ -17,12 +17,17 @@ import type {
 import { FilterPass, type PassPort } from "./filter-pass.ts";
 import { Stage } from "./stage.ts";
 
-/** What the chain needs of its stream. */
-export interface ChainOwner {
+/** The message parts that filters see. */
+export interface ChainFacts {
   readonly requestHead: RequestHead;
   readonly responseHead: ResponseHead | undefined;
   requestTrailers: HeaderMap | undefined;
   responseTrailers: HeaderMap | undefined;
+}
+
+/** What the chain needs of its stream. */
+export interface ChainOwner {
+  readonly facts: ChainFacts;
   /** No more filter may see the request: it was answered, cut, or is over. */
   readonly requestPassEnded: boolean;
   readonly responsePassEnded: boolean;
@@ -35,8 +40,8 @@ export interface ChainOwner {
   onResponseTrailersPassed(): void;
   onFilterReply(reply: FilterReply): void;
   onFilterReset(details: string): void;
-  onRequestTooLarge(): void;
-  onResponseTooLarge(): void;
+  /** A filter holds more than the buffer limit. */
+  onTooLarge(code: "request_payload_too_large" | "response_payload_too_large"): void;
   pauseRequestSource(): void;
   resumeRequestSource(): void;
   pauseResponseSource(): void;
@@ -97,13 +102,13 @@ class RequestPort implements PassPort {
     return this.#owner.requestPassEnded;
   }
   callHeaders(stage: Stage, end: boolean): HeadersStatus {
-    return stage.filter.onRequestHeaders(this.#owner.requestHead, end);
+    return stage.filter.onRequestHeaders(this.#owner.facts.requestHead, end);
   }
   callData(stage: Stage, body: BodyBuffer, end: boolean): DataStatus {
     return stage.filter.onRequestData(body, end);
   }
   callTrailers(stage: Stage): TrailersStatus {
-    return stage.filter.onRequestTrailers(this.#owner.requestTrailers as HeaderMap);
+    return stage.filter.onRequestTrailers(this.#owner.facts.requestTrailers as HeaderMap);
   }
   forwardHeaders(end: boolean): void {
     this.#owner.onRequestHeadersPassed(end);
@@ -115,7 +120,7 @@ class RequestPort implements PassPort {
     this.#owner.onRequestTrailersPassed();
   }
   overflow(): void {
-    this.#owner.onRequestTooLarge();
+    this.#owner.onTooLarge("request_payload_too_large");
   }
   pauseSource(): void {
     this.#owner.pauseRequestSource();
@@ -134,13 +139,13 @@ class ResponsePort implements PassPort {
     return this.#owner.responsePassEnded;
   }
   callHeaders(stage: Stage, end: boolean): HeadersStatus {
-    return stage.filter.onResponseHeaders(this.#owner.responseHead as ResponseHead, end);
+    return stage.filter.onResponseHeaders(this.#owner.facts.responseHead as ResponseHead, end);
   }
   callData(stage: Stage, body: BodyBuffer, end: boolean): DataStatus {
     return stage.filter.onResponseData(body, end);
   }
   callTrailers(stage: Stage): TrailersStatus {
-    return stage.filter.onResponseTrailers(this.#owner.responseTrailers as HeaderMap);
+    return stage.filter.onResponseTrailers(this.#owner.facts.responseTrailers as HeaderMap);
   }
   forwardHeaders(end: boolean): void {
     this.#owner.onResponseHeadersPassed(end);
@@ -152,7 +157,7 @@ class ResponsePort implements PassPort {
     this.#owner.onResponseTrailersPassed();
   }
   overflow(): void {
-    this.#owner.onResponseTooLarge();
+    this.#owner.onTooLarge("response_payload_too_large");
   }
   pauseSource(): void {
     this.#owner.pauseResponseSource();
@@ -213,17 +218,17 @@ class FilterHandle implements FilterCallbacks {
   }
 
   requestTrailers(create: boolean): HeaderMap | undefined {
-    if (this.#owner.requestTrailers === undefined && create && this.#chain.request.lastDataCall) {
-      this.#owner.requestTrailers = emptyTrailers(this.#chain.request);
+    if (this.#owner.facts.requestTrailers === undefined && create && this.#chain.request.lastDataCall) {
+      this.#owner.facts.requestTrailers = emptyTrailers(this.#chain.request);
     }
-    return this.#owner.requestTrailers;
+    return this.#owner.facts.requestTrailers;
   }
 
   responseTrailers(create: boolean): HeaderMap | undefined {
-    if (this.#owner.responseTrailers === undefined && create && this.#chain.response.lastDataCall) {
-      this.#owner.responseTrailers = emptyTrailers(this.#chain.response);
+    if (this.#owner.facts.responseTrailers === undefined && create && this.#chain.response.lastDataCall) {
+      this.#owner.facts.responseTrailers = emptyTrailers(this.#chain.response);
     }
-    return this.#owner.responseTrailers;
+    return this.#owner.facts.responseTrailers;
   }
 
   requestHeadersForwarded(): boolean {

@@ -5,7 +5,7 @@
 
 import type { BodyBuffer } from "../http/body-buffer.ts";
 import { DataStatus, HeadersStatus, TrailersStatus } from "./filter.ts";
-import { Stage, StageState } from "./stage.ts";
+import { type Stage, StageState } from "./stage.ts";
 
 /** What the pass needs of its stream; `filter-chain.ts` has one for each direction. */
 export interface PassPort {
