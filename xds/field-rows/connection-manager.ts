@@ -6,8 +6,9 @@ import type { MessageRows } from "../fields.ts";
 export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
     supported:
-      "codec_type stat_prefix rds route_config http_filters tracing common_http_protocol_options http_protocol_options server_name server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout drain_timeout delayed_close_timeout access_log use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action request_id_extension strip_matching_host_port strip_any_host_port strip_trailing_host_dot",
+      "codec_type stat_prefix rds route_config http_filters tracing common_http_protocol_options http_protocol_options server_name server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout delayed_close_timeout access_log use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action request_id_extension strip_matching_host_port strip_any_host_port strip_trailing_host_dot",
     accepted: {
+      drain_timeout: "see --drain-time-s",
       add_user_agent: "no header is added",
       http1_safe_max_connection_duration: "a connection ends between requests",
       http2_protocol_options: "HTTP/2 is not supported yet",
@@ -39,9 +40,11 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
     },
   },
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing": {
-    supported:
-      "client_sampling random_sampling overall_sampling verbose max_path_tag_length custom_tags provider spawn_upstream_span",
+    supported: "client_sampling random_sampling overall_sampling custom_tags provider",
     accepted: {
+      verbose: "there are no timed events",
+      max_path_tag_length: "the length of attributes is that of OpenTelemetry",
+      spawn_upstream_span: "there is one span for a request",
       operation: "spans are named by method and route",
       upstream_operation: "spans are named by method and route",
       no_context_propagation: "the context is propagated",
@@ -91,8 +94,9 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
     },
   },
   "envoy.extensions.filters.http.router.v3.Router": {
-    supported: "start_child_span suppress_envoy_headers",
+    supported: "suppress_envoy_headers",
     accepted: {
+      start_child_span: "there is one span for a request",
       dynamic_stats: "statistics are always kept",
       upstream_log: "upstream attempts are not logged",
       upstream_log_options: "upstream attempts are not logged",
@@ -110,12 +114,15 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
   },
   "envoy.extensions.wasm.v3.PluginConfig": {
     supported:
-      "name root_id vm_config configuration fail_open failure_policy reload_config capability_restriction_config allow_on_headers_stop_iteration",
+      "name root_id vm_config configuration fail_open failure_policy capability_restriction_config allow_on_headers_stop_iteration",
+    accepted: {
+      reload_config: "a fresh VM replaces a faulty one at once",
+    },
   },
   "envoy.extensions.wasm.v3.VmConfig": {
-    supported:
-      "vm_id runtime code configuration nack_on_code_cache_miss environment_variables capability_restriction_config",
+    supported: "vm_id runtime code configuration environment_variables capability_restriction_config",
     accepted: {
+      nack_on_code_cache_miss: "a module is fetched before its listener is used",
       allow_precompiled: "modules are compiled here",
     },
   },
@@ -127,8 +134,5 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
   },
   "envoy.extensions.wasm.v3.SanitizationConfig": {
     supported: "",
-  },
-  "envoy.extensions.wasm.v3.ReloadConfig": {
-    supported: "backoff",
   },
 };

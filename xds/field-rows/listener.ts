@@ -6,8 +6,10 @@ import type { MessageRows } from "../fields.ts";
 export const LISTENER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.config.listener.v3.Listener": {
     supported:
-      "name address additional_addresses stat_prefix filter_chains default_filter_chain per_connection_buffer_limit_bytes metadata deprecated_v1 drain_type listener_filters listener_filters_timeout traffic_direction enable_reuse_port access_log tcp_backlog_size bind_to_port",
+      "name address additional_addresses stat_prefix filter_chains default_filter_chain per_connection_buffer_limit_bytes metadata deprecated_v1 listener_filters traffic_direction enable_reuse_port access_log tcp_backlog_size bind_to_port",
     accepted: {
+      drain_type: "a listener drains on a removal and on a health failure alike",
+      listener_filters_timeout: "listener filters do not wait",
       stats_matcher: "all statistics exist",
       per_connection_buffer_high_watermark_timeout: "buffers above the limit pause reading",
       continue_on_listener_filters_timeout: "listener filters do not wait",
