@@ -1,0 +1,202 @@
+// The arrows of the code as data, for layers.test.ts. xds/ and plugins/ are libraries that know neither each other nor the
+// proxy; sidecar/ joins them. Change a row when its reason no longer holds, not to make the test pass.
+// Imports of types are looser: they couple words, not code.
+
+export interface Layer {
+  /** A file, or a folder with all in it. The first row that fits a file is its layer. */
+  readonly at: string;
+  /** What it may import besides its own folder. Ends with "/": the folder with all in it. */
+  readonly code: readonly string[];
+  /** What it may import by `import type` besides. */
+  readonly types: readonly string[];
+  readonly why: string;
+}
+
+const MODEL = "xds/model/";
+const EVERYTHING = ["sidecar/", "plugins/", "xds/"];
+/** What every stage of a request speaks. */
+const STREAM_WORDS = ["sidecar/http/", "sidecar/errors.ts"];
+
+export const LAYERS: readonly Layer[] = [
+  // ── xds/: configuration, bytes to value ──
+  { at: "xds/gen/", code: [], types: [], why: "generated code stands alone" },
+  { at: MODEL, code: [], types: [], why: "the model is the shared language and knows nobody" },
+  {
+    at: "xds/decode/",
+    code: ["xds/gen/", "xds/type-urls.ts", "xds/fields.ts"],
+    types: [MODEL],
+    why: "decoding is bytes to value, without the protocol that brought the bytes",
+  },
+  { at: "xds/field-rows/", code: ["xds/fields.ts"], types: [], why: "the table of fields is data" },
+  // Protobuf ends at the wire: what else is in xds/ sees messages that discovery-wire.ts has taken apart.
+  { at: "xds/discovery-wire.ts", code: ["xds/"], types: [], why: "xds/ knows neither plugins nor the proxy" },
+  {
+    at: "xds/server/",
+    code: ["xds/"],
+    types: [],
+    why: "the control plane is a library that knows neither plugins nor the proxy",
+  },
+  {
+    at: "xds/",
+    code: ["xds/decode/", "xds/field-rows/"],
+    types: ["xds/gen/", MODEL],
+    why: "protobuf stays in decode/ and discovery-wire.ts, and xds/ knows neither plugins nor the proxy",
+  },
+
+  // ── plugins/: the plugin host, a library ──
+  {
+    at: "plugins/abi/",
+    code: ["plugins/memory.ts"],
+    types: ["plugins/"],
+    why: "the ABI is data about numbers and bytes",
+  },
+  { at: "plugins/", code: ["plugins/"], types: [], why: "a plugin host that could be a package of its own" },
+
+  // ── sidecar/: from the bottom up ──
+  { at: "sidecar/errors.ts", code: [], types: [], why: "errors are the bottom" },
+  { at: "sidecar/version.ts", code: [], types: [], why: "a constant" },
+  { at: "sidecar/stats/", code: [], types: [], why: "statistics know nobody who counts" },
+  {
+    at: "sidecar/http/",
+    code: ["sidecar/errors.ts"],
+    types: [MODEL],
+    why: "HTTP is the bottom: no route, cluster, filter or plugin",
+  },
+  {
+    at: "sidecar/listener/",
+    code: STREAM_WORDS,
+    types: [MODEL, "sidecar/stats/"],
+    why: "a listener is handed openStream(); it does not know the proxy or its siblings",
+  },
+  {
+    at: "sidecar/upstream/",
+    code: STREAM_WORDS,
+    types: [MODEL, "sidecar/stats/"],
+    why: "the pool knows addresses and bytes, not clusters and routes",
+  },
+  {
+    at: "sidecar/cluster/",
+    code: [...STREAM_WORDS, "sidecar/upstream/"],
+    types: [MODEL, "sidecar/stats/"],
+    why: "clusters and routes are siblings, joined by the proxy",
+  },
+  {
+    at: "sidecar/route/",
+    code: [...STREAM_WORDS, "sidecar/telemetry/format.ts"],
+    types: [MODEL, "sidecar/telemetry/"],
+    why: "a route decides by the request alone; format strings of headers are the access log's",
+  },
+  {
+    at: "sidecar/filter/",
+    code: STREAM_WORDS,
+    types: ["plugins/"],
+    why: "filters act on streams only; a plugin is handed to them by live-config.ts",
+  },
+  {
+    at: "sidecar/telemetry/access-log.ts",
+    code: ["sidecar/route/matchers.ts"],
+    types: [MODEL, "sidecar/http/", "sidecar/filter/", "sidecar/stats/"],
+    why: "log filters match headers as routes do, and need nothing else of them",
+  },
+  {
+    at: "sidecar/telemetry/",
+    code: ["plugins/abi/callbacks.ts", "sidecar/stats/tags.ts"],
+    types: [MODEL, "plugins/", "sidecar/http/", "sidecar/filter/", "sidecar/stats/"],
+    why: "telemetry watches: it records what it is given and starts nothing",
+  },
+  {
+    at: "sidecar/admin/",
+    code: ["sidecar/http/", "sidecar/stats/", "sidecar/version.ts"],
+    types: EVERYTHING,
+    why: "the admin port is a window: what it shows and changes is handed to it (admin/ports.ts)",
+  },
+  {
+    at: "sidecar/forward.ts",
+    code: [...STREAM_WORDS, "sidecar/upstream/address-text.ts"],
+    types: ["sidecar/cluster/", "sidecar/upstream/", "sidecar/stream-record.ts"],
+    why: "one request on its way to one host",
+  },
+  {
+    at: "sidecar/stream-record.ts",
+    code: [...STREAM_WORDS, "sidecar/upstream/address-text.ts"],
+    types: [MODEL, "sidecar/filter/", "sidecar/telemetry/", "sidecar/cluster/"],
+    why: "a record of facts",
+  },
+  {
+    at: "sidecar/stream-answers.ts",
+    code: STREAM_WORDS,
+    types: ["sidecar/filter/", "sidecar/route/"],
+    why: "makes messages, and sends nothing",
+  },
+  {
+    at: "sidecar/stream-route.ts",
+    code: [...STREAM_WORDS, "sidecar/route/"],
+    types: [MODEL, "sidecar/cluster/", "sidecar/stream-record.ts"],
+    why: "chooses, and forwards nothing",
+  },
+  { at: "sidecar/stream-timers.ts", code: STREAM_WORDS, types: [], why: "time alone" },
+  {
+    at: "sidecar/proxy.ts",
+    code: [
+      ...STREAM_WORDS,
+      "sidecar/filter/",
+      "sidecar/forward.ts",
+      "sidecar/stream-answers.ts",
+      "sidecar/stream-record.ts",
+      "sidecar/stream-route.ts",
+      "sidecar/stream-timers.ts",
+    ],
+    types: [MODEL, "sidecar/http-serving.ts", "sidecar/cluster/", "sidecar/route/", "sidecar/telemetry/"],
+    why: "one story, no set-up: what a stream needs is in HttpServing",
+  },
+  {
+    at: "sidecar/http-serving.ts",
+    code: STREAM_WORDS,
+    types: [MODEL, "sidecar/"],
+    why: "the bundle of what a stream needs is a type, not code",
+  },
+  {
+    at: "sidecar/live-config.ts",
+    code: ["sidecar/route/", "sidecar/cluster/", "sidecar/filter/", "sidecar/http-serving.ts"],
+    types: [MODEL, "sidecar/"],
+    why: "model to live objects, and nothing else: no socket, no exporter",
+  },
+  { at: "sidecar/worker-link.ts", code: [], types: EVERYTHING, why: "messages are types" },
+  {
+    at: "sidecar/publisher.ts",
+    code: [],
+    types: [MODEL, "plugins/", "sidecar/plugin-code.ts", "sidecar/worker-link.ts"],
+    why: "it compares models and sends; who loads and who receives is handed to it",
+  },
+
+  // ── sidecar/: the composition roots ──
+  { at: "sidecar/main.ts", code: ["sidecar/cli/"], types: [], why: "the process edge picks a verb" },
+  { at: "sidecar/cli/", code: EVERYTHING, types: [], why: "a verb joins what it needs" },
+  { at: "sidecar/supervisor.ts", code: EVERYTHING, types: [], why: "the main thread's composition root" },
+  { at: "sidecar/admin-state.ts", code: EVERYTHING, types: [], why: "gathers the admin's views on the main thread" },
+  {
+    at: "sidecar/",
+    code: ["sidecar/", "plugins/"],
+    types: [MODEL, "xds/log.ts"],
+    why: "xds/ is the main thread's, through supervisor.ts",
+  },
+];
+
+/** A package is imported from one place, so that it can be replaced there. */
+export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  "@bufbuild/protobuf": ["xds/decode/", "xds/gen/", "xds/discovery-wire.ts"],
+  "@grpc/grpc-js": ["xds/ads-stream.ts", "xds/server/control-plane.ts"],
+  "@opentelemetry/api": ["sidecar/telemetry/tracing.ts", "sidecar/telemetry/hook-spans.ts"],
+  "@opentelemetry/core": ["sidecar/telemetry/tracing.ts", "sidecar/telemetry/hook-spans.ts"],
+  "@opentelemetry/exporter-trace-otlp-grpc": ["sidecar/telemetry/tracing.ts"],
+  "@opentelemetry/exporter-trace-otlp-proto": ["sidecar/telemetry/tracing.ts"],
+  "@opentelemetry/otlp-exporter-base": ["sidecar/telemetry/tracing.ts"],
+  "@opentelemetry/otlp-grpc-exporter-base": ["sidecar/telemetry/tracing.ts"],
+  "@opentelemetry/otlp-transformer": ["sidecar/telemetry/tracing.ts"],
+  "@opentelemetry/resources": ["sidecar/telemetry/tracing.ts", "sidecar/telemetry/hook-spans.ts"],
+  "@opentelemetry/sdk-trace": ["sidecar/telemetry/tracing.ts", "sidecar/telemetry/hook-spans.ts"],
+  pino: ["sidecar/telemetry/log.ts"],
+  re2js: ["xds/decode/regex.ts"],
+  undici: ["sidecar/plugin-calls.ts"],
+  yaml: ["xds/decode/yaml-document.ts"],
+};
