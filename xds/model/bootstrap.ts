@@ -30,7 +30,7 @@ export type RuntimeLayer =
   | { readonly kind: "disk"; readonly name: string; readonly root: string; readonly subdirectory: string };
 
 /** Runtime keys, flattened with dots. */
-export type Runtime = Readonly<Record<string, string | number | boolean | JsonValue>>;
+export type Runtime = Readonly<Record<string, JsonValue>>;
 
 export interface Bootstrap {
   readonly node: Node;
