@@ -34,7 +34,10 @@ export interface PoolStats {
   readonly rqActive: Gauge;
   readonly rqPendingTotal: Counter;
   readonly rqPendingActive: Gauge;
+  /** Refused by max_pending_requests. */
   readonly rqPendingOverflow: Counter;
+  /** Refused by max_requests; counted as pending overflow before Envoy 1.38. */
+  readonly rqActiveOverflow: Counter;
   readonly rqPendingFailureEject: Counter;
   /** The proxy gave a request up while it waited for a connection. */
   readonly rqCancelled: Counter;
@@ -77,6 +80,7 @@ export function resolvePoolStats(scope: StatsScope, prefix: string): PoolStats {
     rqPendingTotal: scope.counter(`${up}rq_pending_total`),
     rqPendingActive: scope.gauge(`${up}rq_pending_active`),
     rqPendingOverflow: scope.counter(`${up}rq_pending_overflow`),
+    rqActiveOverflow: scope.counter(`${up}rq_active_overflow`),
     rqPendingFailureEject: scope.counter(`${up}rq_pending_failure_eject`),
     rqCancelled: scope.counter(`${up}rq_cancelled`),
     rqRxReset: scope.counter(`${up}rq_rx_reset`),

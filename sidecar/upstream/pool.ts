@@ -10,6 +10,7 @@ import type { Cluster } from "../../xds/model/cluster.ts";
 import { ProxyError } from "../errors.ts";
 import type { StreamWaiter } from "../http/stream.ts";
 import type { TimerWheel } from "../http/timer-wheel.ts";
+import type { Counter } from "../stats/scope.ts";
 import { addressText } from "./address-text.ts";
 import { ClientConnection } from "./connection.ts";
 import type { ConnectionOwner } from "./connection.ts";
@@ -75,12 +76,12 @@ export class ConnectionPool implements StreamPool, ConnectionOwner {
       if (limits.requests.available) {
         this.#attach(this.#idle.pop() as ClientConnection, waiter, priority);
       } else {
-        this.#overflow(waiter);
+        refuse(waiter, this.#context.stats.rqActiveOverflow);
       }
       return;
     }
     if (!limits.pendingRequests.available) {
-      this.#overflow(waiter);
+      refuse(waiter, this.#context.stats.rqPendingOverflow);
       return;
     }
     this.#pending.set(waiter, { waiter, priority, fresh });
@@ -189,17 +190,12 @@ export class ConnectionPool implements StreamPool, ConnectionOwner {
     for (const request of this.#pending.values()) {
       if (!this.#context.limits[request.priority].requests.available) {
         this.#unqueue(request);
-        this.#overflow(request.waiter);
+        refuse(request.waiter, this.#context.stats.rqActiveOverflow);
       } else if (!request.fresh || connection.isFresh) {
         return request;
       }
     }
     return undefined;
-  }
-
-  #overflow(waiter: StreamWaiter): void {
-    this.#context.stats.rqPendingOverflow.inc();
-    waiter.onPoolFailure(new ProxyError("upstream_overflow", "proxy", "Circuit breaker is open"));
   }
 
   // Each connection on its way serves one of those who wait, so there is never a need for more than that.
@@ -253,4 +249,9 @@ export class ConnectionPool implements StreamPool, ConnectionOwner {
       }
     }
   }
+}
+
+function refuse(waiter: StreamWaiter, counter: Counter): void {
+  counter.inc();
+  waiter.onPoolFailure(new ProxyError("upstream_overflow", "proxy", "Circuit breaker is open"));
 }

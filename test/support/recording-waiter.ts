@@ -21,6 +21,10 @@ export class RecordingWaiter implements StreamWaiter {
   keepsText = true;
   /** Called when the stream is there, before `acquire` or the event returns. */
   onReady: ((stream: UpstreamStream) => void) | undefined;
+  /** Called at the last event, whichever it is. */
+  onEnd: (() => void) | undefined = undefined;
+  /** For tests that give requests up. */
+  gaveUp = false;
   onFailure: ((error: ProxyError) => void) | undefined = undefined;
   onData: ((bytes: number) => void) | undefined = undefined;
   onBlocked: ((blocked: boolean) => void) | undefined = undefined;
@@ -122,5 +126,8 @@ export class RecordingWaiter implements StreamWaiter {
   #note(event: string): void {
     this.events.push(event);
     this.#changed.notify();
+    if (/^(end|reset|failure)/.test(event)) {
+      this.onEnd?.();
+    }
   }
 }

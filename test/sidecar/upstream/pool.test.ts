@@ -237,6 +237,8 @@ describe("ConnectionPool limits", () => {
     fixture.pool.acquire(third);
     assert.equal(third.story, "failure upstream_overflow");
     assert.equal(fixture.gauge("circuit_breakers.default.rq_open"), 1);
+    assert.equal(fixture.counter("upstream_rq_active_overflow"), 2);
+    assert.equal(fixture.counter("upstream_rq_pending_overflow"), 0);
     const connection = await upstream.connection(0);
     await connection.untilRequests(1);
     connection.send(OK);
