@@ -24,7 +24,6 @@ function misbehave(socket: Socket, path: string, random: () => number): void {
     () => socket.end(plain, "latin1"),
     () => socket.end(plain.replace("OK\r\n", "OK\r\nConnection: close\r\n"), "latin1"),
     () => socket.write(`${plain}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison`, "latin1"),
-    () => setImmediate(() => socket.write(`${plain}`, "latin1", () => socket.write("HTTP/1.1 200 OK\r\n\r\n"))),
     () => socket.resetAndDestroy(),
     () => socket.end(),
     () => socket.end(plain.slice(0, -1), "latin1"),
