@@ -9,6 +9,9 @@ export type ServedResource = Readonly<{ typeUrl: string; name: string; value: Ui
 
 export type VersionedResource = ServedResource & Readonly<{ version: string }>;
 
+/** Versions by the bytes they stand for: a set mostly repeats the resources of the one before. */
+const versions = new WeakMap<Uint8Array, string>();
+
 const NONE: ReadonlyMap<string, VersionedResource> = new Map();
 
 export class ResourceSet {
@@ -23,7 +26,7 @@ export class ResourceSet {
   static of(resources: readonly ServedResource[]): ResourceSet {
     const types = new Map<string, Map<string, VersionedResource>>();
     for (const resource of resources) {
-      const version = digest((hash) => hash.update(resource.value));
+      const version = versionOfBytes(resource.value);
       let type = types.get(resource.typeUrl);
       if (type === undefined) types.set(resource.typeUrl, (type = new Map()));
       type.set(resource.name, { ...resource, version });
@@ -31,14 +34,18 @@ export class ResourceSet {
     return new ResourceSet(types);
   }
 
-  /** These resources, and of `keptTypes` those that only `before` has. */
+  /** These resources, and of `keptTypes` those that only `before` has; this set itself when there are none. */
   keeping(before: ResourceSet, keptTypes: ReadonlySet<string>): ResourceSet {
     const types = new Map(this.#types);
+    let isMore = false;
     for (const typeUrl of keptTypes) {
-      const merged = new Map([...before.type(typeUrl), ...this.type(typeUrl)]);
-      if (merged.size > 0) types.set(typeUrl, merged);
+      const own = this.type(typeUrl);
+      const kept = [...before.type(typeUrl)].filter(([name]) => !own.has(name));
+      if (kept.length === 0) continue;
+      isMore = true;
+      types.set(typeUrl, new Map([...own, ...kept]));
     }
-    return new ResourceSet(types);
+    return isMore ? new ResourceSet(types) : this;
   }
 
   type(typeUrl: string): ReadonlyMap<string, VersionedResource> {
@@ -64,6 +71,15 @@ export class ResourceSet {
     }
     return version;
   }
+}
+
+function versionOfBytes(value: Uint8Array): string {
+  let version = versions.get(value);
+  if (version === undefined) {
+    version = digest((hash) => hash.update(value));
+    versions.set(value, version);
+  }
+  return version;
 }
 
 function digest(feed: (hash: ReturnType<typeof createHash>) => void): string {

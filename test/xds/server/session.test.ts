@@ -219,10 +219,10 @@ test("Session sends clusters and endpoints first, then listeners and routes, and
   assert.deepEqual(scene.take(), ["EDS a=1", "RDS r=a"]);
 
   scene.session.setResources(setOf("CDS b=1", "EDS b=1", "LDS in=1", "RDS r=b"));
-  assert.deepEqual(scene.take(), ["CDS a=1 b=1"]);
+  assert.deepEqual(scene.take(), ["CDS b=1 a=1"]);
   scene.sotw(EDS, ["a", "b"], { nonce: scene.nonce(EDS) });
   scene.ack(CDS);
-  assert.deepEqual(scene.take(), ["EDS a=1 b=1"]);
+  assert.deepEqual(scene.take(), ["EDS b=1 a=1"]);
   scene.ack(EDS, ["a", "b"]);
   assert.deepEqual(scene.take(), ["RDS r=b"]);
   scene.clock.advance(1_000);
