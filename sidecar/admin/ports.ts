@@ -234,6 +234,8 @@ export interface AdminPorts {
   serverInfo(): ServerInfoView;
   configDump(): Promise<ConfigDumpView> | ConfigDumpView;
   clusters(): Promise<readonly ClusterView[]> | readonly ClusterView[];
+  /** Names for Prometheus' labels, without asking the workers; `clusters` is asked when this is missing. */
+  clusterNames?(): Iterable<string>;
   listeners(): Promise<readonly ListenerView[]> | readonly ListenerView[];
   plugins(): Promise<readonly PluginView[]> | readonly PluginView[];
   /** The newest first. */

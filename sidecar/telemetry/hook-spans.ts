@@ -34,7 +34,7 @@ const NO_LINKS: Link[] = [];
 const NO_EVENTS: TimedEvent[] = [];
 
 /** A span that is over. */
-class FinishedSpan implements ReadableSpan {
+export class FinishedSpan implements ReadableSpan {
   readonly name: string;
   readonly kind: SpanKind;
   readonly startTime: HrTime;
@@ -79,9 +79,9 @@ class FinishedSpan implements ReadableSpan {
 }
 
 /** The spans of one record. `timeOrigin` turns the worker's times into times since the epoch. */
-export function buildSpans(record: RecordView, timeOrigin: number, origin: SpanOrigin): ReadableSpan[] {
+export function buildSpans(record: RecordView, timeOrigin: number, origin: SpanOrigin): FinishedSpan[] {
   const builder = new SpanBuilder(record, timeOrigin, origin);
-  const spans: ReadableSpan[] = [];
+  const spans: FinishedSpan[] = [];
   if (record.field(Field.HasRequest) === 1) {
     spans.push(builder.request());
   }
@@ -122,7 +122,7 @@ class SpanBuilder {
         : undefined;
   }
 
-  request(): ReadableSpan {
+  request(): FinishedSpan {
     const record = this.#record;
     const span = this.#span(
       this.#requestContext as SpanContext,
@@ -142,7 +142,7 @@ class SpanBuilder {
     return span;
   }
 
-  hook(index: number): ReadableSpan {
+  hook(index: number): FinishedSpan {
     const hook = this.#record.hooks[index] as HookView;
     const name = CALLBACK_NAMES[hook.callback] ?? "unknown";
     const span = this.#span(
@@ -175,7 +175,7 @@ class SpanBuilder {
     return span;
   }
 
-  callout(callout: CalloutView): ReadableSpan {
+  callout(callout: CalloutView): FinishedSpan {
     const span = this.#span(
       this.#context(calloutSpanId(this.#high, this.#low, callout.index)),
       callout.isGrpc ? callout.path.replace(/^\//, "") : callout.method || "HTTP",

@@ -38,6 +38,7 @@ export const MAX_HOOKS = 256;
 /** Most calls kept for one request. */
 export const MAX_CALLOUTS = 64;
 const FIRST_CAPACITY = 12;
+const NO_TAGS: readonly string[] = [];
 
 /** A call that a plugin made: proxy_http_call or proxy_grpc_call. */
 export interface Callout {
@@ -80,7 +81,7 @@ export class StreamTrace {
   spanLow = 0;
   traceState = "";
   /** Custom tags, name and value in turn. */
-  tags: readonly string[] = [];
+  tags: readonly string[] = NO_TAGS;
   isFinished = false;
 
   method = "";
@@ -99,7 +100,7 @@ export class StreamTrace {
   hooks = new Float64Array(HOOK_STRIDE * FIRST_CAPACITY);
   hookCount = 0;
   hooksDropped = 0;
-  /** By hook: whose callback ran. */
+  /** By hook: whose callback ran. Only the first `hookCount` mean something. */
   readonly plugins: PluginIdentity[] = [];
   readonly faults: PluginFault[] = [];
   readonly callouts: Callout[] = [];
@@ -111,7 +112,7 @@ export class StreamTrace {
     this.sampled = false;
     this.traceId = "";
     this.traceState = "";
-    this.tags = [];
+    this.tags = NO_TAGS;
     this.isFinished = false;
     this.requestId = "";
     this.hookCount = 0;
@@ -119,9 +120,13 @@ export class StreamTrace {
     if (this.hooks.length > HOOK_STRIDE * FIRST_CAPACITY) {
       this.hooks = new Float64Array(HOOK_STRIDE * FIRST_CAPACITY);
     }
-    this.plugins.length = 0;
-    this.faults.length = 0;
-    this.callouts.length = 0;
+    // Setting a length frees the array's store, so it is done only where it is needed.
+    if (this.faults.length > 0) {
+      this.faults.length = 0;
+    }
+    if (this.callouts.length > 0) {
+      this.callouts.length = 0;
+    }
   }
 
   /** The request's own span id, for the upstream. */
@@ -138,7 +143,7 @@ export class StreamTrace {
       return -1;
     }
     this.hookCount = index + 1;
-    this.plugins.push(record.plugin);
+    this.plugins[index] = record.plugin;
     const hooks = this.hooks;
     hooks[at++] = record.plugin.index;
     hooks[at++] = record.callback;

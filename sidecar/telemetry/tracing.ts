@@ -4,8 +4,10 @@
 
 import { ExportResultCode } from "@opentelemetry/core";
 import type { ExportResult } from "@opentelemetry/core";
-import { OTLPTraceExporter as GrpcExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
-import { OTLPTraceExporter as HttpExporter } from "@opentelemetry/exporter-trace-otlp-proto";
+import { OTLPExporterBase } from "@opentelemetry/otlp-exporter-base";
+import { convertLegacyHttpOptions, createOtlpHttpExportDelegate } from "@opentelemetry/otlp-exporter-base/node-http";
+import { convertLegacyOtlpGrpcOptions, createOtlpGrpcExportDelegate } from "@opentelemetry/otlp-grpc-exporter-base";
+import { ProtobufTraceSerializer, TraceExporterMetricsHelper } from "@opentelemetry/otlp-transformer";
 import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources";
 import { BatchSpanProcessor } from "@opentelemetry/sdk-trace";
 import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace";
@@ -14,9 +16,10 @@ import type { Counter, StatsScope } from "../stats/scope.ts";
 import { resourceAttributes, targetFromEnvironment, targetOfProvider } from "./export-target.ts";
 import type { CollectorEndpoint, Environment, ExportTarget } from "./export-target.ts";
 import { buildSpans } from "./hook-spans.ts";
-import type { SpanOrigin } from "./hook-spans.ts";
+import type { FinishedSpan, SpanOrigin } from "./hook-spans.ts";
 import { Field, readBatch } from "./span-record.ts";
 import type { SpanBatch } from "./span-record.ts";
+import { SpanSerializer } from "./span-serializer.ts";
 
 export interface SpanExportsOptions {
   /** OTEL_* variables. */
@@ -253,13 +256,38 @@ class CountingExporter implements SpanExporter {
   }
 }
 
+const spanSerializer = new SpanSerializer();
+/** Our own bytes, the SDK's reading of the answer. */
+const SERIALIZER: typeof ProtobufTraceSerializer = {
+  // Only hook-spans.ts makes spans.
+  serializeRequest: (spans) => spanSerializer.serialize(spans as FinishedSpan[]),
+  deserializeResponse: (data) => ProtobufTraceSerializer.deserializeResponse(data),
+};
+
+/** The SDK's OTLP exporters over HTTP and gRPC, with our serializer. */
 function buildExporter(target: ExportTarget): SpanExporter {
-  const { url, timeoutMs } = target;
+  const { url, timeoutMs: timeoutMillis } = target;
   if (target.protocol === "http") {
-    return new HttpExporter({ url, headers: { ...target.headers }, timeoutMillis: timeoutMs });
+    const contentType = { "Content-Type": "application/x-protobuf" };
+    const config = { url, headers: { ...target.headers }, timeoutMillis };
+    const options = convertLegacyHttpOptions(config, "TRACES", "v1/traces", contentType);
+    const helper = TraceExporterMetricsHelper;
+    return new OTLPExporterBase(
+      createOtlpHttpExportDelegate(options, SERIALIZER, "otlp_http_span_exporter", helper, undefined),
+    );
   }
   // Headers of the environment reach gRPC's metadata inside the exporter; a provider has none.
-  return new GrpcExporter({ url, timeoutMillis: timeoutMs });
+  return new OTLPExporterBase(
+    createOtlpGrpcExportDelegate(
+      convertLegacyOtlpGrpcOptions({ url, timeoutMillis }, "TRACES"),
+      SERIALIZER,
+      "otlp_grpc_span_exporter",
+      TraceExporterMetricsHelper,
+      undefined,
+      "TraceExportService",
+      "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    ),
+  );
 }
 
 function positive(text: string | undefined, otherwise: number): number {
