@@ -5,6 +5,19 @@
 // byte, and a class that names any non-ASCII character takes every byte above 0x7f. `\p{…}` knows ASCII members only.
 // Syntax: https://github.com/google/re2/wiki/Syntax.
 
+import {
+  addSet,
+  asciiSet,
+  type ByteSet,
+  complement,
+  foldSet,
+  literal,
+  PERL,
+  POSIX,
+  setSource,
+  unicodeClass,
+} from "./byte-set.ts";
+
 export type RegexResult =
   | { readonly ok: true; readonly regex: RegExp }
   | { readonly ok: false; readonly problem: string };
@@ -62,9 +75,6 @@ interface Flags {
   ungreedy: boolean;
 }
 
-/** Membership by byte, 0 to 255. */
-type ByteSet = Uint8Array;
-
 class Parser {
   readonly #text: string;
   #at = 0;
@@ -93,7 +103,10 @@ class Parser {
     if (depth > MAX_DEPTH) {
       return this.#fail(`groups nest deeper than ${MAX_DEPTH}`);
     }
+    // What can still be repeated is the last entry: a flag group between it and its operator changes nothing.
     let source = "";
+    let atoms: string[] = [];
+    let afterOperator = false;
     while (this.#at < this.#text.length) {
       const char = this.#text.charAt(this.#at);
       if (char === ")") {
@@ -101,64 +114,82 @@ class Parser {
       }
       if (char === "|") {
         this.#at++;
-        source += "|";
+        source += `${atoms.join("")}|`;
+        atoms = [];
+        afterOperator = false;
         continue;
       }
-      const atom = this.#atom(char, flags, depth);
-      source += atom === "" ? "" : this.#quantified(atom, flags);
+      const operator = this.#operator();
+      if (operator === undefined) {
+        this.#atom(char, flags, depth, atoms);
+      } else {
+        this.#repeat(operator, atoms, afterOperator, flags);
+      }
+      afterOperator = operator !== undefined;
     }
-    return source;
+    return source + atoms.join("");
   }
 
-  #atom(char: string, flags: Flags, depth: number): string {
+  #atom(char: string, flags: Flags, depth: number, atoms: string[]): void {
     switch (char) {
       case "(":
-        return this.#group(flags, depth);
+        this.#group(flags, depth, atoms);
+        return;
       case "[":
-        return this.#class(flags);
+        atoms.push(this.#class(flags));
+        return;
       case "\\":
-        return this.#escape(flags);
-      case "*":
-      case "+":
-      case "?":
-        return this.#fail(`missing argument to repetition operator ${char}`);
+        this.#escape(flags, atoms);
+        return;
       case ".":
         this.#at++;
-        return flags.dotAll ? "[^]" : "[^\\n]";
+        atoms.push(flags.dotAll ? "[^]" : "[^\\n]");
+        return;
       case "^":
         this.#at++;
-        return flags.multiLine ? "(?<![^\\n])" : "(?:^)";
+        atoms.push(flags.multiLine ? "(?:(?<![^\\n]))" : "(?:^)");
+        return;
       case "$":
         this.#at++;
-        return flags.multiLine ? "(?![^\\n])" : "(?:$)";
+        atoms.push(flags.multiLine ? "(?:(?![^\\n]))" : "(?:$)");
+        return;
       default: {
         const code = this.#text.codePointAt(this.#at) as number;
         this.#at += code > 0xffff ? 2 : 1;
-        return literal(code, flags.foldCase);
+        atoms.push(literal(code, flags.foldCase));
       }
     }
   }
 
-  #quantified(atom: string, flags: Flags): string {
-    const rest = this.#text.slice(this.#at, this.#at + 16);
-    const found = /^(?:[*+?]|\{(\d+)(?:,(\d*))?\})(\??)/.exec(rest);
+  /** The repetition operator here, read, or undefined with nothing read: a brace that is no repetition is a literal. */
+  #operator(): RegExpExecArray | undefined {
+    const found = /^(?:[*+?]|\{(\d+)(?:,(\d*))?\})(\??)/.exec(this.#text.slice(this.#at, this.#at + 16));
     if (found === null) {
-      return atom;
-    }
-    if (Number(found[1] ?? 0) > MAX_REPEAT || Number(found[2] ?? 0) > MAX_REPEAT) {
-      return this.#fail(`invalid repeat count ${found[0]}`);
+      return undefined;
     }
     this.#at += found[0].length;
-    const lazy = (found[3] === "?") !== flags.ungreedy;
-    if (/^[*+?]/.test(this.#text.slice(this.#at, this.#at + 1))) {
-      return this.#fail(`bad repetition operator ${found[0]}${this.#text.charAt(this.#at)}`);
-    }
-    const operator = found[3] === "?" ? found[0].slice(0, -1) : found[0];
-    const target = atom.startsWith("(?<!") || atom.startsWith("(?!") ? `(?:${atom})` : atom;
-    return target + operator + (lazy ? "?" : "");
+    return found;
   }
 
-  #group(flags: Flags, depth: number): string {
+  #repeat(operator: RegExpExecArray, atoms: string[], afterOperator: boolean, flags: Flags): void {
+    const [text, least, most] = operator;
+    const target = atoms.pop();
+    if (target === undefined) {
+      this.#fail(`missing argument to repetition operator ${text}`);
+    } else if (afterOperator) {
+      this.#fail(`bad repetition operator ${text} after another one`);
+    } else if (Number(least ?? 0) > MAX_REPEAT || Number(most ?? 0) > MAX_REPEAT) {
+      this.#fail(`invalid repeat count ${text}`);
+    } else {
+      const isLazy = operator[3] === "?";
+      const plain = isLazy ? text.slice(0, -1) : text;
+      // A repeated repetition, as in a*(?s)*, needs a group of its own.
+      const inner = /[*+?}]$/.test(target) ? `(?:${target})` : target;
+      atoms.push(inner + plain + (isLazy !== flags.ungreedy ? "?" : ""));
+    }
+  }
+
+  #group(flags: Flags, depth: number, atoms: string[]): void {
     this.#at++;
     let open = "(";
     let inner = { ...flags };
@@ -171,58 +202,53 @@ class Parser {
         inner = withFlags(flags, head[2] ?? "", head[3] ?? "");
         if (head[4] === ")") {
           Object.assign(flags, inner);
-          return "";
+          return;
         }
         open = "(?:";
       }
     } else if (this.#text.charAt(this.#at) === "?") {
-      return this.#fail(`invalid or unsupported group (${this.#text.slice(this.#at, this.#at + 3)}`);
+      this.#fail(`invalid or unsupported group (${this.#text.slice(this.#at, this.#at + 3)}`);
+      return;
     }
     const body = this.#alternatives(inner, depth + 1);
     if (this.#text.charAt(this.#at) !== ")") {
-      return this.#fail("missing closing )");
+      this.#fail("missing closing )");
+      return;
     }
     this.#at++;
-    return `${open}${body})`;
+    atoms.push(`${open}${body})`);
   }
 
-  #escape(flags: Flags): string {
+  #escape(flags: Flags, atoms: string[]): void {
     const next = this.#text.charAt(this.#at + 1);
-    switch (next) {
-      case "A":
-        this.#at += 2;
-        return "(?:^)";
-      case "z":
-        this.#at += 2;
-        return "(?:$)";
-      case "b":
-      case "B":
-        this.#at += 2;
-        return `(?:\\${next})`;
-      case "C":
-        this.#at += 2;
-        return "[^]";
-      case "Q":
-        return this.#quoted(flags);
-      default:
+    const simple = Object.hasOwn(SIMPLE_ESCAPES, next) ? SIMPLE_ESCAPES[next] : undefined;
+    if (simple !== undefined) {
+      this.#at += 2;
+      atoms.push(simple);
+      return;
+    }
+    if (next === "Q") {
+      this.#quoted(flags, atoms);
+      return;
     }
     const set = this.#setEscape();
     if (set !== undefined) {
-      return setSource(set, flags.foldCase);
+      atoms.push(setSource(set, flags.foldCase));
+      return;
     }
     const code = this.#codeEscape();
-    return code < 0 ? "" : literal(code, flags.foldCase);
+    if (code >= 0) {
+      atoms.push(literal(code, flags.foldCase));
+    }
   }
 
-  #quoted(flags: Flags): string {
+  #quoted(flags: Flags, atoms: string[]): void {
     const end = this.#text.indexOf("\\E", this.#at + 2);
     const text = this.#text.slice(this.#at + 2, end < 0 ? undefined : end);
     this.#at = end < 0 ? this.#text.length : end + 2;
-    let source = "";
     for (const char of text) {
-      source += literal(char.codePointAt(0) as number, flags.foldCase);
+      atoms.push(literal(char.codePointAt(0) as number, flags.foldCase));
     }
-    return source;
   }
 
   /** `\d`, `\pL` and the like, or undefined with nothing read. */
@@ -266,7 +292,7 @@ class Parser {
       const control = "abfnrtv".includes(char) && char !== "" && char !== "b" ? CONTROL[char] : undefined;
       if (control !== undefined) {
         code = control;
-      } else if (/^[!-/:-@[-`{-~]$/.test(char)) {
+      } else if (char !== "" && char.charCodeAt(0) < 128 && !/[0-9A-Za-z]/.test(char)) {
         code = char.charCodeAt(0);
       }
       this.#at += 2;
@@ -339,37 +365,15 @@ class Parser {
   }
 }
 
-const CONTROL: Readonly<Record<string, number>> = { a: 7, f: 12, n: 10, r: 13, t: 9, v: 11 };
-
-const PERL: Readonly<Record<string, RegExp>> = { d: /[0-9]/, s: /[\t\n\f\r ]/, w: /[0-9A-Za-z_]/ };
-
-const POSIX: Readonly<Record<string, RegExp>> = {
-  alnum: /[0-9A-Za-z]/,
-  alpha: /[A-Za-z]/,
-  ascii: /[^]/,
-  blank: /[\t ]/,
-  cntrl: /[^ -~]/,
-  digit: /[0-9]/,
-  graph: /[!-~]/,
-  lower: /[a-z]/,
-  print: /[ -~]/,
-  punct: /[!-/:-@[-`{-~]/,
-  space: /[\t\n\v\f\r ]/,
-  upper: /[A-Z]/,
-  word: /[0-9A-Za-z_]/,
-  xdigit: /[0-9A-Fa-f]/,
+const SIMPLE_ESCAPES: Readonly<Record<string, string>> = {
+  A: "(?:^)",
+  z: "(?:$)",
+  b: "(?:\\b)",
+  B: "(?:\\B)",
+  C: "[^]",
 };
 
-function unicodeClass(name: string): RegExp | undefined {
-  for (const property of [name, `Script=${name}`]) {
-    try {
-      return new RegExp(`\\p{${property}}`, "u");
-    } catch {
-      // Not this kind of property.
-    }
-  }
-  return name === "Any" ? /[^]/ : undefined;
-}
+const CONTROL: Readonly<Record<string, number>> = { a: 7, f: 12, n: 10, r: 13, t: 9, v: 11 };
 
 function withFlags(flags: Flags, on: string, off: string): Flags {
   const value = (letter: string, before: boolean) => (off.includes(letter) ? false : on.includes(letter) || before);
@@ -379,64 +383,4 @@ function withFlags(flags: Flags, on: string, off: string): Flags {
     dotAll: value("s", flags.dotAll),
     ungreedy: value("U", flags.ungreedy),
   };
-}
-
-function asciiSet(member: RegExp): ByteSet {
-  const set = new Uint8Array(256);
-  for (let code = 0; code < 128; code++) {
-    set[code] = member.test(String.fromCharCode(code)) ? 1 : 0;
-  }
-  return set;
-}
-
-function complement(set: ByteSet): ByteSet {
-  return set.map((member) => 1 - member);
-}
-
-function addSet(set: ByteSet, more: ByteSet): void {
-  for (let code = 0; code < 256; code++) {
-    set[code] = (set[code] as number) | (more[code] as number);
-  }
-}
-
-function foldSet(set: ByteSet): void {
-  for (let upper = 65; upper <= 90; upper++) {
-    const member = (set[upper] as number) | (set[upper + 32] as number);
-    set[upper] = member;
-    set[upper + 32] = member;
-  }
-}
-
-function setSource(set: ByteSet, foldCase: boolean): string {
-  if (foldCase) {
-    foldSet(set);
-  }
-  let source = "";
-  for (let low = 0; low < 256; low++) {
-    if (set[low] === 1) {
-      let high = low;
-      while (set[high + 1] === 1) {
-        high++;
-      }
-      source += high === low ? hex(low) : `${hex(low)}-${hex(high)}`;
-      low = high;
-    }
-  }
-  return `[${source}]`;
-}
-
-function literal(code: number, foldCase: boolean): string {
-  if (code >= 128) {
-    const bytes = Buffer.from(String.fromCodePoint(code), "utf8");
-    return `(?:${Array.from(bytes, hex).join("")})`;
-  }
-  const char = String.fromCharCode(code);
-  if (/[A-Za-z]/.test(char)) {
-    return foldCase ? `[${char.toUpperCase()}${char.toLowerCase()}]` : char;
-  }
-  return /[0-9/_]/.test(char) ? char : hex(code);
-}
-
-function hex(code: number): string {
-  return `\\x${code.toString(16).padStart(2, "0")}`;
 }
