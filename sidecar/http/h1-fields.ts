@@ -127,9 +127,18 @@ export function parseContentLength(bytes: Uint8Array, start: number, end: number
   return length <= Number.MAX_SAFE_INTEGER ? length : -1;
 }
 
-/** True when the value in `bytes[start, end)` is `chunked` and nothing else. */
-export function isChunked(bytes: Uint8Array, start: number, end: number): boolean {
-  return end - start === 7 && equals(bytes, start, "chunked") && BYTE_CLASS[bytes[start] as number] !== 0;
+/** True when the value in `bytes[start, end)` is `word` (lower-case letters and `-`) and nothing else, ignoring case. */
+export function isWord(bytes: Uint8Array, start: number, end: number, word: string): boolean {
+  if (end - start !== word.length) {
+    return false;
+  }
+  for (let i = 0; i < word.length; i++) {
+    const byte = bytes[start + i] as number;
+    if ((byte >= 65 && byte <= 90 ? byte | 0x20 : byte) !== word.charCodeAt(i)) {
+      return false;
+    }
+  }
+  return true;
 }
 
 /** The number of a hexadecimal digit, or -1. */

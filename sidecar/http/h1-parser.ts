@@ -54,7 +54,10 @@ export class H1Parser {
   reason = "";
   /** 0 or 1: HTTP/1.0 or HTTP/1.1. */
   minorVersion = 1;
-  /** Every field as received, hop-by-hop ones included; belongs to the sink from onHead on. */
+  /**
+   * Every field as received, hop-by-hop ones included, but for lines that are just `Connection: close` or `keep-alive`,
+   * which `keepAlive` speaks for. Belongs to the sink from onHead on.
+   */
   headers: HeaderMap = NO_HEADERS;
   /** Bits of `FIELD`. */
   fields = 0;
@@ -178,6 +181,11 @@ export class H1Parser {
     let at = start;
     while (at < end) {
       const byte = buffer[at] as number;
+      if (byte > CR && this.#emptyLineBytes === 0) {
+        this.#state = HEAD;
+        this.#section.begin(REQUEST_LINE);
+        return at;
+      }
       const expected = (this.#emptyLineBytes & 1) === 0 ? CR : LF;
       if (byte !== expected) {
         if (expected === LF || byte === LF) {
@@ -215,13 +223,13 @@ export class H1Parser {
   // Everything of the message is settled before the sink is called: it may call back into this object.
   #finishHead(section: H1Section): void {
     const raw = section.raw;
-    this.headers = new HeaderMap(raw, section.pos);
+    this.headers = section.takeHeaders();
     this.headBytes = raw.length;
     this.fields = section.fields;
     this.contentLength = section.contentLength;
     this.isChunked = section.isChunked;
     this.minorVersion = section.minorVersion;
-    this.keepAlive = this.#saysKeepAlive();
+    this.keepAlive = this.#saysKeepAlive(section);
     let failure = this.#encodingFailure();
     if (this.#isRequest) {
       this.method = raw.slice(0, section.methodEnd);
@@ -244,21 +252,15 @@ export class H1Parser {
     this.#sink.onHead(this.#state === DONE);
   }
 
-  #saysKeepAlive(): boolean {
-    if ((this.fields & FIELD.connection) === 0) {
-      return this.minorVersion === 1;
+  #saysKeepAlive(section: H1Section): boolean {
+    let isClosing = section.saysClose;
+    let isKept = section.saysKeepAlive || this.minorVersion === 1;
+    if ((this.fields & FIELD.connection) !== 0) {
+      const tokens = this.headers.getJoined("connection") ?? "";
+      isClosing ||= listHasToken(tokens, "close");
+      isKept ||= listHasToken(tokens, "keep-alive");
     }
-    let asked = this.minorVersion === 1;
-    let index = this.headers.indexOf("connection");
-    while (index >= 0) {
-      const value = this.headers.valueAt(index);
-      if (listHasToken(value, "close")) {
-        return false;
-      }
-      asked ||= listHasToken(value, "keep-alive");
-      index = this.headers.indexOf("connection", index + 1);
-    }
-    return asked;
+    return isKept && !isClosing;
   }
 
   // RFC 9112 §6.1: these combinations are how requests are smuggled.
@@ -353,10 +355,10 @@ export class H1Parser {
 
   #finishTrailers(section: H1Section): void {
     this.#state = DONE;
-    if (section.pos.length === 0) {
+    if (section.count === 0) {
       this.#sink.onBody(EMPTY, true);
     } else {
-      this.#sink.onTrailers(new HeaderMap(section.raw, section.pos));
+      this.#sink.onTrailers(section.takeHeaders());
     }
   }
 }

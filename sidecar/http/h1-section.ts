@@ -4,7 +4,8 @@
 // linear however small the pieces are. RFC 9112 §3–§5: only CR LF ends a line, no folding, no space before a colon.
 
 import { H1_FAILURE, type H1Failure } from "./h1-failure.ts";
-import { BYTE_CLASS, fieldBit, FIELD, isChunked, LINE, parseContentLength, TOKEN, VALUE } from "./h1-fields.ts";
+import { BYTE_CLASS, fieldBit, FIELD, isWord, LINE, parseContentLength, TOKEN, VALUE } from "./h1-fields.ts";
+import { HeaderMap } from "./headers.ts";
 
 export interface H1Limits {
   /** Bytes of a head, or of a trailer section, with its line ends. Envoy: `max_request_headers_kb`, 60 KiB. */
@@ -46,12 +47,15 @@ export class H1Section {
   failure: H1Failure | undefined = undefined;
   /** The whole section as latin1. */
   raw = "";
-  /** Four offsets into `raw` for each field, as HeaderMap wants them; a new array for each section. */
-  pos: number[] = [];
+  /** How many fields there are. */
+  count = 0;
   /** Bits of `FIELD`; only of the names for trailers. */
   fields = 0;
   contentLength = -1;
   isChunked = false;
+  /** Connection has `close`, or `keep-alive`. */
+  saysClose = false;
+  saysKeepAlive = false;
   minorVersion = 1;
   status = 0;
   /** Ends of the method and of the start line. */
@@ -59,10 +63,13 @@ export class H1Section {
   lineEnd = 0;
 
   readonly #limits: H1Limits;
+  // Four offsets for each field, as HeaderMap wants them. Used again and again, so that a map gets an array of the right size.
+  readonly #pos: number[] = [];
   #kind = REQUEST_LINE;
   #phase = IN_LINE;
   // Offsets count from the section's first byte.
   #scanned = 0;
+  #lines = 0;
   #nameStart = 0;
   #nameEnd = 0;
   #valueStart = 0;
@@ -83,14 +90,22 @@ export class H1Section {
     this.#kind = kind;
     this.#phase = kind === NO_LINE ? IN_NAME : IN_LINE;
     this.#scanned = 0;
+    this.#lines = 0;
     this.#nameStart = 0;
     this.isComplete = false;
-    this.pos = [];
+    this.count = 0;
     this.fields = 0;
     if (kind !== NO_LINE) {
       this.contentLength = -1;
       this.isChunked = false;
+      this.saysClose = false;
+      this.saysKeepAlive = false;
     }
+  }
+
+  /** The fields of the complete section. */
+  takeHeaders(): HeaderMap {
+    return new HeaderMap(this.raw, this.#pos.slice(0, this.count * 4));
   }
 
   /** Takes bytes up to the section's end and returns where it stopped; then see `isComplete` and `failure`. */
@@ -282,8 +297,7 @@ export class H1Section {
 
   // A field line ends at `lineEnd`; its parts are in #nameStart, #nameEnd and #valueStart.
   #field(bytes: Uint8Array, base: number, lineEnd: number): boolean {
-    const pos = this.pos;
-    if (pos.length >= this.#limits.maxFields * 4) {
+    if (++this.#lines > this.#limits.maxFields) {
       this.#fail(H1_FAILURE.tooManyFields);
       return false;
     }
@@ -292,8 +306,17 @@ export class H1Section {
     while (valueEnd > valueStart && (bytes[valueEnd - 1] === SPACE || bytes[valueEnd - 1] === TAB)) {
       valueEnd--;
     }
-    pos.push(this.#nameStart, this.#nameEnd, this.#valueStart, valueEnd - base);
     const bit = fieldBit(bytes, base + this.#nameStart, base + this.#nameEnd);
+    if (bit === FIELD.connection && this.#plainConnection(bytes, valueStart, valueEnd)) {
+      return true;
+    }
+    const pos = this.#pos;
+    const at = this.count * 4;
+    pos[at] = this.#nameStart;
+    pos[at + 1] = this.#nameEnd;
+    pos[at + 2] = this.#valueStart;
+    pos[at + 3] = valueEnd - base;
+    this.count++;
     if (bit !== 0) {
       const failure = this.#recognised(bit, bytes, valueStart, valueEnd);
       this.fields |= bit;
@@ -303,6 +326,20 @@ export class H1Section {
       }
     }
     return true;
+  }
+
+  // `Connection: close` and `Connection: keep-alive` say nothing but what the parser itself needs: they end here, which
+  // spares everybody else their removal. Any other value is kept, and read once the text is there.
+  #plainConnection(bytes: Uint8Array, start: number, end: number): boolean {
+    if (isWord(bytes, start, end, "keep-alive")) {
+      this.saysKeepAlive = true;
+      return true;
+    }
+    if (isWord(bytes, start, end, "close")) {
+      this.saysClose = true;
+      return true;
+    }
+    return false;
   }
 
   #recognised(bit: number, bytes: Uint8Array, start: number, end: number): H1Failure | undefined {
@@ -315,7 +352,7 @@ export class H1Section {
       return again ? H1_FAILURE.repeatedLength : this.contentLength < 0 ? H1_FAILURE.contentLength : undefined;
     }
     if (bit === FIELD.transferEncoding) {
-      this.isChunked = isChunked(bytes, start, end);
+      this.isChunked = isWord(bytes, start, end, "chunked");
       return again ? H1_FAILURE.repeatedEncoding : this.isChunked ? undefined : H1_FAILURE.encoding;
     }
     return bit === FIELD.host && again && this.#kind === REQUEST_LINE ? H1_FAILURE.repeatedHost : undefined;

@@ -7,6 +7,7 @@
 
 import type { Socket } from "node:net";
 import { ProxyError } from "../errors.ts";
+import { flushSoon } from "../http/head-flush.ts";
 import { H1Parser, type H1Sink } from "../http/h1-parser.ts";
 import { H1Writer } from "../http/h1-writer.ts";
 import type { HeaderMap } from "../http/headers.ts";
@@ -158,12 +159,7 @@ export class ServerConnection implements H1Sink, DeadlineOwner, SocketOwner {
       stats.cxMaxRequestsReached.inc();
       this.#keepsOpen = false;
     }
-    const stream = new ServerStream(this, head, {
-      end,
-      minorVersion: parser.minorVersion,
-      headerBytes: parser.headBytes,
-      upgrade: reader.upgrade,
-    });
+    const stream = new ServerStream(this, head, end, parser, reader.upgrade);
     this.#stream = stream;
     if (reader.expectsContinue) {
       writer.informational(CONTINUE);
@@ -238,7 +234,7 @@ export class ServerConnection implements H1Sink, DeadlineOwner, SocketOwner {
       this.#endResponse(stream);
     } else if (writer.hasPending) {
       // The first body bytes are most often at hand; if not, the head must not wait for them.
-      process.nextTick(flushHead, this);
+      flushSoon(this);
     }
   }
 
@@ -462,8 +458,4 @@ export class ServerConnection implements H1Sink, DeadlineOwner, SocketOwner {
     }
     this.#observer.onConnectionClosed(this);
   }
-}
-
-function flushHead(connection: ServerConnection): void {
-  connection.flush();
 }

@@ -2,6 +2,7 @@
 // while this stream is its current one, and does nothing afterwards, so a late call cannot touch the next request.
 
 import type { ProxyError } from "../errors.ts";
+import type { H1Parser } from "../http/h1-parser.ts";
 import type { HeaderMap } from "../http/headers.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
 import type { ConnectionInfo, DownstreamStream, RequestSink } from "../http/stream.ts";
@@ -34,20 +35,17 @@ export class ServerStream implements DownstreamStream {
   // A reset that came before the sink.
   #earlyReset: ProxyError | undefined = undefined;
 
-  constructor(
-    owner: ServerConnection,
-    head: RequestHead,
-    facts: { end: boolean; minorVersion: number; headerBytes: number; upgrade: string },
-  ) {
+  /** Reads the facts of the message from `parser`, which has just read its head. */
+  constructor(owner: ServerConnection, head: RequestHead, end: boolean, parser: H1Parser, upgrade: string) {
     this.#owner = owner;
     this.head = head;
-    this.endOfRequest = facts.end;
-    this.requestIsComplete = facts.end;
+    this.endOfRequest = end;
+    this.requestIsComplete = end;
     this.connection = owner.info;
-    this.protocol = facts.minorVersion === 1 ? "HTTP/1.1" : "HTTP/1.0";
+    this.protocol = parser.minorVersion === 1 ? "HTTP/1.1" : "HTTP/1.0";
     this.startedAt = performance.now();
-    this.requestHeaderBytes = facts.headerBytes;
-    this.upgrade = facts.upgrade;
+    this.requestHeaderBytes = parser.headBytes;
+    this.upgrade = upgrade;
   }
 
   /** The proxy has taken the request. */
