@@ -46,10 +46,12 @@ const KIND_DATA = 1;
 const KIND_QUEUE = 2;
 
 /**
- * A holder that has not released the lock after this long was ended in the middle (a worker that was terminated); no
- * section takes a millisecond. The next one takes the lock over.
+ * A holder that has not released the lock after this long, twice in a row, was ended in the middle (a worker that was
+ * terminated): no section takes a millisecond. The next one takes the lock over. Twice, because after the whole process
+ * was stopped for a while the first deadline has passed although the holder is fine.
  */
-const LOCK_DEADLINE_MS = 1000;
+const LOCK_DEADLINE_MS = 1500;
+const LOCK_DEADLINES = 2;
 
 /** Makes the process's shared memory. Pages that are never used cost nothing. */
 export function createSharedMemory(bytes: number = DEFAULT_BYTES): SharedArrayBuffer {
@@ -304,10 +306,11 @@ export class SharedStore {
 
   /** Word LOCK: 0 free, 1 held, 2 held and somebody waits (Drepper, "Futexes are tricky", mutex 2). */
   #lock(): void {
+    let deadlines = 0;
     let state = Atomics.compareExchange(this.#words, LOCK, 0, 1);
     while (state !== 0) {
       if (state === 2 || Atomics.compareExchange(this.#words, LOCK, 1, 2) !== 0) {
-        if (Atomics.wait(this.#words, LOCK, 2, LOCK_DEADLINE_MS) === "timed-out") {
+        if (Atomics.wait(this.#words, LOCK, 2, LOCK_DEADLINE_MS) === "timed-out" && ++deadlines === LOCK_DEADLINES) {
           Atomics.store(this.#words, LOCK, 2);
           return;
         }

@@ -13,6 +13,7 @@ import { Status } from "./abi/constants.ts";
 import { CallWindow, GuestExit, RestrictedCall } from "./call-window.ts";
 import { type GuestContext, RootContext } from "./contexts.ts";
 import type { FaultKind, PluginFault } from "./errors.ts";
+import { GuestOutput } from "./guest-output.ts";
 import { HookScratch, describeCallback } from "./hook-scratch.ts";
 import type { HttpContext } from "./http-context.ts";
 import { buildImports } from "./hostcalls/table.ts";
@@ -41,6 +42,8 @@ export class Vm {
   /** "KEY=value" of the guest's environment. */
   readonly environment: readonly string[];
   readonly vmConfiguration: Uint8Array;
+  /** Standard output and error. */
+  readonly output: GuestOutput;
   /** Counters of the callback that runs; host functions add to it. */
   readonly scratch = new HookScratch();
   /** The context whose callback runs, and the one that host functions act on (proxy_set_effective_context). */
@@ -62,6 +65,7 @@ export class Vm {
   /** Creates the instance and runs its start functions; `fault` is set when that failed. `starter` names it in logs. */
   constructor(host: RuntimeHost, starter: Plugin, onFault: (fault: PluginFault) => void) {
     this.host = host;
+    this.output = new GuestOutput(host.ports.log);
     this.module = starter.spec.module;
     this.environment = Object.entries(starter.spec.environment).map(([key, value]) => `${key}=${value}`);
     this.vmConfiguration = starter.spec.vmConfiguration;
@@ -90,6 +94,7 @@ export class Vm {
       if (!(error instanceof GuestExit && error.code === 0 && running === "_start")) this.#fail(error, running);
     }
     this.window = CallWindow.Open;
+    if (this.output.isPending) this.output.flush(this.active.root.plugin.identity);
   }
 
   #callbackExport(
@@ -139,6 +144,7 @@ export class Vm {
       this.#fail(error, CALLBACK_NAMES[id] as string);
     }
     this.#running = false;
+    if (this.output.isPending) this.output.flush(context.root.plugin.identity);
     if (observer !== undefined) {
       scratch.startedAt = startedAt;
       scratch.endedAt = this.host.ports.clock.monotonicMs();

@@ -5,7 +5,7 @@
 // and poll_oneoff succeeds (its scheduler sleeps with it). Nothing here ever waits.
 
 import { randomFillSync } from "node:crypto";
-import { Errno, LogLevel, MAX_RANDOM_BYTES } from "../abi/constants.ts";
+import { Errno, MAX_RANDOM_BYTES } from "../abi/constants.ts";
 import { GuestExit } from "../call-window.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
@@ -52,11 +52,7 @@ function outputFunctions(vm: Vm): HostFunctions {
       if (text.length < MAX_LINE_BYTES) text += part;
       written += size;
     }
-    const level = fd === STDOUT ? LogLevel.Info : LogLevel.Error;
-    const plugin = vm.effective.root.plugin.identity;
-    if (text !== "" && level >= vm.host.ports.log.level(plugin)) {
-      vm.host.ports.log.write(plugin, level, Buffer.from(text.replace(/\n$/, ""), "latin1").toString("utf8"));
-    }
+    vm.output.write(vm.effective.root.plugin.identity, fd === STDOUT ? 0 : 1, text);
     memory.putU32(writtenOut >>> 0, written);
     return Errno.Success;
   };

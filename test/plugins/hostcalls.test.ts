@@ -277,6 +277,17 @@ suite("WASI", () => {
     assert.deepEqual(run(guest, body), ["hello", "a", "a", "a", "a"]);
   });
 
+  test("pieces written to the outputs are put together to lines, the last one at the end of the callback", () => {
+    const guest = new WatGuest();
+    const write = (fd: number, text: string): string => {
+      const [pointer = "", length = ""] = guest.text(text).split(") (");
+      return `(i32.store (i32.const 32) ${pointer})) (i32.store (i32.const 36) (${length})
+        (drop (call $fd_write (i32.const ${fd}) (i32.const 32) (i32.const 1) (i32.const 40)))`;
+    };
+    const body = write(2, "panic: ") + write(1, "out") + write(2, "no\n\nmore\nlast") + guest.log("end");
+    assert.deepEqual(run(guest, body), ["panic: no", "more", "end", "out", "last"]);
+  });
+
   test("clock_time_get and proxy_get_current_time_nanoseconds agree to the nanosecond", () => {
     const guest = new WatGuest();
     const body = `(drop (call $clock_time_get (i32.const 0) (i64.const 1) (i32.const 32)))

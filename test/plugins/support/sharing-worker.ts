@@ -46,11 +46,7 @@ function listen(): void {
   const runtime = new PluginRuntime({ ports, sharedMemory: job.memory });
   const loaded = runtime.load(specOf(goodModule(guest.bytes()), { vmId: "vm" }));
   if (!loaded.ok) throw new Error(loaded.problem);
-  ports.log.write = (_plugin, _level, message) => {
-    parentPort?.postMessage(message);
-    runtime.dispose();
-    parentPort?.close();
-  };
+  ports.log.write = (_plugin, _level, message) => parentPort?.postMessage(message);
   parentPort?.on("message", () => {});
   parentPort?.postMessage("ready");
 }
