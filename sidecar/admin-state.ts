@@ -18,7 +18,7 @@ import { AdminServer, DEFAULT_ADMIN_ADDRESS } from "./admin/admin.ts";
 import type * as Ports from "./admin/ports.ts";
 import type { Supervisor } from "./supervisor.ts";
 import type { RunOptions } from "./cli/run-flags.ts";
-import { parseLogLevel } from "./telemetry/log.ts";
+import { parseLogLevel } from "./telemetry/log-level.ts";
 import { addressText } from "./upstream/address-text.ts";
 import { clusterViews, type WorkerHosts } from "./cluster-views.ts";
 import { pluginViews } from "./plugin-views.ts";

@@ -3,7 +3,7 @@
 // As on Envoy, a call that fails before an answer looks like one: 504 for a timeout, 503 for a host that is not there;
 // only an answer that is cut short, or one over the limit, is reported as broken off.
 
-import { Agent, type Dispatcher } from "undici";
+import type { Agent, Dispatcher } from "undici";
 import type { HttpCall, HttpCaller, HttpCallResult, PendingHttpCall } from "../plugins/ports.ts";
 import type { LiveCluster } from "./cluster/cluster.ts";
 import { type TraceRecorder, traceparentOf } from "./telemetry/trace-recorder.ts";
@@ -24,7 +24,8 @@ export interface PluginCallDeps {
 
 export class PluginCalls implements HttpCaller {
   readonly #deps: PluginCallDeps;
-  readonly #agent = new Agent({ connections: 64, pipelining: 1, allowH2: false, keepAliveTimeout: 10_000 });
+  /** Loaded with the first call: most plugins make none. */
+  #agent: Promise<Agent> | undefined = undefined;
   #underWay = 0;
 
   constructor(deps: PluginCallDeps) {
@@ -44,13 +45,19 @@ export class PluginCalls implements HttpCaller {
     }
     const request = new PluginCall(call, this.#deps.recorder, onResult);
     this.#underWay++;
+    this.#agent ??= openAgent();
     void request.run(this.#agent, cluster).finally(() => this.#underWay--);
     return request;
   }
 
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    await (await this.#agent)?.destroy();
   }
+}
+
+async function openAgent(): Promise<Agent> {
+  const undici = await import("undici");
+  return new undici.Agent({ connections: 64, pipelining: 1, allowH2: false, keepAliveTimeout: 10_000 });
 }
 
 class PluginCall implements PendingHttpCall {
@@ -76,7 +83,7 @@ class PluginCall implements PendingHttpCall {
     });
   }
 
-  async run(agent: Agent, cluster: LiveCluster): Promise<void> {
+  async run(agent: Promise<Agent>, cluster: LiveCluster): Promise<void> {
     const host = cluster.choose();
     // The answer never comes from inside call(): the plugin has to get its token first.
     if (host === undefined || host.address.kind !== "tcp") {
@@ -89,7 +96,7 @@ class PluginCall implements PendingHttpCall {
     timer.unref();
     let response: Dispatcher.ResponseData | undefined;
     try {
-      response = await agent.request({ ...this.#options(), origin: `http://${addressText(host.address)}` });
+      response = await (await agent).request({ ...this.#options(), origin: `http://${addressText(host.address)}` });
       const body = await readBody(response.body);
       const headers = [":status", String(response.statusCode), ...flatten(response.headers)];
       this.#finish(

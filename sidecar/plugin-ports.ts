@@ -5,7 +5,7 @@ import type { Clock, MetricSink, PluginIdentity, PluginLog, Timer } from "../plu
 import type { PropertyValue } from "../plugins/property-value.ts";
 import type { JsonValue, Node } from "../xds/model/bootstrap.ts";
 import type { Counter, Gauge, Histogram, StatsScope } from "./stats/scope.ts";
-import { type Log, LogLimit } from "./telemetry/log.ts";
+import { type Log, LogLimit } from "./telemetry/log-level.ts";
 
 export const PLUGIN_CLOCK: Clock = {
   monotonicMs: () => performance.now(),

@@ -21,15 +21,7 @@ import type { RouteMatch } from "./route/route-table.ts";
 import { failureReply, replyMessage, routeMessage } from "./stream-answers.ts";
 import { StreamRecord } from "./stream-record.ts";
 import { prepareUpstreamHead, StreamRoute } from "./stream-route.ts";
-import { StreamTimeout, StreamTimers } from "./stream-timers.ts";
-
-/** By kind of timeout. */
-const TIMEOUT_ERRORS: Readonly<Record<number, ErrorCode>> = {
-  [StreamTimeout.Route]: "upstream_timeout",
-  [StreamTimeout.Idle]: "stream_idle_timeout",
-  [StreamTimeout.Duration]: "max_stream_duration",
-  [StreamTimeout.Request]: "request_timeout",
-};
+import { StreamTimeout, StreamTimers, TIMEOUT_ERRORS } from "./stream-timers.ts";
 
 export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmStream, DeadlineOwner {
   readonly facts: StreamRecord;

@@ -1,10 +1,19 @@
 // The timeouts of one stream: of its route, of its request, of its whole life, and of silence. proxy.ts says when each
 // begins and what happens when one runs out. A timeout of 0 is off. Hot path: armed for every request, fires almost never.
 
+import type { ErrorCode } from "./errors.ts";
 import { Deadline, type DeadlineOwner, type TimerWheel } from "./http/timer-wheel.ts";
 
 /** Kinds, as `onDeadline` gets them. */
 export const StreamTimeout = { Route: 1, Idle: 2, Duration: 3, Request: 4 } as const;
+
+/** What a stream fails with, by kind of timeout. */
+export const TIMEOUT_ERRORS: Readonly<Record<number, ErrorCode>> = {
+  [StreamTimeout.Route]: "upstream_timeout",
+  [StreamTimeout.Idle]: "stream_idle_timeout",
+  [StreamTimeout.Duration]: "max_stream_duration",
+  [StreamTimeout.Request]: "request_timeout",
+};
 
 export class StreamTimers {
   readonly #owner: DeadlineOwner;

@@ -25,8 +25,10 @@ import { pluginsOf, Publisher } from "./publisher.ts";
 import { numberSetting } from "./runtime-settings.ts";
 import { StatsReader } from "./stats/reader.ts";
 import { StatsTable } from "./stats/table.ts";
-import type { Log, RootLog } from "./telemetry/log.ts";
-import { environmentExports, SpanExports } from "./telemetry/tracing.ts";
+import type { RootLog } from "./telemetry/log.ts";
+import type { Log } from "./telemetry/log-level.ts";
+import { targetFromEnvironment } from "./telemetry/export-target.ts";
+import type { SpanExports } from "./telemetry/tracing.ts";
 import { samplingFromEnvironment } from "./telemetry/sampling.ts";
 import { UsageClock } from "./usage-clock.ts";
 import { WorkerHandle } from "./worker-handle.ts";
@@ -62,7 +64,8 @@ export class Supervisor {
   healthcheckFailing = false;
   #state: ServerState = "PRE_INITIALIZING";
   #admin: AdminServer | undefined = undefined;
-  readonly #exports: SpanExports;
+  /** Loaded when the first spans come: the exporters are a third of what the program would load otherwise. */
+  #exports: Promise<SpanExports> | undefined = undefined;
   readonly #resolver: DnsResolver;
   readonly #ports = new PortCheck();
   readonly #sharedData = createSharedMemory();
@@ -74,7 +77,7 @@ export class Supervisor {
 
   constructor(deps: SupervisorDeps) {
     this.deps = deps;
-    const { options, bootstrap, log, environment } = deps;
+    const { options, environment } = deps;
     this.stats = new StatsTable({ onDefine: (update) => this.reader.apply(MAIN, update) });
     this.usage = new UsageClock(options.concurrency);
     this.code = new PluginCodeLoader(environment, (plugin) =>
@@ -86,16 +89,6 @@ export class Supervisor {
       onFailures: (failures) => this.#onFailures(failures),
       onPublished: () => undefined,
       bindable: (listener) => this.#ports.bindable(listener),
-    });
-    this.#exports = new SpanExports({
-      environment,
-      stats: this.stats,
-      serviceName: bootstrap.node.cluster,
-      nodeId: bootstrap.node.id,
-      version: deps.version,
-      resolveCluster: (name) => this.#endpointOf(name),
-      onState: (isWorking, problem) =>
-        isWorking ? log.info({}, "spans are exported again") : log.warn({ problem }, "spans cannot be exported"),
     });
     this.#resolver = new DnsResolver({
       stats: this.stats,
@@ -230,7 +223,7 @@ export class Supervisor {
     this.client?.close();
     this.#resolver.close();
     await Promise.all(this.workers.map((worker) => worker.close()));
-    await this.#exports.shutdown(SPAN_FLUSH_DEADLINE_MS);
+    await (await this.#exports)?.shutdown(SPAN_FLUSH_DEADLINE_MS);
     await this.#admin?.close();
   }
 
@@ -244,12 +237,13 @@ export class Supervisor {
       environment,
       logLevel: options.logLevel,
       componentLogLevel: options.componentLogLevel,
-      logFormat: options.logFormat,
-      logPath: options.logPath,
       accessLogFlushMs: options.fileFlushIntervalMs,
       sharedData: this.#sharedData,
       traceRingSize: Number(this.snapshot?.runtime["outrigger.trace.ring_size"] ?? TRACE_RING_SIZE),
-      environmentTracing: { exports: environmentExports(environment), policy: samplingFromEnvironment(environment) },
+      environmentTracing: {
+        exports: targetFromEnvironment(environment) !== undefined,
+        policy: samplingFromEnvironment(environment),
+      },
       hostname: hostname(),
     });
     return new WorkerHandle(
@@ -266,7 +260,7 @@ export class Supervisor {
           this.stats.counter("server.worker_restarts").inc();
           this.usage.lost(worker.index);
           this.reader.retire(ownerOf(worker));
-          this.#exports.retire(ownerOf(worker));
+          void this.#exports?.then((exports) => exports.retire(ownerOf(worker)));
         },
       },
       settings,
@@ -278,8 +272,14 @@ export class Supervisor {
       case "stats":
         this.reader.apply(ownerOf(worker), message.update);
         return;
+      case "log": {
+        const { component, level, fields, message: text } = message.line;
+        const log = component === "" ? this.deps.log : this.deps.log.child(component);
+        log[level]({ worker: worker.index, ...fields }, text);
+        return;
+      }
       case "spans":
-        this.#exports.accept(ownerOf(worker), message.batch);
+        void this.#spanExports().then((exports) => exports.accept(ownerOf(worker), message.batch));
         return;
       case "in-use":
         this.usage.inUse(worker.index, message.version, Date.now());
@@ -372,6 +372,26 @@ export class Supervisor {
       const listeners = this.publisher.listeners.map(({ name, address }) => ({ name, ...address }));
       this.deps.log.info({ listeners, afterMs: Date.now() - this.startedAt }, "ready");
     }
+  }
+
+  #spanExports(): Promise<SpanExports> {
+    this.#exports ??= this.#openExports();
+    return this.#exports;
+  }
+
+  async #openExports(): Promise<SpanExports> {
+    const { bootstrap, environment, log, version } = this.deps;
+    const tracing = await import("./telemetry/tracing.ts");
+    return new tracing.SpanExports({
+      environment,
+      stats: this.stats,
+      serviceName: bootstrap.node.cluster,
+      nodeId: bootstrap.node.id,
+      version,
+      resolveCluster: (name) => this.#endpointOf(name),
+      onState: (isWorking, problem) =>
+        isWorking ? log.info({}, "spans are exported again") : log.warn({ problem }, "spans cannot be exported"),
+    });
   }
 
   #endpointOf(name: string): { host: string; port: number } | undefined {

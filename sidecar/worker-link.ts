@@ -11,6 +11,7 @@ import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
 import type { StatUpdate } from "./stats/pages.ts";
 import type { SamplingPolicy } from "./telemetry/sampling.ts";
+import type { LogLine } from "./telemetry/worker-log.ts";
 import type { SpanBatch } from "./telemetry/span-record.ts";
 
 /** What changed under one kind of resource since the last delta. */
@@ -43,8 +44,6 @@ export interface WorkerSettings {
   readonly environment: Readonly<Record<string, string>>;
   readonly logLevel: string;
   readonly componentLogLevel: string;
-  readonly logFormat: "json" | "text";
-  readonly logPath: string | undefined;
   readonly accessLogFlushMs: number;
   /** Process-wide store of proxy_set_shared_data and the shared queues. */
   readonly sharedData: SharedArrayBuffer;
@@ -84,6 +83,7 @@ export interface ApplyFailure {
 export type FromWorker =
   | { readonly kind: "in-use"; readonly version: number; readonly failures: readonly ApplyFailure[] }
   | { readonly kind: "stats"; readonly update: StatUpdate }
+  | { readonly kind: "log"; readonly line: LogLine }
   | { readonly kind: "spans"; readonly batch: SpanBatch }
   | { readonly kind: "answer"; readonly id: number; readonly value: unknown }
   /** No connection has a request in flight any more. */

@@ -18,7 +18,8 @@ import { StatsTable } from "./stats/table.ts";
 import { HookMeter } from "./telemetry/hook-meter.ts";
 import { compileAccessLog } from "./telemetry/access-log.ts";
 import { LogFiles } from "./telemetry/log-file.ts";
-import { parseComponentLevels, parseLogLevel, RootLog } from "./telemetry/log.ts";
+import { parseComponentLevels, parseLogLevel } from "./telemetry/log-level.ts";
+import { WorkerLog } from "./telemetry/worker-log.ts";
 import { RandomSource } from "./telemetry/random.ts";
 import { RequestTracing } from "./telemetry/request-tracing.ts";
 import { TraceRecorder } from "./telemetry/trace-recorder.ts";
@@ -31,7 +32,7 @@ const READ_BUFFER_BYTES = 64 * 1024;
 class DataWorker {
   readonly #settings: WorkerSettings;
   readonly #post: (message: FromWorker, transfer?: ArrayBuffer[]) => void;
-  readonly #log: RootLog;
+  readonly #log: WorkerLog;
   readonly #stats: StatsTable;
   readonly #wheel = new TimerWheel();
   readonly #files: LogFiles;
@@ -50,13 +51,11 @@ class DataWorker {
   constructor(settings: WorkerSettings, post: (message: FromWorker, transfer?: ArrayBuffer[]) => void) {
     this.#settings = settings;
     this.#post = post;
-    this.#log = new RootLog({
-      level: parseLogLevel(settings.logLevel) ?? "info",
-      format: settings.logFormat,
-      path: settings.logPath,
-      fields: { worker: settings.index },
-    });
-    parseComponentLevels(settings.componentLogLevel).levels.forEach((level, name) => this.#log.setLevel(name, level));
+    this.#log = new WorkerLog(
+      parseLogLevel(settings.logLevel) ?? "info",
+      parseComponentLevels(settings.componentLogLevel).levels,
+      (line) => post({ kind: "log", line }),
+    );
     this.#stats = new StatsTable({ onDefine: (update) => post({ kind: "stats", update }) });
     this.#files = new LogFiles(this.#stats, { flushIntervalMs: settings.accessLogFlushMs });
     this.#recorder = new TraceRecorder({
@@ -113,7 +112,7 @@ class DataWorker {
       case "log-level": {
         const level = parseLogLevel(message.level);
         if (level !== undefined) {
-          this.#log.setLevel(message.component === "" ? undefined : message.component, level);
+          this.#log.setLevel(message.component, level);
           if (message.component === "" || message.component === "wasm") {
             this.#lines.levelName = level;
           }

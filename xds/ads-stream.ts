@@ -2,8 +2,9 @@
 // grpc-source.ts opens the next one. With server/ the only importer of @grpc/grpc-js.
 // Source: gRPC over HTTP/2; envoy.service.discovery.v3.
 
+import type { Socket } from "node:net";
 import { Client, Metadata, connectivityState, credentials, logVerbosity, setLogVerbosity, status } from "@grpc/grpc-js";
-import type { ClientDuplexStream } from "@grpc/grpc-js";
+import type { ChannelCredentials, ClientDuplexStream } from "@grpc/grpc-js";
 import type { DiscoveryRequest, DiscoveryResponse, Variant } from "./discovery-messages.ts";
 import { decodeResponse, encodeRequest } from "./discovery-wire.ts";
 import type { Parsed } from "./discovery-wire.ts";
@@ -68,28 +69,29 @@ type Call = ClientDuplexStream<Uint8Array, Parsed<DiscoveryResponse>>;
 export function openStream(settings: StreamSettings, sink: StreamSink): DiscoveryStream {
   // grpc-js writes to stderr by itself; what it says there is also the reason of `onEnd`.
   setLogVerbosity(logVerbosity.NONE);
-  const client = new Client(settings.target, credentials.createInsecure(), {
-    ...CHANNEL_OPTIONS,
-    "grpc.max_receive_message_length": settings.maxMessageBytes,
-    "grpc.max_send_message_length": -1,
-    ...(settings.authority === "" ? {} : { "grpc.default_authority": settings.authority }),
-  });
-  const metadata = new Metadata();
-  for (const { key, value } of settings.metadata) metadata.add(key, value);
-  const call: Call = client.makeBidiStreamRequest(
-    settings.method,
-    (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-    (bytes: Buffer) => decodeResponse(settings.variant, bytes),
-    metadata,
-  );
+  let client: Client;
+  let call: Call;
+  let isConnected = false;
+  const sockets: Socket[] = [];
+  try {
+    client = makeClient(settings, (socket) => sockets.push(socket));
+    call = makeCall(client, settings);
+  } catch (error) {
+    // Configuration that grpc-js refuses: a target that is no URI, a metadata key that is no header name.
+    queueMicrotask(() => sink.onEnd(`cannot connect to ${settings.target}: ${String(error)}`));
+    return { send: () => false, pause() {}, resume() {}, close() {} };
+  }
   let giveUpReason: string | undefined;
   const giveUp = (reason: string) => {
     giveUpReason ??= reason;
     call.cancel();
   };
-  watchConnection(client, sink.onConnected.bind(sink));
+  watchConnection(client, () => {
+    isConnected = true;
+    sink.onConnected();
+  });
   const timeout = setTimeout(() => {
-    if (client.getChannel().getConnectivityState(false) === connectivityState.READY) return;
+    if (isConnected) return;
     giveUp(`no connection to ${settings.target} within ${settings.connectTimeoutMs} ms`);
   }, settings.connectTimeoutMs);
   timeout.unref();
@@ -103,6 +105,8 @@ export function openStream(settings: StreamSettings, sink: StreamSink): Discover
   call.on("status", (end) => {
     clearTimeout(timeout);
     client.close();
+    // grpc-js leaves a connection open that was not established yet: one for each attempt at a server that is silent.
+    if (!isConnected) for (const socket of sockets) socket.destroy();
     const name = status[end.code] ?? String(end.code);
     sink.onEnd(giveUpReason ?? (end.code === status.OK ? "the server ended the stream" : `${name}: ${end.details}`));
   });
@@ -112,6 +116,44 @@ export function openStream(settings: StreamSettings, sink: StreamSink): Discover
     resume: () => call.resume(),
     close: () => giveUp("closed"),
   };
+}
+
+function makeClient(settings: StreamSettings, onSocket: (socket: Socket) => void): Client {
+  return new Client(settings.target, plaintext(onSocket), {
+    ...CHANNEL_OPTIONS,
+    "grpc.max_receive_message_length": settings.maxMessageBytes,
+    ...(settings.authority === "" ? {} : { "grpc.default_authority": settings.authority }),
+  });
+}
+
+/** Plaintext credentials that tell of each TCP connection. */
+function plaintext(onSocket: (socket: Socket) => void): ChannelCredentials {
+  const insecure = credentials.createInsecure();
+  const createConnector = insecure._createSecureConnector.bind(insecure);
+  insecure._createSecureConnector = (target, options, callCredentials) => {
+    const connector = createConnector(target, options, callCredentials);
+    return {
+      connect: (socket) => {
+        onSocket(socket);
+        return connector.connect(socket);
+      },
+      waitForReady: () => connector.waitForReady(),
+      getCallCredentials: () => connector.getCallCredentials(),
+      destroy: () => connector.destroy(),
+    };
+  };
+  return insecure;
+}
+
+function makeCall(client: Client, settings: StreamSettings): Call {
+  const metadata = new Metadata();
+  for (const { key, value } of settings.metadata) metadata.add(key, key.endsWith("-bin") ? Buffer.from(value) : value);
+  return client.makeBidiStreamRequest(
+    settings.method,
+    (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    (bytes: Buffer) => decodeResponse(settings.variant, bytes),
+    metadata,
+  );
 }
 
 /** Calls back once when the connection stands. (`waitForReady` would do, but its timer keeps the process alive.) */

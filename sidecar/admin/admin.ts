@@ -6,7 +6,7 @@ import { chmodSync } from "node:fs";
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Log } from "../telemetry/log.ts";
+import type { Log } from "../telemetry/log-level.ts";
 import { ENDPOINTS, helpText } from "./endpoints.ts";
 import type { AdminPorts } from "./ports.ts";
 import { textReply } from "./reply.ts";

@@ -3,7 +3,8 @@
 
 import { openAdmin } from "../admin-state.ts";
 import { Supervisor } from "../supervisor.ts";
-import { type Log, parseComponentLevels, parseLogLevel, RootLog } from "../telemetry/log.ts";
+import { type Log, parseComponentLevels, parseLogLevel } from "../telemetry/log-level.ts";
+import { RootLog } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
 import { parseRunOptions, RUN_FLAGS_HELP, type RunOptions } from "./run-flags.ts";
 import { describeLocated, environmentOf, loadFor, validate } from "./validate.ts";

@@ -18,10 +18,10 @@ const REJECTED: CanonicalPath = { kind: "reject", path: "" };
 const ESCAPED_SLASH = /%2f|%5c/i;
 const ESCAPED_SLASHES = /%(2f|5c)/gi;
 const SLASHES = /\/{2,}/g;
-const NEEDS_NORMALIZING = /[%\\"<>`{}^]|\/\./;
+const NEEDS_NORMALIZING = /[%\\"<>`{}^|]|\/\./;
 const ESCAPE = /%([0-9a-fA-F]{2})/g;
 const UNRESERVED = /[-._~0-9A-Za-z]/;
-const NOT_IN_PATH = /["<>`{}^]/g;
+const NOT_IN_PATH = /["<>`{}^|]/g;
 
 /** True when `path` (origin form with its query) is canonical as it is: the usual case. */
 export function isCanonical(path: string, options: PathOptions): boolean {

@@ -30,6 +30,10 @@ const DEFAULT_BUCKETS = [
   0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
   3_600_000,
 ];
+/** For our own in milliseconds: plugins' callbacks take microseconds. */
+const PLUGIN_BUCKETS = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 5000,
+];
 /** For names that end in `_seconds`: from 1 µs on, because a plugin's callback takes microseconds. */
 const SECONDS_BUCKETS = [
   1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
@@ -143,13 +147,20 @@ class Groups {
 function histogramLines(metric: string, labels: string, counts: HistogramCounts): string {
   const before = labels === "" ? "" : `${labels},`;
   let lines = "";
-  for (const limit of metric.endsWith("_seconds") ? SECONDS_BUCKETS : DEFAULT_BUCKETS) {
+  for (const limit of bucketsOf(metric)) {
     lines += `${metric}_bucket{${before}le="${plain(limit)}"} ${countUpTo(counts, limit)}\n`;
   }
   lines += `${metric}_bucket{${before}le="+Inf"} ${counts.count}\n`;
   lines += `${metric}_sum{${labels}} ${plain(counts.sum)}\n`;
   lines += `${metric}_count{${labels}} ${counts.count}\n`;
   return lines;
+}
+
+function bucketsOf(metric: string): readonly number[] {
+  if (metric.endsWith("_seconds")) {
+    return SECONDS_BUCKETS;
+  }
+  return metric.startsWith("outrigger_") && metric.endsWith("_ms") ? PLUGIN_BUCKETS : DEFAULT_BUCKETS;
 }
 
 function quantileSummary(histogram: HistogramView): string {

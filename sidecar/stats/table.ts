@@ -135,7 +135,7 @@ export class StatsTable implements StatsScope {
   }
 
   #define(kind: StatKind, name: string, slots: Slots | undefined, block: number): void {
-    const shown = name.length > MAX_STAT_NAME_LENGTH ? name.slice(0, MAX_STAT_NAME_LENGTH) : name;
+    const shown = shownName(name);
     this.#definitions.push({ kind, name: shown, page: slots?.pageId ?? -1, index: slots?.index ?? -1, block });
     if (!this.#isScheduled) {
       this.#isScheduled = true;
@@ -235,6 +235,12 @@ class HistogramSlots implements Histogram {
       totals.page[totals.index] = (totals.page[totals.index] as number) + value;
     }
   }
+}
+
+/** As Envoy shows names: no colons (`listener.127.0.0.1_80`). Names with labels are Prometheus' own and stay. */
+function shownName(name: string): string {
+  const bounded = name.length > MAX_STAT_NAME_LENGTH ? name.slice(0, MAX_STAT_NAME_LENGTH) : name;
+  return bounded.includes(":") && !bounded.includes("{") ? bounded.replace(/:\/\/?|:/g, "_") : bounded;
 }
 
 function ignore(): void {}

@@ -1,28 +1,12 @@
 // The program's own log: one JSON object a line (pino), or short lines for people, to stderr or a file, written
 // synchronously so that nothing is lost at a crash. Levels by component, as Envoy's --component-log-level and /logging.
-// Made by main.ts on the main thread and by worker.ts on each worker (fd 2 is the process's; a line is one write).
+// Made on the main thread; workers hand their lines over (worker-log.ts).
 // The only importer of pino.
 
 import { openSync, writeSync } from "node:fs";
 import { pino } from "pino";
 import type { Logger } from "pino";
-
-/** Envoy's words for levels. */
-export type LogLevel = "trace" | "debug" | "info" | "warning" | "error" | "critical" | "off";
-
-export const LOG_LEVELS: readonly LogLevel[] = ["trace", "debug", "info", "warning", "error", "critical", "off"];
-
-export type LogFields = Readonly<Record<string, unknown>>;
-
-/** What code that logs needs. Messages are constant texts; what varies goes into fields. */
-export interface Log {
-  debug(fields: LogFields, message: string): void;
-  info(fields: LogFields, message: string): void;
-  warn(fields: LogFields, message: string): void;
-  error(fields: LogFields, message: string): void;
-  /** The log of a component: `upstream`, `xds`, `wasm` … The same name gives the same log. */
-  child(component: string): Log;
-}
+import { type Log, type LogFields, type LogLevel, parseComponentLevels, parseLogLevel } from "./log-level.ts";
 
 export interface LogOptions {
   readonly level: LogLevel;
@@ -44,51 +28,6 @@ const PINO_LEVELS: Readonly<Record<LogLevel, string>> = {
   critical: "fatal",
   off: "silent",
 };
-
-/** The level for a word of Envoy's or ours (`warn`, `fatal`); undefined when it is none. */
-export function parseLogLevel(text: string): LogLevel | undefined {
-  const level = text === "warn" ? "warning" : text === "fatal" ? "critical" : text;
-  return LOG_LEVELS.find((known) => known === level);
-}
-
-/** `component:level,component:level`; problems are returned as texts, good pairs are kept. */
-export function parseComponentLevels(text: string): {
-  readonly levels: ReadonlyMap<string, LogLevel>;
-  readonly problems: readonly string[];
-} {
-  const levels = new Map<string, LogLevel>();
-  const problems: string[] = [];
-  for (const pair of text.split(",").filter((part) => part.trim() !== "")) {
-    const colon = pair.lastIndexOf(":");
-    const component = pair.slice(0, colon).trim();
-    const level = parseLogLevel(pair.slice(colon + 1).trim());
-    if (colon <= 0 || component === "" || level === undefined) {
-      problems.push(`"${pair}" is not component:level; levels are ${LOG_LEVELS.join(", ")}`);
-    } else {
-      levels.set(component, level);
-    }
-  }
-  return { levels, problems };
-}
-
-/**
- * The log of a thread from command-line texts: level and component levels are validated there, so what is unknown here
- * counts as `info`, or is left out.
- */
-export function createLog(options: {
-  readonly level: string;
-  readonly componentLevels: string;
-  readonly format: "json" | "text";
-  readonly path: string | undefined;
-  readonly fields?: LogFields;
-}): RootLog {
-  const { level, componentLevels, ...rest } = options;
-  const log = new RootLog({ ...rest, level: parseLogLevel(level) ?? "info" });
-  for (const [component, componentLevel] of parseComponentLevels(componentLevels).levels) {
-    log.setLevel(component, componentLevel);
-  }
-  return log;
-}
 
 /** The root of all logs of a thread; `Log` for itself, with the levels. */
 export class RootLog implements Log {
@@ -167,6 +106,25 @@ export class RootLog implements Log {
   }
 }
 
+/**
+ * The log of a thread from command-line texts: level and component levels are validated there, so what is unknown here
+ * counts as `info`, or is left out.
+ */
+export function createLog(options: {
+  readonly level: string;
+  readonly componentLevels: string;
+  readonly format: "json" | "text";
+  readonly path: string | undefined;
+  readonly fields?: LogFields;
+}): RootLog {
+  const { level, componentLevels, ...rest } = options;
+  const log = new RootLog({ ...rest, level: parseLogLevel(level) ?? "info" });
+  for (const [component, componentLevel] of parseComponentLevels(componentLevels).levels) {
+    log.setLevel(component, componentLevel);
+  }
+  return log;
+}
+
 class ComponentLog implements Log {
   readonly #root: RootLog;
   readonly #pino: Logger;
@@ -206,39 +164,6 @@ class ComponentLog implements Log {
 
   child(component: string): Log {
     return this.#root.child(component);
-  }
-}
-
-/** Decides whether a message that repeats may be written: at most `burst` in each `intervalMs`. */
-export class LogLimit {
-  readonly #intervalMs: number;
-  readonly #burst: number;
-  readonly #now: () => number;
-  #startedAt = Number.NEGATIVE_INFINITY;
-  #used = 0;
-  #held = 0;
-
-  constructor(options: { readonly intervalMs: number; readonly burst: number; readonly now?: () => number }) {
-    this.#intervalMs = options.intervalMs;
-    this.#burst = options.burst;
-    this.#now = options.now ?? (() => performance.now());
-  }
-
-  /** -1: hold it back. Otherwise write it, with the number that was held back since the last one that was written. */
-  take(): number {
-    const now = this.#now();
-    if (now - this.#startedAt >= this.#intervalMs) {
-      this.#startedAt = now;
-      this.#used = 0;
-    }
-    if (this.#used >= this.#burst) {
-      this.#held++;
-      return -1;
-    }
-    this.#used++;
-    const held = this.#held;
-    this.#held = 0;
-    return held;
   }
 }
 

@@ -41,6 +41,8 @@ const MAX_PENDING_CALLS = 4096;
 /** Heads above this many bytes are not kept alive by a path that /traces shows. */
 const LARGE_HEAD_BYTES = 8192;
 const POOL_SIZE = 256;
+/** Root callbacks kept from before there is anywhere to send them: proxy_on_vm_start and proxy_on_configure. */
+const MAX_EARLY_HOOKS = 64;
 
 export class TraceRecorder implements HookObserver {
   readonly #options: TraceRecorderOptions;
@@ -59,6 +61,8 @@ export class TraceRecorder implements HookObserver {
   #rootPolicy: SamplingPolicy | undefined = undefined;
   /** Calls of the root callback that is running: its hook comes when it has returned. */
   #root: StreamTrace | undefined = undefined;
+  /** Root callbacks that ran before the first provider came: plugins start before listeners do. */
+  #early: StreamTrace[] = [];
 
   constructor(options: TraceRecorderOptions) {
     this.#options = options;
@@ -79,6 +83,9 @@ export class TraceRecorder implements HookObserver {
     }
     this.#rootProvider = id;
     this.#rootPolicy = policy;
+    for (const trace of this.#early.splice(0)) {
+      this.#postRoot(this.#startRoot(trace, policy), "");
+    }
     return id;
   }
 
@@ -237,40 +244,49 @@ export class TraceRecorder implements HookObserver {
   }
 
   #rootTrace(): StreamTrace | undefined {
-    if (this.#root === undefined) {
-      const policy = this.#rootPolicy;
-      if (policy === undefined) {
-        return undefined;
-      }
-      const trace = this.#pool.pop() ?? new StreamTrace();
-      trace.provider = this.#rootProvider;
-      const chance = this.#options.random.next();
-      trace.sampled = chance < policy.random && chance < policy.overall;
-      this.assignIds(trace);
-      this.#root = trace;
+    const policy = this.#rootPolicy;
+    if (this.#root === undefined && policy !== undefined) {
+      this.#root = this.#startRoot(this.#pool.pop() ?? new StreamTrace(), policy);
     }
     return this.#root;
+  }
+
+  #startRoot(trace: StreamTrace, policy: SamplingPolicy): StreamTrace {
+    const chance = this.#options.random.next();
+    trace.provider = this.#rootProvider;
+    trace.sampled = chance < policy.random && chance < policy.overall;
+    this.assignIds(trace);
+    return trace;
   }
 
   #rootHook(record: HookRecord, answered: Callout | undefined): void {
     const trace = this.#rootTrace();
     this.#root = undefined;
     if (trace === undefined) {
-      return;
-    }
-    if (!trace.sampled && answered?.sampled !== true) {
-      this.#recycle(trace);
+      if (this.#early.length < MAX_EARLY_HOOKS) {
+        const early = new StreamTrace();
+        early.addHook(record, -1);
+        this.#early.push(early);
+      }
       return;
     }
     // The answer to a sampled call is shown whatever chance says, so that the link has its other end.
-    trace.sampled = true;
+    trace.sampled ||= answered?.sampled === true;
     adopt(trace, record, trace.addHook(record, -1));
-    trace.isFinished = true;
-    const link =
+    this.#postRoot(
+      trace,
       answered === undefined
         ? ""
-        : `${answered.traceId}-${calloutSpanId(answered.spanHigh, answered.spanLow, answered.index)}`;
-    this.#addRecord(RecordKind.Root, { ...headOf(trace), link }, trace, undefined, []);
+        : `${answered.traceId}-${calloutSpanId(answered.spanHigh, answered.spanLow, answered.index)}`,
+    );
+  }
+
+  /** Posts a root callback's trace, when it is sampled, and takes it back. `link`: the call that it answers. */
+  #postRoot(trace: StreamTrace, link: string): void {
+    trace.isFinished = true;
+    if (trace.sampled) {
+      this.#addRecord(RecordKind.Root, { ...headOf(trace), link }, trace, undefined, []);
+    }
     for (const callout of trace.callouts) {
       callout.trace = undefined;
     }

@@ -3,7 +3,7 @@
 //   node test/bench/h1-proxy.ts LISTEN_PORT UPSTREAM_PORT
 
 import { Socket } from "node:net";
-import { ProxyError } from "../../sidecar/errors.ts";
+import type { ProxyError } from "../../sidecar/errors.ts";
 import { H1_REQUEST_LIMITS, H1_RESPONSE_LIMITS, H1Parser, type H1Sink } from "../../sidecar/http/h1-parser.ts";
 import { H1Writer } from "../../sidecar/http/h1-writer.ts";
 import type { HeaderMap } from "../../sidecar/http/headers.ts";

@@ -188,8 +188,6 @@ export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "@grpc/grpc-js": ["xds/ads-stream.ts", "xds/server/control-plane.ts"],
   "@opentelemetry/api": ["sidecar/telemetry/tracing.ts", "sidecar/telemetry/hook-spans.ts"],
   "@opentelemetry/core": ["sidecar/telemetry/tracing.ts", "sidecar/telemetry/hook-spans.ts"],
-  "@opentelemetry/exporter-trace-otlp-grpc": ["sidecar/telemetry/tracing.ts"],
-  "@opentelemetry/exporter-trace-otlp-proto": ["sidecar/telemetry/tracing.ts"],
   "@opentelemetry/otlp-exporter-base": ["sidecar/telemetry/tracing.ts"],
   "@opentelemetry/otlp-grpc-exporter-base": ["sidecar/telemetry/tracing.ts"],
   "@opentelemetry/otlp-transformer": ["sidecar/telemetry/tracing.ts"],

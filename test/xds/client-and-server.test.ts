@@ -160,12 +160,12 @@ for (const variant of VARIANTS) {
 
   test(`client (${variant}) takes a push of 10 MB`, async (t) => {
     const template = staticCluster("template");
-    const many = Array.from({ length: 20_000 }, (_, i) => renamed(template, `cluster-${"x".repeat(450)}-${i}`));
+    const many = Array.from({ length: 2_000 }, (_, i) => renamed(template, `cluster-${"x".repeat(5_000)}-${i}`));
     assert.ok(many.reduce((sum, each) => sum + each.value.length, 0) > 10_000_000);
     const { port } = await serve(t, many);
     const { until } = connect(t, port, variant);
-    const snapshot = await until("all clusters", ({ clusters }) => clusters.size > 20_000);
-    assert.equal(snapshot.clusters.size, 20_001);
+    const snapshot = await until("all clusters", ({ clusters }) => clusters.size > 2_000);
+    assert.equal(snapshot.clusters.size, 2_001);
   });
 
   test(`client (${variant}) refuses what \`prepare\` refuses, in its own time`, async (t) => {

@@ -18,7 +18,7 @@ test("canonicalPath() follows Envoy for each option", () => {
     ["/../../a", normal, "/a"],
     ["/%41%7e%2d/%2f%20", normal, "/A~-/%2f%20"],
     ["/a\\b\\..\\c", normal, "/a/c"],
-    ['/a"<>`{}^', normal, "/a%22%3C%3E%60%7B%7D%5E"],
+    ['/a"<>`{}^|', normal, "/a%22%3C%3E%60%7B%7D%5E%7C"],
     ["/a%zz%", normal, "/a%zz%"],
     ["/a/...", normal, "/a/..."],
     ["/a//b///c//", { ...PLAIN, mergeSlashes: true }, "/a/b/c/"],

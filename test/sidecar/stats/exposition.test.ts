@@ -106,6 +106,19 @@ test("prometheusText() groups series and turns tags into labels", () => {
   assert.ok(lines.includes('envoy_cluster_upstream_rq_time_count{envoy_cluster_name="web"} 1'));
 });
 
+test("prometheusText() has buckets that fit microseconds for plugins and seconds", () => {
+  const reader = new StatsReader();
+  const table = new StatsTable({ onDefine: (update) => reader.apply("main", update) });
+  table.histogram(labelled("outrigger_wasm_duration_ms", { plugin: "p" })).record(0.02);
+  table.histogram("istio_x_seconds").record(0.000_003);
+  table.flush();
+  const lines = prometheusText(reader, {}).split("\n");
+  assert.ok(lines.includes('outrigger_wasm_duration_ms_bucket{plugin="p",le="0.01"} 0'));
+  assert.ok(lines.includes('outrigger_wasm_duration_ms_bucket{plugin="p",le="0.025"} 1'));
+  assert.ok(lines.includes('istio_x_seconds_bucket{le="0.0000025"} 0'));
+  assert.ok(lines.includes('istio_x_seconds_bucket{le="0.000005"} 1'));
+});
+
 test("prometheusText() shows texts as gauges when asked to", () => {
   const text = prometheusText(sample(), { filter: /version_text/, textReadouts: true });
   assert.match(text, /^envoy_cluster_manager_cds_version_text\{text_value="v<1>"\} 1$/m);

@@ -147,3 +147,13 @@ test("StatsReader reads a worker thread that is busy", async () => {
     await worker.terminate();
   }
 });
+
+test("StatsTable shows names without colons, as Envoy, and labelled names as they are", () => {
+  const reader = new StatsReader();
+  const table = tableFor(reader, "a");
+  table.counter("listener.[::1]:80.downstream_cx_total").inc();
+  table.counter('outrigger_x{at="a:b"}').inc();
+  table.flush();
+  assert.equal(reader.value("listener.[__1]_80.downstream_cx_total"), 1);
+  assert.equal(reader.value('outrigger_x{at="a:b"}'), 1);
+});

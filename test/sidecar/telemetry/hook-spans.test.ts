@@ -302,6 +302,22 @@ test("root callbacks start traces of their own, with their calls under them", ()
   assert.equal(client?.attributes["rpc.status_code"], "0");
 });
 
+test("root callbacks that ran before there was a provider are shown once there is one", () => {
+  const bench = new RecorderBench();
+  bench.recorder.hook(fakeHook({ callback: 1, action: -1, endOfStream: -1 }));
+  bench.recorder.hook(fakeHook({ callback: 2, action: -1, endOfStream: -1 }));
+  assert.equal(spansOf(bench).length, 0);
+  bench.tracing();
+  const spans = spansOf(bench);
+  assert.deepEqual(
+    spans.map((span) => span.name),
+    ["custom-response-header proxy_on_vm_start", "custom-response-header proxy_on_configure"],
+  );
+  assert.notEqual(spans[0]?.spanContext().traceId, spans[1]?.spanContext().traceId);
+  bench.tracing();
+  assert.equal(spansOf(bench).length, 0);
+});
+
 test("buildSpans() hides signatures in queries and cuts long paths", () => {
   const bench = new RecorderBench();
   const head = fakeHead([], `/${"a".repeat(400)}?x=1&Signature=secret&sig=s2`);

@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createLog, LogLimit, parseComponentLevels, parseLogLevel, RootLog } from "../../../sidecar/telemetry/log.ts";
+import { LogLimit, parseComponentLevels, parseLogLevel } from "../../../sidecar/telemetry/log-level.ts";
+import { createLog, RootLog } from "../../../sidecar/telemetry/log.ts";
 
 function collect(format: "json" | "text", level: "debug" | "info" | "warning" = "info") {
   const lines: string[] = [];
