@@ -65,7 +65,8 @@ export function literalPrefix(pattern: string): string {
     at += escaped ? 2 : 1;
   }
   const next = pattern.charAt(at);
-  return next === "*" || next === "?" || next === "{" ? prefix.slice(0, -1) : prefix;
+  // Flags are no atom: in "/(?i)?" the last ? makes the / optional.
+  return pattern.startsWith("(?", at) || next === "*" || next === "?" || next === "{" ? prefix.slice(0, -1) : prefix;
 }
 
 interface Flags {
