@@ -65,7 +65,7 @@ export class RootContext {
     this.vm = vm;
     this.plugin = plugin;
     this.context = new GuestContext(id, this, undefined);
-    if (id !== 0) vm.contexts.set(id, this.context);
+    if (id !== 0) vm.contexts.add(this.context);
   }
 
   /** Runs the start callbacks in order. Answers what went wrong; a context that was refused is ended again. */

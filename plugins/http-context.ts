@@ -207,10 +207,10 @@ export class HttpContext {
     const root = this.plugin.liveRoot();
     if (root === undefined) return false;
     const vm = root.vm;
-    const made = new GuestContext(vm.nextContextId(), root, this);
+    const made = new GuestContext(vm.contexts.nextId(), root, this);
     this.#guest = made;
     this.plugin.onStreamOpened();
-    vm.contexts.set(made.id, made);
+    vm.contexts.add(made);
     if (vm.call(Callback.OnContextCreate, made, root.context.id, 0, 0, 0) !== FAULTED) return true;
     vm.drain();
     return false;

@@ -114,7 +114,7 @@ export class VmGroup {
 function startPlugin(vm: Vm, plugin: Plugin): PluginFault | undefined {
   plugin.root = undefined;
   if (vm.fault !== undefined) return vm.fault;
-  const root = new RootContext(vm, plugin, vm.nextContextId());
+  const root = new RootContext(vm, plugin, vm.contexts.nextId());
   const fault = root.start();
   if (fault === undefined) plugin.root = root;
   return fault;

@@ -11,6 +11,7 @@
 import { Callback, CALLBACK_NAMES, type CallbackId, FAULTED } from "./abi/callbacks.ts";
 import { Status } from "./abi/constants.ts";
 import { CallWindow, GuestExit, RestrictedCall } from "./call-window.ts";
+import { ContextTable } from "./context-table.ts";
 import { type GuestContext, RootContext } from "./contexts.ts";
 import type { FaultKind, PluginFault } from "./errors.ts";
 import { GuestOutput } from "./guest-output.ts";
@@ -38,7 +39,7 @@ export class Vm {
   readonly host: RuntimeHost;
   readonly module: PluginModule;
   readonly memory = new GuestMemory();
-  readonly contexts = new Map<number, GuestContext>();
+  readonly contexts = new ContextTable();
   /** "KEY=value" of the guest's environment. */
   readonly environment: readonly string[];
   readonly vmConfiguration: Uint8Array;
@@ -56,7 +57,6 @@ export class Vm {
   /** Token of the call whose answer is being delivered; 0 otherwise. */
   answeredToken = 0;
   #running = false;
-  #nextContextId = 1;
   #pending: Deferred[] = [];
   #callbacks: (Export | undefined)[] = [];
   #allocate: Export = () => 0;
@@ -112,11 +112,6 @@ export class Vm {
 
   hasCallback(id: CallbackId): boolean {
     return this.#callbacks[id] !== undefined;
-  }
-
-  /** A new context id; ids are not reused. */
-  nextContextId(): number {
-    return this.#nextContextId++;
   }
 
   /**
