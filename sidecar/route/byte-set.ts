@@ -1,8 +1,10 @@
-// Sets of bytes, as character classes of RE2 patterns become them, and their source text for V8's expressions.
-// Used by regex.ts when patterns are compiled. A class that names any non-ASCII character takes every byte above 0x7f.
+// Sets of ASCII characters, as classes of RE2 patterns become them, and their source text for V8's expressions.
+// Used by regex-translation.ts, whose output sees ASCII subjects only: what a class says of other characters is nothing here.
 
-/** Membership by byte, 0 to 255. */
+/** Membership by character code, 0 to 127. */
 export type ByteSet = Uint8Array;
+
+const SIZE = 128;
 
 export const PERL: Readonly<Record<string, RegExp>> = { d: /[0-9]/, s: /[\t\n\f\r ]/, w: /[0-9A-Za-z_]/ };
 
@@ -23,25 +25,13 @@ export const POSIX: Readonly<Record<string, RegExp>> = {
   xdigit: /[0-9A-Fa-f]/,
 };
 
-/** undefined when there is no such property or script. */
-export function unicodeClass(name: string): RegExp | undefined {
-  for (const property of [name, `Script=${name}`]) {
-    try {
-      return new RegExp(`\\p{${property}}`, "u");
-    } catch {
-      // Not this kind of property.
-    }
-  }
-  return name === "Any" ? /[^]/ : undefined;
+export function emptySet(): ByteSet {
+  return new Uint8Array(SIZE);
 }
 
-/** The ASCII characters that `member` matches. */
+/** The characters that `member` matches. */
 export function asciiSet(member: RegExp): ByteSet {
-  const set = new Uint8Array(256);
-  for (let code = 0; code < 128; code++) {
-    set[code] = member.test(String.fromCharCode(code)) ? 1 : 0;
-  }
-  return set;
+  return emptySet().map((_, code) => (member.test(String.fromCharCode(code)) ? 1 : 0));
 }
 
 export function complement(set: ByteSet): ByteSet {
@@ -49,9 +39,13 @@ export function complement(set: ByteSet): ByteSet {
 }
 
 export function addSet(set: ByteSet, more: ByteSet): void {
-  for (let code = 0; code < 256; code++) {
+  for (let code = 0; code < SIZE; code++) {
     set[code] = (set[code] as number) | (more[code] as number);
   }
+}
+
+export function addRange(set: ByteSet, low: number, high: number): void {
+  set.fill(1, Math.min(low, SIZE), Math.min(high + 1, SIZE));
 }
 
 export function foldSet(set: ByteSet): void {
@@ -62,12 +56,9 @@ export function foldSet(set: ByteSet): void {
   }
 }
 
-export function setSource(set: ByteSet, foldCase: boolean): string {
-  if (foldCase) {
-    foldSet(set);
-  }
+export function setSource(set: ByteSet): string {
   let source = "";
-  for (let low = 0; low < 256; low++) {
+  for (let low = 0; low < SIZE; low++) {
     if (set[low] === 1) {
       let high = low;
       while (set[high + 1] === 1) {
@@ -80,12 +71,8 @@ export function setSource(set: ByteSet, foldCase: boolean): string {
   return `[${source}]`;
 }
 
-/** Source that matches one character: non-ASCII ones are their UTF-8 bytes. */
+/** Source that matches one ASCII character. */
 export function literal(code: number, foldCase: boolean): string {
-  if (code >= 128) {
-    const bytes = Buffer.from(String.fromCodePoint(code), "utf8");
-    return `(?:${Array.from(bytes, hex).join("")})`;
-  }
   const char = String.fromCharCode(code);
   if (/[A-Za-z]/.test(char)) {
     return foldCase ? `[${char.toUpperCase()}${char.toLowerCase()}]` : char;

@@ -5,6 +5,7 @@
 import type { RequestHead } from "../http/message.ts";
 import type { RegexRewrite } from "../../xds/model/matcher.ts";
 import type { ForwardAction, PathMatcher } from "../../xds/model/route.ts";
+import type { Groups } from "./re2-engine.ts";
 import { compileSearch } from "./regex.ts";
 import { pathEnd, wireText } from "./request-value.ts";
 
@@ -57,25 +58,8 @@ export function compileRegexRewrite(config: RegexRewrite, problems: string[]): T
   }
   const { regex } = compiled;
   const pieces = substitutionPieces(wireText(config.substitution));
-  return (text) => {
-    regex.lastIndex = 0;
-    let result = "";
-    let copied = 0;
-    let lastEnd = -1;
-    for (let found = regex.exec(text); found !== null; found = regex.exec(text)) {
-      const end = found.index + found[0].length;
-      if (found[0] === "") {
-        regex.lastIndex++;
-        if (found.index === lastEnd) {
-          continue;
-        }
-      }
-      result += text.slice(copied, found.index) + substituted(pieces, found);
-      copied = end;
-      lastEnd = end;
-    }
-    return result + text.slice(copied);
-  };
+  const replacement = (groups: Groups) => substituted(pieces, groups);
+  return (text) => regex.replaceAll(text, replacement);
 }
 
 /** Literal text, or the number of a group. */
@@ -102,10 +86,10 @@ function substitutionPieces(substitution: string): readonly SubstitutionPiece[] 
   return pieces;
 }
 
-function substituted(pieces: readonly SubstitutionPiece[], found: RegExpExecArray): string {
+function substituted(pieces: readonly SubstitutionPiece[], groups: Groups): string {
   let text = "";
   for (const piece of pieces) {
-    text += typeof piece === "string" ? piece : (found[piece] ?? "");
+    text += typeof piece === "string" ? piece : (groups[piece] ?? "");
   }
   return text;
 }

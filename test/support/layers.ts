@@ -194,7 +194,7 @@ export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "@opentelemetry/resources": ["sidecar/telemetry/tracing.ts", "sidecar/telemetry/hook-spans.ts"],
   "@opentelemetry/sdk-trace": ["sidecar/telemetry/tracing.ts", "sidecar/telemetry/hook-spans.ts"],
   pino: ["sidecar/telemetry/log.ts"],
-  re2js: ["xds/decode/regex.ts"],
+  re2js: ["xds/decode/regex.ts", "sidecar/route/re2-engine.ts"],
   undici: ["sidecar/plugin-calls.ts"],
   yaml: ["xds/decode/yaml-document.ts"],
 };

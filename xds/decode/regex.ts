@@ -1,5 +1,5 @@
 // RE2 syntax check for every regular expression in a configuration: Envoy matches with RE2, so a pattern is valid when
-// RE2 takes it. The only file that imports re2js (matching itself is V8's). Called by the decoders.
+// RE2 takes it. Matching itself is sidecar/route/regex.ts. Called by the decoders.
 
 import { RE2JS } from "re2js";
 import { quoted } from "./constraint.ts";
