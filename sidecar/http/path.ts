@@ -21,6 +21,7 @@ const SLASHES = /\/{2,}/g;
 const NEEDS_NORMALIZING = /[%\\"<>`{}^|]|\/\./;
 const ESCAPE = /%([0-9a-fA-F]{2})/g;
 const UNRESERVED = /[-._~0-9A-Za-z]/;
+const DOTS_WITH_PARAMETERS = /^\.\.?;/;
 const NOT_IN_PATH = /["<>`{}^|]/g;
 
 /** True when `path` (origin form with its query) is canonical as it is: the usual case. */
@@ -77,12 +78,16 @@ function normalize(plain: string): string | undefined {
   return removeDotSegments(decoded);
 }
 
-/** RFC 3986 §5.2.4 for an absolute path. Empty segments stay: they are merged only where that is asked for. */
+/**
+ * RFC 3986 §5.2.4 for an absolute path. Empty segments stay: they are merged only where that is asked for. Servers that
+ * know parameters of segments take `..;x` for `..`, so it is that here, as in Envoy; but here however its dots are written.
+ */
 function removeDotSegments(path: string): string {
   const output: string[] = [];
   const segments = path.slice(1).split("/");
-  for (const [index, segment] of segments.entries()) {
+  for (const [index, written] of segments.entries()) {
     const isLast = index === segments.length - 1;
+    const segment = DOTS_WITH_PARAMETERS.test(written) ? written.slice(0, written.indexOf(";")) : written;
     if (segment === "..") {
       output.pop();
     }

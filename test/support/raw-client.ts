@@ -89,6 +89,14 @@ export class RawClient {
     return text;
   }
 
+  /** Waits until `text` has come or the server has ended; takes out and returns what came. */
+  async receiveUntilEndOr(text: string): Promise<string> {
+    await this.#until(() => this.hasEnded || this.#received.includes(text), `the end or ${JSON.stringify(text)}`);
+    const received = this.#received;
+    this.#received = "";
+    return received;
+  }
+
   async #until(isTrue: () => boolean, what: string): Promise<void> {
     if (isTrue()) {
       return;
