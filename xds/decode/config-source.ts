@@ -19,6 +19,8 @@ const DEFAULT_FETCH_TIMEOUT_MS = 15_000;
 const DEFAULT_BACKOFF_BASE_MS = 500;
 const DEFAULT_BACKOFF_MAX_MS = 30_000;
 
+const VERSION_PROBLEM = "must be V3, the only version of the API that is left";
+
 /** Undefined when it cannot be used, which is then reported. */
 export function decodeConfigSource(
   message: ConfigSourceMessage | undefined,
@@ -27,7 +29,7 @@ export function decodeConfigSource(
 ): ConfigSource | undefined {
   if (message === undefined) return undefined;
   if (message.resourceApiVersion === ApiVersion.V2) {
-    findings.issue(child(path, "resource_api_version"), "must be V3, the only version of the API that is left");
+    findings.issue(child(path, "resource_api_version"), VERSION_PROBLEM);
   }
   const initialFetchTimeoutMs = durationMs(message.initialFetchTimeout, DEFAULT_FETCH_TIMEOUT_MS);
   const specifier = message.configSourceSpecifier;
@@ -35,8 +37,12 @@ export function decodeConfigSource(
     case undefined:
       return undefined;
     case "ads":
+      return { kind: "ads", initialFetchTimeoutMs };
     case "self":
-      return { kind: specifier.case, initialFetchTimeoutMs };
+      if (specifier.value.transportApiVersion === ApiVersion.V2) {
+        findings.issue(child(path, "self.transport_api_version"), VERSION_PROBLEM);
+      }
+      return { kind: "self", initialFetchTimeoutMs };
     case "path":
       return { kind: "path", path: specifier.value, watchedDirectory: "", initialFetchTimeoutMs };
     case "pathConfigSource": {
@@ -57,7 +63,7 @@ export function decodeApiConfigSource(
   findings: Findings,
 ): ApiConfigSource | undefined {
   if (message.transportApiVersion === ApiVersion.V2) {
-    findings.issue(child(path, "transport_api_version"), "must be V3, the only version of the API that is left");
+    findings.issue(child(path, "transport_api_version"), VERSION_PROBLEM);
   }
   const isDelta =
     message.apiType === ApiConfigSource_ApiType.DELTA_GRPC ||

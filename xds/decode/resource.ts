@@ -116,6 +116,10 @@ function routeType(): ResourceType {
     nameOf: (message) => (message as RouteMessage).name,
     decode: (message, findings) => {
       const value = decodeRouteConfiguration(message as RouteMessage, "", findings);
+      if (value.validateClusters === true) {
+        const field = "envoy.config.route.v3.RouteConfiguration.validate_clusters";
+        findings.warn("no_effect", "validate_clusters", field, "clusters are checked in inline routes only");
+      }
       return { kind: "route", name: value.name, value };
     },
   };

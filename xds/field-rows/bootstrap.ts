@@ -64,12 +64,9 @@ export const BOOTSTRAP_ROWS: Readonly<Record<string, MessageRows>> = {
     supported: "layers",
   },
   "envoy.config.bootstrap.v3.RuntimeLayer": {
-    supported: "name static_layer disk_layer admin_layer rtds_layer",
-  },
-  "envoy.config.bootstrap.v3.RuntimeLayer.DiskLayer": {
-    supported: "symlink_root subdirectory",
+    supported: "name static_layer admin_layer rtds_layer",
     accepted: {
-      append_service_cluster: "the directory is used as it is",
+      disk_layer: "its files are not read yet; use static_layer or rtds_layer",
     },
   },
   "envoy.config.bootstrap.v3.RuntimeLayer.AdminLayer": {

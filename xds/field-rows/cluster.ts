@@ -6,7 +6,7 @@ import type { MessageRows } from "../fields.ts";
 export const CLUSTER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.config.cluster.v3.Cluster": {
     supported:
-      "transport_socket_matches name alt_stat_name type eds_cluster_config connect_timeout per_connection_buffer_limit_bytes lb_policy load_assignment max_requests_per_connection circuit_breakers common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate dns_lookup_family wait_for_warm_on_init common_lb_config transport_socket metadata filters load_balancing_policy",
+      "transport_socket_matches name alt_stat_name type eds_cluster_config connect_timeout per_connection_buffer_limit_bytes lb_policy load_assignment max_requests_per_connection circuit_breakers common_http_protocol_options http2_protocol_options typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate dns_lookup_family wait_for_warm_on_init common_lb_config transport_socket metadata filters load_balancing_policy",
     accepted: {
       stats_matcher: "the default statistics exist",
       track_timeout_budgets: "the default statistics exist",
@@ -14,6 +14,7 @@ export const CLUSTER_ROWS: Readonly<Record<string, MessageRows>> = {
       per_connection_buffer_high_watermark_timeout: "buffers above the limit pause reading",
       health_checks: "hosts are not checked yet; EDS health status counts",
       upstream_http_protocol_options: "TLS is not supported yet",
+      http_protocol_options: "HTTP/1.1 to upstreams has its defaults",
       dns_jitter: "names are resolved every dns_refresh_rate",
       respect_dns_ttl: "names are resolved every dns_refresh_rate",
       dns_resolvers: "names are resolved by the system",
@@ -46,7 +47,10 @@ export const CLUSTER_ROWS: Readonly<Record<string, MessageRows>> = {
     },
   },
   "envoy.config.cluster.v3.Cluster.TransportSocketMatch": {
-    supported: "name match transport_socket",
+    supported: "name transport_socket",
+    accepted: {
+      match: "every endpoint has the same transport socket, plain TCP",
+    },
   },
   "envoy.config.cluster.v3.Cluster.EdsClusterConfig": {
     supported: "eds_config service_name",

@@ -136,8 +136,10 @@ export const LISTENER_ROWS: Readonly<Record<string, MessageRows>> = {
     supported: "",
   },
   "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy": {
-    supported: "stat_prefix cluster",
+    supported: "",
     accepted: {
+      cluster: "TCP is not proxied yet: connections that match this chain are closed",
+      stat_prefix: "no such statistics yet",
       idle_timeout: "no timeout ends a TCP connection yet",
       downstream_idle_timeout: "no timeout ends a TCP connection yet",
       upstream_idle_timeout: "no timeout ends a TCP connection yet",

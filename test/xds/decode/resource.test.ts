@@ -295,8 +295,7 @@ suite("decodeResource() and plugins", () => {
     assert.equal(Buffer.from(struct.configuration).toString("hex"), "0a080a016112031a0162");
   });
 
-  test("decodes failure policy, environment, capabilities and remote code", () => {
-    const sha256 = "AB".repeat(32);
+  test("decodes failure policy, environment and capabilities", () => {
     const plugin = decode("plugin", EXTENSION_CONFIG_TYPE, {
       name: "filter",
       typed_config: {
@@ -309,7 +308,7 @@ suite("decodeResource() and plugins", () => {
           vm_config: {
             vm_id: "vm",
             runtime: "envoy.wasm.runtime.v8",
-            code: { remote: { http_uri: { uri: "http://h/m.wasm", cluster: "c", timeout: "5s" }, sha256 } },
+            code: { local: { filename: "m.wasm" } },
             environment_variables: { host_env_keys: ["HOME"], key_values: { A: "b" } },
             capability_restriction_config: { allowed_capabilities: { proxy_log: {} } },
           },
@@ -320,18 +319,18 @@ suite("decodeResource() and plugins", () => {
       [plugin.name, plugin.rootId, plugin.vmId, plugin.failurePolicy, plugin.reloadBackoffMs],
       ["plugin", "root", "vm", "reload", 2000],
     );
-    assert.deepEqual(plugin.code, {
-      kind: "remote",
-      uri: "http://h/m.wasm",
-      cluster: "c",
-      timeoutMs: 5000,
-      sha256: sha256.toLowerCase(),
-      retries: 0,
-    });
+    assert.deepEqual(plugin.code, { kind: "file", path: "m.wasm" });
     assert.deepEqual(
       [plugin.hostEnvironmentKeys, plugin.environment, plugin.allowedCapabilities],
       [["HOME"], { A: "b" }, ["proxy_log"]],
     );
+  });
+
+  test("refuses code that would have to be fetched, at the field that says so", () => {
+    const http_uri = { uri: "http://h/m.wasm", cluster: "c", timeout: "5s" };
+    const config = { vm_config: { code: { remote: { http_uri, sha256: "ab".repeat(32) } } } };
+    const text = issues(EXTENSION_CONFIG_TYPE, { name: "filter", typed_config: { "@type": WASM, config } });
+    assert.match(text, /config\.vm_config\.code\.remote: is refused: code is not fetched yet; use local/);
   });
 
   test("refuses another runtime, missing code and a variable given twice", () => {
