@@ -118,9 +118,12 @@ function replaceAscii(regex: RegExp, text: string, replacement: (groups: Groups)
   return result + text.slice(copied);
 }
 
+const FLAG_GROUP = /\(\?[A-Za-z-]*\)/;
+
 /** ASCII text that every full match of `pattern` begins with; empty when there is none or it is hard to tell. */
 export function literalPrefix(pattern: string): string {
-  if (pattern.includes("|") || pattern.includes("\\Q")) {
+  // A flag group is no atom: in "/(?i)?" the last ? makes the / optional, in "/+(?i)*" the last * does.
+  if (pattern.includes("|") || pattern.includes("\\Q") || FLAG_GROUP.test(pattern)) {
     return "";
   }
   let prefix = "";
@@ -135,6 +138,5 @@ export function literalPrefix(pattern: string): string {
     at += escaped ? 2 : 1;
   }
   const next = pattern.charAt(at);
-  // Flags are no atom: in "/(?i)?" the last ? makes the / optional.
-  return pattern.startsWith("(?", at) || next === "*" || next === "?" || next === "{" ? prefix.slice(0, -1) : prefix;
+  return next === "*" || next === "?" || next === "{" ? prefix.slice(0, -1) : prefix;
 }
