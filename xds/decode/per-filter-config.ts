@@ -1,56 +1,93 @@
-// typed_per_filter_config → model: by filter name, with the FilterConfig envelope taken off.
-// Called by route.ts at each level. No filter of outrigger has per-route settings yet, so only enabling and disabling
-// a filter is accepted; anything else is refused by name unless it says that it is optional. Source: route.v3.FilterConfig.
+// typed_per_filter_config → model: by filter name, with the FilterConfig envelope taken off. Called by route.ts and
+// route-action.ts at each level. A filter can be switched off and on; a plugin can get another configuration, in the form
+// of its filter's own message with nothing but `config.configuration` (Envoy has no such thing for wasm).
+// Source: route.v3.FilterConfig, and PerFilterConfigs in Envoy's config_impl.cc.
 
 import type { Any } from "@bufbuild/protobuf/wkt";
 import type { FilterConfig } from "../gen/envoy/config/route/v3/route_components_pb.ts";
-import type { PerFilterConfig } from "../model/route.ts";
-import { fieldStatus } from "../fields.ts";
-import { typeNameOf, unpackAny } from "./any.ts";
+import type { Wasm } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
+import type { PluginConfig } from "../gen/envoy/extensions/wasm/v3/wasm_pb.ts";
+import type { FilterOverride, PerFilterConfig } from "../model/route.ts";
+import { unpackAny } from "./any.ts";
+import { HTTP_WASM_TYPE } from "./http-filter.ts";
 import { child, item, type Findings } from "./issues.ts";
+import { configurationBytes } from "./wasm.ts";
 
 const FILTER_CONFIG = "envoy.config.route.v3.FilterConfig";
+const SWITCHED_ON: FilterOverride = { disabled: false, configuration: undefined };
+const SWITCHED_OFF: FilterOverride = { disabled: true, configuration: undefined };
 
 export function decodePerFilterConfig(
   configs: Readonly<Record<string, Any>>,
   path: string,
   findings: Findings,
 ): PerFilterConfig {
-  const decoded: Record<string, PerFilterConfig[string]> = {};
-  // While the table refuses the field, inspection says so; the rest waits for filters that can be switched for a route.
-  if (fieldStatus("envoy.config.route.v3.Route", "typed_per_filter_config").kind === "refused") return decoded;
-  for (const [name, any] of Object.entries(configs)) {
-    const entry = decodeEntry(any, item(child(path, "typed_per_filter_config"), name), findings);
-    if (entry !== undefined) decoded[name] = entry;
-  }
-  return decoded;
+  // Names come from a peer: "__proto__" must be a name like any other.
+  return Object.fromEntries(
+    Object.entries(configs).flatMap(([name, any]): [string, FilterOverride][] => {
+      const entry = decodeEntry(any, item(child(path, "typed_per_filter_config"), name), findings);
+      return entry === undefined ? [] : [[name, entry]];
+    }),
+  );
 }
 
-function decodeEntry(any: Any, path: string, findings: Findings): PerFilterConfig[string] | undefined {
+function decodeEntry(any: Any, path: string, findings: Findings): FilterOverride | undefined {
   const outer = unpackAny(any);
-  if (outer.typeName !== FILTER_CONFIG) {
-    if (outer.problem === undefined) refuse(outer.typeName, path, findings);
-    return undefined;
-  }
-  if (outer.message === undefined) return undefined;
+  if (outer.problem !== undefined) return undefined;
+  if (outer.typeName !== FILTER_CONFIG) return decodeSettings(any, false, path, findings);
   const { config, isOptional, disabled } = outer.message as FilterConfig;
-  const typeUrl = config?.typeUrl ?? "";
-  const typeName = typeNameOf(typeUrl);
-  if (config === undefined && !disabled) {
-    findings.issue(child(path, "config"), "is required, empty to enable the filter, unless disabled is true");
-  }
-  if (typeName !== "" && !disabled) {
-    if (!isOptional) refuse(typeName, child(path, "config"), findings);
-    else
-      findings.warn("no_effect", path, `${FILTER_CONFIG}.config`, `optional ${typeName} is not supported and ignored`);
-    return undefined;
-  }
-  return { typeUrl, value: config?.value ?? new Uint8Array(), disabled };
+  // What stands beside `disabled` is not looked at, as in Envoy.
+  if (disabled) return SWITCHED_OFF;
+  if (config?.typeUrl === "") return SWITCHED_ON;
+  const configPath = child(path, "config");
+  if (config !== undefined) return decodeSettings(config, isOptional, configPath, findings);
+  if (isOptional) return SWITCHED_ON;
+  findings.issue(configPath, "is required, empty to enable the filter, unless disabled is true");
+  return undefined;
 }
 
-function refuse(typeName: string, path: string, findings: Findings): void {
+/** Settings of one filter; a filter that has settings here is on. */
+function decodeSettings(any: Any, isOptional: boolean, path: string, findings: Findings): FilterOverride | undefined {
+  const { typeName, message, problem } = unpackAny(any);
+  if (problem !== undefined) return undefined;
+  if (typeName === HTTP_WASM_TYPE) return decodePlugin((message as Wasm).config, child(path, "config"), findings);
+  if (isOptional) {
+    findings.warn("no_effect", path, `${FILTER_CONFIG}.config`, `optional ${typeName} is not supported and left out`);
+    return SWITCHED_ON;
+  }
   findings.issue(
     path,
-    `per-route configuration ${typeName} is not supported; only ${FILTER_CONFIG} with an empty config or disabled is`,
+    `per-route configuration ${typeName} is not supported; supported: ${HTTP_WASM_TYPE}, and ${FILTER_CONFIG} with an empty config or disabled`,
   );
+  return undefined;
+}
+
+/** Fields of PluginConfig that are the filter's own; a second VM for a route is another filter. */
+const FILTERS_OWN: readonly (readonly [keyof PluginConfig, string])[] = [
+  ["name", "name"],
+  ["rootId", "root_id"],
+  ["vm", "vm_config"],
+  ["failOpen", "fail_open"],
+  ["failurePolicy", "failure_policy"],
+  ["reloadConfig", "reload_config"],
+  ["capabilityRestrictionConfig", "capability_restriction_config"],
+  ["allowOnHeadersStopIteration", "allow_on_headers_stop_iteration"],
+];
+
+function decodePlugin(config: PluginConfig | undefined, path: string, findings: Findings): FilterOverride | undefined {
+  if (config?.configuration === undefined) {
+    findings.issue(child(path, "configuration"), "is required; use FilterConfig to enable or disable the filter only");
+    return undefined;
+  }
+  for (const [field, name] of FILTERS_OWN) {
+    if (isSet(config[field])) {
+      findings.issue(child(path, name), "belongs to the filter; a route can change configuration only");
+    }
+  }
+  return { disabled: false, configuration: configurationBytes(config.configuration) };
+}
+
+function isSet(value: unknown): boolean {
+  if (typeof value === "object" && value !== null && "case" in value) return value.case !== undefined;
+  return value !== undefined && value !== "" && value !== false && value !== 0;
 }

@@ -85,7 +85,7 @@ function checkFailurePolicy(message: PluginConfigMessage, path: string, findings
 }
 
 /** What the guest reads: the text or bytes of a StringValue or BytesValue, else the message's serialised form. */
-function configurationBytes(any: Any | undefined): Uint8Array {
+export function configurationBytes(any: Any | undefined): Uint8Array {
   if (any === undefined) return NO_BYTES;
   switch (typeNameOf(any.typeUrl)) {
     case "google.protobuf.StringValue": {

@@ -149,10 +149,18 @@ export interface DirectResponseAction {
 
 export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction | { readonly kind: "non_forwarding" };
 
-/** Per-filter configuration by filter name; the value keeps the raw bytes beside its type. */
-export type PerFilterConfig = Readonly<
-  Record<string, { readonly typeUrl: string; readonly value: Uint8Array; readonly disabled: boolean }>
->;
+/**
+ * What one level (weighted cluster, route, virtual host, route configuration) says of HTTP filters, by the filter's name in
+ * the connection manager. The most specific level that names a filter counts alone; levels are not merged.
+ */
+export type PerFilterConfig = Readonly<Record<string, FilterOverride>>;
+
+export interface FilterOverride {
+  /** True: requests of this level pass the filter by. False: they pass through it, also when the connection manager disables it. */
+  readonly disabled: boolean;
+  /** What the plugin of a wasm filter reads as its configuration (buffer 7) here; undefined keeps the filter's own. */
+  readonly configuration: Uint8Array | undefined;
+}
 
 export interface Route {
   readonly name: string;
