@@ -36,7 +36,7 @@ const USE_KINDS: Readonly<Record<string, string>> = {
 /** Binds the admin port of the bootstrap, or ours; a text says why it cannot. */
 export async function openAdmin(supervisor: Supervisor): Promise<AdminServer | string> {
   const { bootstrap, log, options } = supervisor.deps;
-  const server = new AdminServer(new AdminState(supervisor), log.child("admin"));
+  const server = new AdminServer(new AdminState(supervisor), log.child("admin"), supervisor.stats);
   const problem = await server.listen(bootstrap.admin?.address ?? DEFAULT_ADMIN_ADDRESS);
   if (problem !== undefined) {
     return problem;
@@ -61,7 +61,7 @@ class AdminState implements Ports.AdminPorts {
   }
 
   get stats(): Ports.AdminPorts["stats"] {
-    this.#supervisor.publishXdsStats();
+    this.#supervisor.serverStats.refresh();
     return this.#supervisor.reader;
   }
 

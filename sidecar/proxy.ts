@@ -171,6 +171,8 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
         return;
       case "redirect":
         this.#serving.stats.rqRedirect.inc();
+        // Envoy counts redirects here too.
+        this.#serving.stats.rqDirectResponse.inc();
         this.#answer(match);
         return;
       case "direct_response":

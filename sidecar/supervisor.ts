@@ -15,6 +15,7 @@ import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import type { XdsLog } from "../xds/log.ts";
 import type { Snapshot } from "../xds/model/snapshot.ts";
 import type { SnapshotChanges } from "../xds/snapshot-changes.ts";
+import { CLUSTER_TYPE, LISTENER_TYPE } from "../xds/type-urls.ts";
 import type { AdminServer } from "./admin/admin.ts";
 import type { ServerState } from "./admin/ports.ts";
 import type { RunOptions } from "./cli/run-flags.ts";
@@ -23,6 +24,7 @@ import { PluginCodeLoader } from "./plugin-code.ts";
 import { PortCheck } from "./port-check.ts";
 import { pluginsOf, Publisher } from "./publisher.ts";
 import { numberSetting } from "./runtime-settings.ts";
+import { type ServerFacts, ServerStats } from "./server-stats.ts";
 import { StatsReader } from "./stats/reader.ts";
 import { StatsTable } from "./stats/table.ts";
 import type { RootLog } from "./telemetry/log.ts";
@@ -46,13 +48,13 @@ export interface SupervisorDeps {
 
 const MAIN = "main";
 const SPAN_FLUSH_DEADLINE_MS = 5_000;
-const TRACE_RING_SIZE = 256;
 
 export class Supervisor {
   readonly deps: SupervisorDeps;
   readonly startedAt = Date.now();
   readonly stats: StatsTable;
   readonly reader = new StatsReader();
+  readonly serverStats: ServerStats;
   readonly workers: readonly WorkerHandle[];
   readonly usage: UsageClock;
   readonly publisher: Publisher;
@@ -79,13 +81,25 @@ export class Supervisor {
     this.deps = deps;
     const { options, environment } = deps;
     this.stats = new StatsTable({ onDefine: (update) => this.reader.apply(MAIN, update) });
+    this.serverStats = new ServerStats({
+      stats: this.stats,
+      reader: this.reader,
+      startedAt: this.startedAt,
+      concurrency: options.concurrency,
+      restartEpoch: options.restartEpoch,
+      runtimeLayers: deps.bootstrap.runtimeLayers.length,
+      facts: () => this.#facts(),
+    });
     this.usage = new UsageClock(options.concurrency);
     this.code = new PluginCodeLoader(environment, (plugin) =>
       numberSetting(this.snapshot?.runtime ?? {}, "outrigger.wasm.memory_mib", plugin, 128),
     );
     this.publisher = new Publisher({
       code: this.code,
-      send: (delta) => this.workers.forEach((worker) => worker.send({ kind: "config", delta })),
+      send: (delta) => {
+        this.serverStats.onPublished(delta);
+        this.workers.forEach((worker) => worker.send({ kind: "config", delta }));
+      },
       onFailures: (failures) => this.#onFailures(failures),
       onPublished: () => undefined,
       bindable: (listener) => this.#ports.bindable(listener),
@@ -109,8 +123,6 @@ export class Supervisor {
       return [admin];
     }
     this.#admin = admin;
-    this.stats.gauge("server.concurrency").set(this.deps.options.concurrency);
-    this.stats.gauge("server.live").set(1);
     for (const worker of this.workers) {
       worker.start();
     }
@@ -194,23 +206,6 @@ export class Supervisor {
     return this.#drained.size === this.workers.length ? 0 : this.requestsInFlight;
   }
 
-  /** Brings the xDS client's counts into the statistics; called before somebody reads them. */
-  publishXdsStats(): void {
-    for (const [name, value] of Object.entries(this.client?.stats() ?? {})) {
-      if (typeof value === "string") {
-        this.reader.setText(name, value);
-      } else if (/\.(connected_state|update_time|version)$/.test(name)) {
-        this.stats.gauge(name).set(value);
-      } else {
-        const counter = this.stats.counter(name);
-        counter.add(value - counter.value);
-      }
-    }
-    this.stats.gauge("server.uptime").set(Math.floor((Date.now() - this.startedAt) / 1_000));
-    this.stats.gauge("server.state").set(["LIVE", "DRAINING", "PRE_INITIALIZING", "INITIALIZING"].indexOf(this.state));
-    this.stats.gauge("server.memory_physical_size").set(process.memoryUsage.rss());
-  }
-
   get requestsInFlight(): number {
     return this.reader
       .numbers()
@@ -220,6 +215,7 @@ export class Supervisor {
 
   /** Flushes and closes everything. Never rejects. */
   async stop(): Promise<void> {
+    this.serverStats.close();
     this.client?.close();
     this.#resolver.close();
     await Promise.all(this.workers.map((worker) => worker.close()));
@@ -239,7 +235,6 @@ export class Supervisor {
       componentLogLevel: options.componentLogLevel,
       accessLogFlushMs: options.fileFlushIntervalMs,
       sharedData: this.#sharedData,
-      traceRingSize: Number(this.snapshot?.runtime["outrigger.trace.ring_size"] ?? TRACE_RING_SIZE),
       environmentTracing: {
         exports: targetFromEnvironment(environment) !== undefined,
         policy: samplingFromEnvironment(environment),
@@ -283,6 +278,7 @@ export class Supervisor {
         return;
       case "in-use":
         this.usage.inUse(worker.index, message.version, Date.now());
+        this.serverStats.onInUse(worker.index, message.version, message.failures);
         this.#onFailures(message.failures);
         this.#checkLive();
         return;
@@ -330,6 +326,7 @@ export class Supervisor {
   }
 
   #onSnapshot(snapshot: Snapshot, changes: SnapshotChanges): void {
+    this.serverStats.onSnapshot(this.snapshot, snapshot, changes);
     this.snapshot = snapshot;
     for (const kind of ["listeners", "routes", "clusters", "endpoints", "plugins"] as const) {
       for (const name of changes[kind].changed) {
@@ -367,11 +364,23 @@ export class Supervisor {
     if (this.usage.reached >= (this.snapshot?.version ?? 1) && this.usage.reached > 0) {
       this.#state = "LIVE";
       this.#wasLive = true;
-      this.stats.gauge("server.state").set(0);
-      this.stats.gauge("listener_manager.workers_started").set(1);
+      this.serverStats.onLive();
       const listeners = this.publisher.listeners.map(({ name, address }) => ({ name, ...address }));
       this.deps.log.info({ listeners, afterMs: Date.now() - this.startedAt }, "ready");
     }
+  }
+
+  #facts(): ServerFacts {
+    const warming = this.client?.status().warming ?? [];
+    const count = (typeUrl: string): number => warming.filter((each) => each.typeUrl === typeUrl).length;
+    return {
+      state: this.state,
+      warmingListeners: count(LISTENER_TYPE),
+      warmingClusters: count(CLUSTER_TYPE),
+      activeListeners: this.publisher.listeners.length,
+      snapshot: this.snapshot,
+      xds: this.client?.stats() ?? {},
+    };
   }
 
   #spanExports(): Promise<SpanExports> {

@@ -47,8 +47,6 @@ export interface WorkerSettings {
   readonly accessLogFlushMs: number;
   /** Process-wide store of proxy_set_shared_data and the shared queues. */
   readonly sharedData: SharedArrayBuffer;
-  /** How many requests /traces can show; 0 keeps none. */
-  readonly traceRingSize: number;
   /** Whether the OTEL_* environment names a collector, and what it says of sampling. */
   readonly environmentTracing: { readonly exports: boolean; readonly policy: SamplingPolicy };
   readonly hostname: string;

@@ -13,6 +13,7 @@ import { LiveConfig } from "./live-config.ts";
 import { PluginCalls } from "./plugin-calls.ts";
 import { PluginPool } from "./plugin-pool.ts";
 import { nodeProperty, PLUGIN_CLOCK, PluginLines, PluginMetrics } from "./plugin-ports.ts";
+import { numberSetting } from "./runtime-settings.ts";
 import type { StreamRecord } from "./stream-record.ts";
 import { StatsTable } from "./stats/table.ts";
 import { HookMeter } from "./telemetry/hook-meter.ts";
@@ -20,9 +21,10 @@ import { compileAccessLog } from "./telemetry/access-log.ts";
 import { LogFiles } from "./telemetry/log-file.ts";
 import { parseComponentLevels, parseLogLevel } from "./telemetry/log-level.ts";
 import { WorkerLog } from "./telemetry/worker-log.ts";
+import { PLUGIN_GAUGES_INTERVAL_MS, PluginGauges } from "./telemetry/plugin-gauges.ts";
 import { RandomSource } from "./telemetry/random.ts";
-import { RequestTracing } from "./telemetry/request-tracing.ts";
-import { TraceRecorder } from "./telemetry/trace-recorder.ts";
+import { RequestTracing, tracingStats } from "./telemetry/request-tracing.ts";
+import { TRACE_RING_SIZE, TraceRecorder } from "./telemetry/trace-recorder.ts";
 import { viewTrace } from "./telemetry/trace-view.ts";
 import type { ApplyFailure, ConfigDelta, FromWorker, Question, ToWorker, WorkerSettings } from "./worker-link.ts";
 
@@ -40,6 +42,7 @@ class DataWorker {
   readonly #recorder: TraceRecorder;
   readonly #calls: PluginCalls;
   readonly #lines: PluginLines;
+  readonly #gauges: PluginGauges;
   readonly #runtime: PluginRuntime;
   readonly #live: LiveConfig;
   readonly #listeners: ListenerSet;
@@ -59,7 +62,6 @@ class DataWorker {
     this.#stats = new StatsTable({ onDefine: (update) => post({ kind: "stats", update }) });
     this.#files = new LogFiles(this.#stats, { flushIntervalMs: settings.accessLogFlushMs });
     this.#recorder = new TraceRecorder({
-      ringSize: settings.traceRingSize,
       random: this.#random,
       post: (batch) => post({ kind: "spans", batch }, [batch.numbers.buffer]),
       dropped: this.#stats.counter("tracing.opentelemetry.records_dropped"),
@@ -80,6 +82,8 @@ class DataWorker {
       observer: new HookMeter(this.#stats, this.#recorder),
       sharedMemory: settings.sharedData,
     });
+    this.#gauges = new PluginGauges(this.#stats);
+    setInterval(() => this.#publishGauges(), PLUGIN_GAUGES_INTERVAL_MS).unref();
     const context = { wheel: this.#wheel, readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES) };
     this.#live = new LiveConfig({
       cluster: { scope: this.#stats, wheel: this.#wheel, readBuffer: context.readBuffer, random: Math.random },
@@ -128,7 +132,10 @@ class DataWorker {
   }
 
   async #apply(delta: ConfigDelta): Promise<void> {
-    this.#runtimeKeys = delta.runtime ?? this.#runtimeKeys;
+    if (delta.runtime !== undefined) {
+      this.#runtimeKeys = delta.runtime;
+      this.#recorder.ringSize = numberSetting(delta.runtime, "outrigger.trace.ring_size", "", TRACE_RING_SIZE);
+    }
     let binding: Promise<void> = Promise.resolve();
     const failures = this.#live.apply(delta, (changed, removed) => {
       binding = this.#listeners.apply(changed, removed);
@@ -136,7 +143,12 @@ class DataWorker {
     await binding;
     failures.push(...this.#failures);
     this.#failures = [];
+    this.#publishGauges();
     this.#post({ kind: "in-use", version: delta.version, failures });
+  }
+
+  #publishGauges(): void {
+    this.#gauges.publish([...this.#runtime.plugins].map((plugin) => plugin.view()));
   }
 
   #answer(question: Question): unknown {
@@ -154,7 +166,8 @@ class DataWorker {
 
   #tracingOf(hcm: HttpConnectionManager): RequestTracing {
     const environment = { ...this.#settings.environmentTracing, variables: this.#settings.environment };
-    return new RequestTracing(this.#recorder, this.#random, hcm.tracing, environment);
+    const stats = tracingStats(this.#stats, hcm.statPrefix);
+    return new RequestTracing(this.#recorder, this.#random, hcm.tracing, environment, stats);
   }
 
   #logsOf(hcm: HttpConnectionManager, listener: Listener): readonly StreamLog[] {

@@ -7,6 +7,8 @@ import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Log } from "../telemetry/log-level.ts";
+import type { StatsScope } from "../stats/scope.ts";
+import { AdminStats } from "./admin-stats.ts";
 import { ENDPOINTS, helpText } from "./endpoints.ts";
 import type { AdminPorts } from "./ports.ts";
 import { textReply } from "./reply.ts";
@@ -31,13 +33,20 @@ export class AdminServer {
   readonly #ports: AdminPorts;
   readonly #log: Log;
   readonly #server: Server;
+  readonly #stats: AdminStats | undefined;
   #isLoopback = true;
 
-  constructor(ports: AdminPorts, log: Log) {
+  /** `scope`: where it counts its own connections and requests. */
+  constructor(ports: AdminPorts, log: Log, scope?: StatsScope) {
     this.#ports = ports;
     this.#log = log;
+    const stats = scope === undefined ? undefined : new AdminStats(scope);
+    this.#stats = stats;
     this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS });
     this.#server.maxConnections = MAX_CONNECTIONS;
+    if (stats !== undefined) {
+      this.#server.on("connection", (socket) => socket.once("close", stats.connection()));
+    }
     this.#server.on("request", (request, response) => {
       this.#onRequest(request, response).catch((error: unknown) => {
         this.#log.error({ error, url: request.url }, "Admin request failed");
@@ -94,6 +103,7 @@ export class AdminServer {
   async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // A body means nothing to any endpoint.
     request.resume();
+    const done = this.#stats?.request();
     const method = request.method ?? "GET";
     const reply = this.#refusal(request) ?? (await this.#answer(method, request.url ?? "/"));
     const body = Buffer.from(reply.body);
@@ -109,6 +119,7 @@ export class AdminServer {
       ...reply.headers,
     });
     response.end(method === "HEAD" ? undefined : body);
+    done?.(reply.status);
   }
 
   async #answer(method: string, url: string): Promise<AdminReply> {

@@ -4,6 +4,7 @@
 
 import type { Tracing } from "../../xds/model/tracing.ts";
 import type { HeaderMap } from "../http/headers.ts";
+import type { Counter, StatsScope } from "../stats/scope.ts";
 import { extractContext, injectContext, traceStateOf } from "./propagation.ts";
 import type { RandomSource } from "./random.ts";
 import { compileSampling, isSampled } from "./sampling.ts";
@@ -23,11 +24,31 @@ export interface EnvironmentTracing {
 
 type HeaderTag = { readonly tag: string; readonly header: string; readonly defaultValue: string };
 
+/** Envoy's `http.<prefix>.tracing.*`: why requests are sampled, and how many are not. */
+interface TracingStats {
+  readonly randomSampling: Counter;
+  readonly serviceForced: Counter;
+  readonly clientEnabled: Counter;
+  readonly notTraceable: Counter;
+}
+
+/** `prefix` is the connection manager's stat_prefix. */
+export function tracingStats(scope: StatsScope, prefix: string): TracingStats {
+  const counter = (name: string): Counter => scope.counter(`http.${prefix}.tracing.${name}`);
+  return {
+    randomSampling: counter("random_sampling"),
+    serviceForced: counter("service_forced"),
+    clientEnabled: counter("client_enabled"),
+    notTraceable: counter("not_traceable"),
+  };
+}
+
 export class RequestTracing {
   readonly #recorder: TraceRecorder;
   readonly #random: RandomSource;
   readonly #policy: SamplingPolicy;
   readonly #provider: number;
+  readonly #stats: TracingStats | undefined;
   readonly #staticTags: string[] = [];
   readonly #headerTags: HeaderTag[] = [];
 
@@ -37,7 +58,9 @@ export class RequestTracing {
     random: RandomSource,
     tracing: Tracing | undefined,
     environment: EnvironmentTracing,
+    stats?: TracingStats,
   ) {
+    this.#stats = stats;
     this.#recorder = recorder;
     this.#random = random;
     this.#policy = tracing === undefined ? environment.policy : compileSampling(tracing);
@@ -72,9 +95,13 @@ export class RequestTracing {
     this.#recorder.assignIds(trace);
     const chance = context.traceId === "" ? this.#random.next() : Number.parseInt(context.traceId.slice(24), 16);
     trace.sampled = isSampled(this.#policy, context.sampled, headers, isInternal, chance);
+    const stats = this.#stats;
     if (trace.sampled) {
+      stats?.[reasonOf(headers)].inc();
       trace.traceState = context.traceId === "" ? "" : traceStateOf(headers);
       trace.tags = this.#headerTags.length === 0 ? this.#staticTags : this.#tagsOf(headers);
+    } else {
+      stats?.notTraceable.inc();
     }
   }
 
@@ -95,4 +122,13 @@ export class RequestTracing {
     }
     return tags;
   }
+}
+
+/** As Envoy tells them apart; a caller's own decision counts as random. */
+function reasonOf(headers: HeaderMap): "clientEnabled" | "serviceForced" | "randomSampling" {
+  return headers.has("x-client-trace-id")
+    ? "clientEnabled"
+    : headers.has("x-envoy-force-trace")
+      ? "serviceForced"
+      : "randomSampling";
 }

@@ -21,8 +21,8 @@ import { MAX_CALLOUTS, StreamTrace } from "./stream-trace.ts";
 import type { Callout } from "./stream-trace.ts";
 
 export interface TraceRecorderOptions {
-  /** How many requests /traces can show; 0 keeps none. */
-  readonly ringSize: number;
+  /** How many requests /traces can show; 0 keeps none. Default 256; see `ringSize`. */
+  readonly ringSize?: number;
   readonly random: RandomSource;
   /** Posts to the main thread; `batch.numbers.buffer` may be transferred. */
   readonly post: (batch: SpanBatch) => void;
@@ -36,6 +36,10 @@ export interface TraceRecorderOptions {
   readonly maxBatches?: number;
 }
 
+/** Default of `outrigger.trace.ring_size`, for each worker. */
+export const TRACE_RING_SIZE = 256;
+/** Largest ring: a kept request takes a few kilobytes. */
+export const MAX_TRACE_RING_SIZE = 16_384;
 /** Calls waiting for an answer, over all streams; more are not recorded. */
 const MAX_PENDING_CALLS = 4096;
 /** Heads above this many bytes are not kept alive by a path that /traces shows. */
@@ -47,7 +51,7 @@ const MAX_EARLY_HOOKS = 64;
 export class TraceRecorder implements HookObserver {
   readonly #options: TraceRecorderOptions;
   readonly #writer = new SpanBatchWriter();
-  readonly #ring: (StreamTrace | undefined)[];
+  #ring: (StreamTrace | undefined)[];
   readonly #pool: StreamTrace[] = [];
   readonly #calls = new Map<number, Callout>();
   readonly #providers = new Map<string, number>();
@@ -66,7 +70,25 @@ export class TraceRecorder implements HookObserver {
 
   constructor(options: TraceRecorderOptions) {
     this.#options = options;
-    this.#ring = Array.from({ length: options.ringSize }, () => undefined);
+    this.#ring = emptyRing(options.ringSize ?? TRACE_RING_SIZE);
+  }
+
+  /** How many requests /traces can show from now on, at most MAX_TRACE_RING_SIZE; the newest stay. */
+  set ringSize(size: number) {
+    const ring = emptyRing(size);
+    if (ring.length === this.#ring.length) {
+      return;
+    }
+    const all = this.latest(this.#ring.length);
+    for (const trace of all.splice(ring.length)) {
+      this.#recycle(trace);
+    }
+    const kept = all.length;
+    for (let i = 0; i < kept; i++) {
+      ring[kept - 1 - i] = all[i];
+    }
+    this.#ring = ring;
+    this.#ringAt = kept === ring.length ? 0 : kept;
   }
 
   /**
@@ -379,6 +401,10 @@ function headOf(trace: StreamTrace) {
     spanLow: trace.spanLow,
     link: "",
   };
+}
+
+function emptyRing(size: number): (StreamTrace | undefined)[] {
+  return Array.from({ length: Math.min(Math.floor(size), MAX_TRACE_RING_SIZE) }, () => undefined);
 }
 
 function detached(text: string): string {

@@ -7,6 +7,8 @@ import { after, test } from "node:test";
 import { AdminServer, openAdminServer } from "../../../sidecar/admin/admin.ts";
 import { ENDPOINTS } from "../../../sidecar/admin/endpoints.ts";
 import type { AdminPorts } from "../../../sidecar/admin/ports.ts";
+import { StatsReader } from "../../../sidecar/stats/reader.ts";
+import { StatsTable } from "../../../sidecar/stats/table.ts";
 import { RootLog } from "../../../sidecar/telemetry/log.ts";
 import { fakeProgram } from "./fake-ports.ts";
 
@@ -298,4 +300,23 @@ test("close() ends idle connections at once", async () => {
   await server.close();
   assert.ok(performance.now() - started < 900);
   await server.close();
+});
+
+test("AdminServer counts its own connections and requests", async () => {
+  const stats = new StatsReader();
+  const table = new StatsTable({ onDefine: (update) => stats.apply("main", update) });
+  const server = new AdminServer(fakeProgram(), log, table);
+  assert.equal(await server.listen({ kind: "tcp", host: "127.0.0.1", port: 0 }), undefined);
+  servers.push(server);
+  for (const path of ["/ready", "/nothing"]) {
+    assert.equal(await raw(server.address, { path, headers: {} }), path === "/ready" ? 200 : 404);
+  }
+  table.flush();
+  const values = ["http.admin.downstream_rq_total", "http.admin.downstream_rq_2xx", "http.admin.downstream_rq_4xx"];
+  assert.deepEqual(
+    values.map((name) => stats.value(name)),
+    [2, 1, 1],
+  );
+  assert.equal(stats.value("http.admin.downstream_rq_active"), 0);
+  assert.ok((stats.value("listener.admin.downstream_cx_total") ?? 0) >= 1);
 });

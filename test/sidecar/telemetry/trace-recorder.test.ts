@@ -110,6 +110,30 @@ test("latest() gives the newest first and forgets the oldest", () => {
   assert.equal(bench.recorder.latest(1).length, 1);
 });
 
+test("ringSize follows the runtime: the newest requests stay, in order", () => {
+  const bench = new RecorderBench(3);
+  const request = (path: string): void => {
+    const { trace, head } = start(bench, fakeHead([], path));
+    bench.recorder.finish(trace, fakeInfo(head));
+  };
+  const paths = (): string[] => bench.recorder.latest(10).map((trace) => trace.path);
+  ["/1", "/2", "/3", "/4"].forEach(request);
+  bench.recorder.ringSize = 5;
+  assert.deepEqual(paths(), ["/4", "/3", "/2"]);
+  ["/5", "/6", "/7"].forEach(request);
+  assert.deepEqual(paths(), ["/7", "/6", "/5", "/4", "/3"]);
+  bench.recorder.ringSize = 2;
+  assert.deepEqual(paths(), ["/7", "/6"]);
+  request("/8");
+  assert.deepEqual(paths(), ["/8", "/7"]);
+  bench.recorder.ringSize = 0;
+  request("/9");
+  assert.deepEqual(paths(), []);
+  bench.recorder.ringSize = 1e9;
+  request("/10");
+  assert.deepEqual(paths(), ["/10"]);
+});
+
 test("TraceRecorder uses a trace again without a rest of its last request", () => {
   const bench = new RecorderBench(1);
   const first = start(bench, fakeHead([["traceparent", `00-${TRACE}-${SPAN}-01`]]));

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { PluginView } from "../../../plugins/plugin.ts";
+import { PluginGauges } from "../../../sidecar/telemetry/plugin-gauges.ts";
+import { StatsReader } from "../../../sidecar/stats/reader.ts";
+import { StatsTable } from "../../../sidecar/stats/table.ts";
+
+function view(name: string, overrides: Partial<PluginView> = {}): PluginView {
+  return {
+    identity: { index: 1, name, rootId: "", vmId: "", digest: "", abiVersion: "0.2.1" },
+    language: "go",
+    state: "running",
+    sharedBy: 1,
+    memoryBytes: 1_000,
+    openStreams: 2,
+    faults: 0,
+    restarts: 1,
+    lastFault: undefined,
+    ...overrides,
+  };
+}
+
+test("PluginGauges sums the VMs of one plugin, and clears those that are gone", () => {
+  const reader = new StatsReader();
+  const table = new StatsTable({ onDefine: (update) => reader.apply("w", update) });
+  const gauges = new PluginGauges(table);
+  const value = (what: string, plugin: string): number | undefined => {
+    table.flush();
+    return reader.value(`outrigger_wasm_${what}{plugin="${plugin}"}`);
+  };
+  gauges.publish([view("a"), view("a", { state: "held-back" }), view("b", { state: "failed", memoryBytes: 0 })]);
+  assert.deepEqual(
+    ["vms", "memory_bytes", "open_streams", "held_back", "vm_restarts"].map((what) => value(what, "a")),
+    [2, 2_000, 4, 1, 2],
+  );
+  assert.equal(value("vms", "b"), 0);
+  gauges.publish([view("b")]);
+  assert.equal(value("vms", "a"), 0);
+  assert.equal(value("memory_bytes", "a"), 0);
+  assert.equal(value("vms", "b"), 1);
+});
+
+test("PluginGauges counts a VM that plugins share once as Envoy's active one", () => {
+  const reader = new StatsReader();
+  const table = new StatsTable({ onDefine: (update) => reader.apply("w", update) });
+  new PluginGauges(table).publish([view("a", { sharedBy: 2 }), view("b", { sharedBy: 2 }), view("c")]);
+  table.flush();
+  assert.equal(reader.value("wasm.envoy.wasm.runtime.v8.active"), 2);
+});
