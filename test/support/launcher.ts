@@ -1,0 +1,65 @@
+// The product as a user starts it: the launcher as a child process, its output line by line. For integration tests.
+// What it starts is ended with the test; nothing outlives it.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import type { TestContext } from "node:test";
+import { EventLog } from "./events.ts";
+
+const LAUNCHER = join(import.meta.dirname, "../../outrigger");
+
+export interface Ending {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export class Launched {
+  readonly stdout: EventLog<string>;
+  readonly stderr: EventLog<string>;
+  /** Resolves when the process has ended and all its output is here. */
+  readonly ended: Promise<Ending>;
+  readonly #child: ChildProcess;
+
+  constructor(child: ChildProcess & { stdout: Readable; stderr: Readable }) {
+    this.#child = child;
+    this.stdout = linesOf(child.stdout);
+    this.stderr = linesOf(child.stderr);
+    this.ended = new Promise((resolve) => child.once("close", (code, signal) => resolve({ code, signal })));
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** Sends a signal and waits for the end. */
+  async end(signal: NodeJS.Signals = "SIGTERM"): Promise<Ending> {
+    this.#child.kill(signal);
+    return this.ended;
+  }
+}
+
+/** `outrigger ARGS…`; killed after the test when it still runs. */
+export function launch(t: TestContext, ...args: readonly string[]): Launched {
+  const child = spawn(LAUNCHER, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const launched = new Launched(child);
+  t.after(() => launched.end("SIGKILL"));
+  return launched;
+}
+
+/** A folder of the test's own, gone after it; `files` are written into it. */
+export function folderWith(t: TestContext, files: Readonly<Record<string, string>>): string {
+  const folder = mkdtempSync(join(tmpdir(), "outrigger-story-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  return folder;
+}
+
+function linesOf(stream: Readable): EventLog<string> {
+  const lines = new EventLog<string>();
+  createInterface({ input: stream }).on("line", (line) => lines.push(line));
+  return lines;
+}
