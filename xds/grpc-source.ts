@@ -34,6 +34,18 @@ export type GrpcSourceDeps = Readonly<{
   onFailure(): void;
 }>;
 
+/** The latest response of one type and what became of it. Times are ms since the epoch. */
+export type LatestResponse = Readonly<{
+  typeUrl: string;
+  version: string;
+  nonce: string;
+  receivedAt: number;
+  /** When it was acknowledged or refused; undefined while it is being prepared. */
+  answeredAt: number | undefined;
+  /** Why it was refused; empty when it was not. */
+  error: string;
+}>;
+
 export type ServerStatus = Readonly<{
   name: string;
   /** The target of the present or last attempt. */
@@ -47,6 +59,8 @@ export type ServerStatus = Readonly<{
   attempts: number;
   /** control_plane.identifier of the latest response. */
   controlPlane: string;
+  /** By type, in the order of the first response of each. */
+  latest: readonly LatestResponse[];
 }>;
 
 /** NACKs of content that was refused before: at least half a second, at most 10 s, so that a repaired push is not kept waiting. */
@@ -61,13 +75,14 @@ export class GrpcSource {
   /** By type, while one of its responses is being prepared: those that came after it. */
   readonly #queues = new Map<string, Receipt[]>();
   readonly #pauses = new Map<string, () => void>();
+  readonly #latest = new Map<string, LatestResponse>();
   #stream: DiscoveryStream | undefined;
   #cancelRetry: (() => void) | undefined;
   #isStarted = false;
   #isClosed = false;
   #isBlocked = false;
   #failures = 0;
-  #status: ServerStatus;
+  #status: Omit<ServerStatus, "latest">;
 
   constructor(deps: GrpcSourceDeps) {
     this.#deps = deps;
@@ -84,7 +99,7 @@ export class GrpcSource {
   }
 
   get status(): ServerStatus {
-    return this.#status;
+    return { ...this.#status, latest: [...this.#latest.values()] };
   }
 
   /** Connects at the first interest: a source without one is not bothered. */
@@ -168,6 +183,9 @@ export class GrpcSource {
       this.#flush();
       return;
     }
+    const { typeUrl, version, nonce } = response;
+    const receivedAt = this.#deps.clock.now();
+    this.#latest.set(typeUrl, { typeUrl, version, nonce, receivedAt, answeredAt: undefined, error: "" });
     const queue = this.#queues.get(response.typeUrl);
     if (queue === undefined) {
       this.#takeAll(response.typeUrl, [receipt]);
@@ -201,6 +219,10 @@ export class GrpcSource {
     const { typeUrl, version, nonce } = receipt.response;
     const { log, name, clock, random } = this.#deps;
     const wait = this.#subscriptions.settle(receipt, outcome);
+    const latest = this.#latest.get(typeUrl);
+    if (latest?.nonce === nonce) {
+      this.#latest.set(typeUrl, { ...latest, answeredAt: clock.now(), error: outcome.error?.message ?? "" });
+    }
     if (outcome.error !== undefined) {
       const fields = { source: name, type: typeLabel(typeUrl), version, nonce, reason: outcome.error.message };
       log.warn("xds update refused", fields);

@@ -2,9 +2,13 @@
 // `file:line:column: path.to.field: what is wrong and what is allowed`. Exit 0 or 1.
 
 import { loadBootstrap, type LoadedBootstrap } from "../../xds/decode/bootstrap-file.ts";
-import type { LocatedIssue } from "../../xds/decode/yaml-document.ts";
+import { type CheckedFiles, checkNamedFiles } from "../../xds/named-files.ts";
+import type { LocatedFile, LocatedIssue } from "../../xds/decode/yaml-document.ts";
+import type { Listener } from "../../xds/model/listener.ts";
+import type { PluginConfig } from "../../xds/model/plugin-config.ts";
 import { PluginCodeLoader } from "../plugin-code.ts";
 import { pluginsOf } from "../publisher.ts";
+import { compileFormat } from "../telemetry/format.ts";
 import { parseRunOptions, type RunOptions, RUN_FLAGS_HELP } from "./run-flags.ts";
 import { type CliIo, type Verb, wrongUsage } from "./verb.ts";
 
@@ -35,9 +39,13 @@ export async function validate(options: RunOptions, io: CliIo): Promise<number> 
     }
     return 1;
   }
-  const problems = await codeProblems(loaded, environmentOf(io));
-  for (const problem of problems) {
-    io.err(`${problem}\n`);
+  const checked = checkNamedFiles(loaded.value, loaded.files, formatProblem);
+  const problems = [
+    ...checked.issues,
+    ...(await codeProblems(loaded.value.listeners, checked, environmentOf(io))),
+  ].toSorted(byPlace);
+  for (const line of new Set(problems.map(describeLocated))) {
+    io.err(`${line}\n`);
   }
   if (problems.length > 0) {
     return 1;
@@ -52,6 +60,7 @@ export function loadFor(options: RunOptions): LoadedBootstrap {
     path: options.configPath,
     yamlOverlay: options.configYaml,
     allowUnknownFields: options.allowUnknownStaticFields,
+    formatProblem,
     serviceNode: options.serviceNode,
     serviceCluster: options.serviceCluster,
     serviceZone: options.serviceZone,
@@ -70,17 +79,45 @@ export function environmentOf(io: CliIo): Record<string, string> {
   return Object.fromEntries(set);
 }
 
+/** Of a format string in an access log or a header value: the operators that the renderers know. */
+export function formatProblem(text: string): string | undefined {
+  const compiled = compileFormat(text, { hostname: "", environment: {} });
+  return compiled.ok ? undefined : compiled.problem;
+}
+
+/** Plugins' code that is there but is no module. Files that cannot be read are `checked`'s issues already. */
 async function codeProblems(
-  loaded: LoadedBootstrap & { ok: true },
+  listeners: readonly Listener[],
+  checked: CheckedFiles,
   environment: Record<string, string>,
-): Promise<string[]> {
+): Promise<LocatedIssue[]> {
   const code = new PluginCodeLoader(environment, () => 128);
-  const problems: string[] = [];
-  for (const plugin of loaded.value.listeners.flatMap(pluginsOf)) {
+  const problems: LocatedIssue[] = [];
+  for (const plugin of [...[...listeners, ...checked.listeners].flatMap(pluginsOf), ...checked.plugins]) {
+    const place = placeOf(plugin, checked.files);
+    if (checked.issues.some((issue) => place !== undefined && isSamePlace(issue, place))) {
+      continue;
+    }
     const result = await code.load(plugin);
     if (!result.ok) {
-      problems.push(result.problem);
+      problems.push({ ...(place ?? NOWHERE), problem: result.problem });
     }
   }
-  return [...new Set(problems)];
+  return problems;
+}
+
+const NOWHERE = { file: "", line: 0, column: 0, path: "" };
+
+/** File by file, from top to bottom. */
+function byPlace(a: LocatedIssue, b: LocatedIssue): number {
+  return a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1;
+}
+
+/** Where the file of a plugin's code is named. */
+function placeOf({ code }: PluginConfig, files: readonly LocatedFile[]): LocatedFile | undefined {
+  return code.kind === "file" ? files.find(({ kind, name }) => kind === "data" && name === code.path) : undefined;
+}
+
+function isSamePlace(a: LocatedIssue, b: LocatedIssue): boolean {
+  return a.file === b.file && a.path === b.path;
 }

@@ -2,6 +2,7 @@
 // manager decoders and for admin.access_log. Loggers that outrigger does not have are left out with a warning: logging
 // less changes neither routing nor security.
 
+import type { JsonValue } from "@bufbuild/protobuf";
 import {
   ComparisonFilter_Op,
   type AccessLog as AccessLogMessage,
@@ -69,9 +70,15 @@ function fileFormat(message: FileAccessLog, path: string, findings: Findings): A
     case undefined:
       return undefined;
     case "format":
+      findings.format(child(path, "format"), format.value);
       return format.value === "" ? undefined : { kind: "text", text: format.value };
     case "jsonFormat":
     case "typedJsonFormat":
+      checkJsonFormat(
+        format.value,
+        child(path, format.case === "jsonFormat" ? "json_format" : "typed_json_format"),
+        findings,
+      );
       return { kind: "json", fields: format.value as JsonFormat, omitEmptyValues: false };
     case "logFormat":
       return decodeFormat(format.value, child(path, "log_format"), findings);
@@ -88,16 +95,31 @@ function decodeFormat(
     case undefined:
       return undefined;
     case "textFormat":
+      findings.format(child(path, "text_format"), format.value);
       return format.value === "" ? undefined : { kind: "text", text: format.value };
     case "jsonFormat":
+      checkJsonFormat(format.value, child(path, "json_format"), findings);
       return { kind: "json", fields: format.value as JsonFormat, omitEmptyValues: message?.omitEmptyValues ?? false };
     case "textFormatSource": {
       const source = format.value.specifier;
-      if (source.case === "inlineString") return { kind: "text", text: source.value };
-      if (source.case === "inlineBytes") return { kind: "text", text: Buffer.from(source.value).toString("utf8") };
-      findings.issue(child(path, "text_format_source"), "must be inline_string or inline_bytes");
-      return undefined;
+      if (source.case !== "inlineString" && source.case !== "inlineBytes") {
+        findings.issue(child(path, "text_format_source"), "must be inline_string or inline_bytes");
+        return undefined;
+      }
+      const text = source.case === "inlineString" ? source.value : Buffer.from(source.value).toString("utf8");
+      findings.format(child(path, "text_format_source"), text);
+      return { kind: "text", text };
     }
+  }
+}
+
+/** Depth is bounded by that of a parsed Struct. */
+function checkJsonFormat(value: JsonValue, path: string, findings: Findings): void {
+  if (typeof value === "string") findings.format(path, value);
+  else if (Array.isArray(value)) {
+    for (const [index, entry] of value.entries()) checkJsonFormat(entry, item(path, index), findings);
+  } else if (typeof value === "object" && value !== null) {
+    for (const [name, entry] of Object.entries(value)) checkJsonFormat(entry, item(path, name), findings);
   }
 }
 

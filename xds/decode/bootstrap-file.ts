@@ -10,10 +10,10 @@ import type { Bootstrap } from "../model/bootstrap.ts";
 import { decodeBootstrap } from "./bootstrap.ts";
 import { configJson } from "./config-json.ts";
 import { readProblem } from "./file-problem.ts";
-import type { Issue, Warning } from "./issues.ts";
+import type { FormatProblem, Issue, Warning } from "./issues.ts";
 import { messageTypes } from "./registry.ts";
 import { locateIssue } from "./source-map.ts";
-import { parseYaml, type LocatedIssue, type YamlFile } from "./yaml-document.ts";
+import { parseYaml, type LocatedFile, type LocatedIssue, type YamlFile } from "./yaml-document.ts";
 
 export interface BootstrapInput {
   /** File to read. Either this, `text` or `yamlOverlay` must be there. */
@@ -24,6 +24,8 @@ export interface BootstrapInput {
   readonly yamlOverlay?: string | undefined;
   /** Unknown fields become warnings. */
   readonly allowUnknownFields?: boolean | undefined;
+  /** Checks format strings, as in DecodeOptions. */
+  readonly formatProblem?: FormatProblem | undefined;
   readonly serviceNode?: string | undefined;
   readonly serviceCluster?: string | undefined;
   readonly serviceZone?: string | undefined;
@@ -33,11 +35,6 @@ export interface LocatedWarning extends LocatedIssue {
   readonly kind: Warning["kind"];
   /** Full name of the field, for naming it once. */
   readonly field: string;
-}
-
-/** A file that the bootstrap names (a module, a body), and where it does; not read yet. `problem` is empty. */
-export interface LocatedFile extends LocatedIssue {
-  readonly name: string;
 }
 
 export type LoadedBootstrap =
@@ -72,13 +69,13 @@ export function loadBootstrap(input: BootstrapInput): LoadedBootstrap {
   const message = merge(parts.map((part) => part.message));
   if (message === undefined) return { ok: false, issues, warnings };
   setNode(message, input);
-  const decoded = decodeBootstrap(message, allowUnknown ? "warn" : "refuse");
+  const decoded = decodeBootstrap(message, allowUnknown ? "warn" : "refuse", input.formatProblem);
   const locate = (issue: Issue) => place(issue, files, input.path ?? "");
   for (const warning of quietControlPlane(decoded.warnings, message)) {
     warnings.push({ ...locate(warning), kind: warning.kind, field: warning.field });
   }
   if (decoded.ok && issues.length === 0) {
-    const named = decoded.files.map(({ path, name }) => ({ ...locate({ path, problem: "" }), name }));
+    const named = decoded.files.map(({ kind, path, name }) => ({ ...locate({ path, problem: "" }), kind, name }));
     return { ok: true, value: decoded.value, warnings, files: named };
   }
   if (!decoded.ok) issues.push(...decoded.issues.filter((issue) => isOwnProblem(issue, issues)).map(locate));

@@ -23,7 +23,7 @@ import { decodeApiConfigSource, decodeConfigSource } from "./config-source.ts";
 import { quoted } from "./constraint.ts";
 import { decodeLocality } from "./endpoints.ts";
 import { inspectMessage, type UnknownFieldPolicy } from "./inspect.ts";
-import { child, Findings, item, type Decoded, type NamedFile } from "./issues.ts";
+import { child, Findings, item, type Decoded, type FormatProblem, type NamedFile } from "./issues.ts";
 import { decodeListener } from "./listener.ts";
 import { decodeRuntimeLayers } from "./runtime.ts";
 
@@ -31,8 +31,12 @@ import { decodeRuntimeLayers } from "./runtime.ts";
 export type DecodedBootstrap = Decoded<Bootstrap> & { readonly files: readonly NamedFile[] };
 
 /** Decodes a bootstrap message. Issue paths start at the bootstrap: `static_resources.clusters[0].name`. */
-export function decodeBootstrap(message: BootstrapMessage, unknownFields: UnknownFieldPolicy): DecodedBootstrap {
-  const findings = new Findings();
+export function decodeBootstrap(
+  message: BootstrapMessage,
+  unknownFields: UnknownFieldPolicy,
+  formatProblem?: FormatProblem,
+): DecodedBootstrap {
+  const findings = new Findings(formatProblem);
   inspectMessage(BootstrapSchema, message, "", findings, unknownFields);
   const clusters = decodeClusters(message, findings);
   const listeners = decodeListeners(message, findings);

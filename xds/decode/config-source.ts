@@ -44,9 +44,11 @@ export function decodeConfigSource(
       }
       return { kind: "self", initialFetchTimeoutMs };
     case "path":
+      findings.files.push({ kind: "resources", path: child(path, "path"), name: specifier.value });
       return { kind: "path", path: specifier.value, watchedDirectory: "", initialFetchTimeoutMs };
     case "pathConfigSource": {
       const { path: file, watchedDirectory } = specifier.value;
+      findings.files.push({ kind: "resources", path: child(path, "path_config_source.path"), name: file });
       return { kind: "path", path: file, watchedDirectory: watchedDirectory?.path ?? "", initialFetchTimeoutMs };
     }
     case "apiConfigSource": {

@@ -64,6 +64,7 @@ function decodeHeaderToAdd(message: HeaderValueOption, path: string, findings: F
     findings.issue(child(path, "header"), "value and raw_value are both set");
   }
   const value = header.rawValue.length > 0 ? Buffer.from(header.rawValue).toString("latin1") : header.value;
+  findings.format(child(path, "header.value"), value);
   return {
     name: header.key,
     value,

@@ -99,7 +99,7 @@ class Inspection {
 
   #namedFile(message: DataSource, path: string): void {
     if (message.specifier.case !== "filename") return;
-    this.#findings.files.push({ path: child(path, "filename"), name: message.specifier.value });
+    this.#findings.files.push({ kind: "data", path: child(path, "filename"), name: message.specifier.value });
   }
 
   #unknown(desc: DescMessage, message: Message, path: string): void {

@@ -15,14 +15,28 @@ export interface Warning extends Issue {
 
 /** The result of decoding: a value, or every issue. Warnings come with both. */
 export type Decoded<T> =
-  | { readonly ok: true; readonly value: T; readonly warnings: readonly Warning[] }
+  | {
+      readonly ok: true;
+      readonly value: T;
+      readonly warnings: readonly Warning[];
+      /** Files that it names, not read yet. */
+      readonly files?: readonly NamedFile[];
+    }
   | { readonly ok: false; readonly issues: readonly Issue[]; readonly warnings: readonly Warning[] };
 
 /** A file that configuration names, by the path of the field that names it. */
 export interface NamedFile {
+  /** Data that a field stands for, or resources of a path_config_source. */
+  readonly kind: "data" | "resources";
   readonly path: string;
   readonly name: string;
 }
+
+/**
+ * What is wrong with a substitution format string such as `%START_TIME%`; undefined when nothing is. The program that
+ * renders them knows its operators, so it gives this to the decoder. Pure.
+ */
+export type FormatProblem = (text: string) => string | undefined;
 
 /** More problems than this in one resource are counted, not listed: hostile input must not cost unbounded memory. */
 const MAX_FINDINGS = 200;
@@ -32,7 +46,13 @@ export class Findings {
   readonly issues: Issue[] = [];
   readonly warnings: Warning[] = [];
   readonly files: NamedFile[] = [];
+  readonly #formatProblem: FormatProblem | undefined;
   #issueCount = 0;
+
+  /** Without `formatProblem` every format string passes. */
+  constructor(formatProblem?: FormatProblem) {
+    this.#formatProblem = formatProblem;
+  }
 
   issue(path: string, problem: string): void {
     this.#issueCount += 1;
@@ -41,6 +61,12 @@ export class Findings {
 
   warn(kind: Warning["kind"], path: string, field: string, problem: string): void {
     if (this.warnings.length < MAX_FINDINGS) this.warnings.push({ kind, path, field, problem });
+  }
+
+  /** Checks a substitution format string that stands at `path`. */
+  format(path: string, text: string): void {
+    const problem = text.includes("%") ? this.#formatProblem?.(text) : undefined;
+    if (problem !== undefined) this.issue(path, problem);
   }
 
   /** All issues met, also those beyond the list's limit. */
@@ -55,7 +81,7 @@ export class Findings {
       const rest = more > 0 ? [{ path: "", problem: `${more} more problems` }] : [];
       return { ok: false, issues: [...this.issues, ...rest], warnings: this.warnings };
     }
-    return { ok: true, value, warnings: this.warnings };
+    return { ok: true, value, warnings: this.warnings, files: this.files };
   }
 }
 

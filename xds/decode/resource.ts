@@ -25,7 +25,7 @@ import { decodeCluster } from "./cluster.ts";
 import { decodeEndpoints } from "./endpoints.ts";
 import { decodeDiscoveredPlugin } from "./http-filter.ts";
 import { inspectMessage, type UnknownFieldPolicy } from "./inspect.ts";
-import { child, Findings, type Decoded } from "./issues.ts";
+import { child, Findings, type Decoded, type FormatProblem } from "./issues.ts";
 import { decodeListener } from "./listener.ts";
 import { decodeRouteConfiguration } from "./route.ts";
 import { flattenRuntime } from "./runtime.ts";
@@ -44,6 +44,8 @@ export type Resource =
 export interface DecodeOptions {
   /** What unknown field numbers do. Default "warn", Envoy's behaviour for dynamic configuration. */
   readonly unknownFields?: UnknownFieldPolicy;
+  /** Checks the format strings of access logs and header values; without it they are the renderer's surprise. */
+  readonly formatProblem?: FormatProblem;
 }
 
 interface ResourceType {
@@ -67,7 +69,7 @@ export const RESOURCE_TYPES: readonly string[] = [...TYPES.keys()];
 
 /** Decodes one resource. Issues name fields by proto path, such as `filter_chains[0].filters[0].typed_config.stat_prefix`. */
 export function decodeResource(typeUrl: string, bytes: Uint8Array, options: DecodeOptions = {}): Decoded<Resource> {
-  const findings = new Findings();
+  const findings = new Findings(options.formatProblem);
   const type = TYPES.get(typeUrl);
   if (type === undefined) {
     findings.issue("", `resource type ${typeUrl} is not supported; supported: ${RESOURCE_TYPES.join(", ")}`);

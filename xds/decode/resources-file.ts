@@ -14,11 +14,11 @@ import { CLUSTER_TYPE, LISTENER_TYPE, RESOURCE_WRAPPER_TYPE, SECRET_TYPE } from 
 import { configJson } from "./config-json.ts";
 import { quoted } from "./constraint.ts";
 import { readProblem } from "./file-problem.ts";
-import { child, item } from "./issues.ts";
+import { child, item, type FormatProblem, type Issue } from "./issues.ts";
 import { messageTypes } from "./registry.ts";
 import { decodeResource, resourceName, RESOURCE_TYPES } from "./resource.ts";
 import { locateIssue } from "./source-map.ts";
-import { parseYaml, type LocatedIssue, type YamlFile, type YamlValue } from "./yaml-document.ts";
+import { parseYaml, type LocatedFile, type LocatedIssue, type YamlFile, type YamlValue } from "./yaml-document.ts";
 
 /** One resource of a file, encoded. `name` is what subscriptions call it. */
 export interface FileResource {
@@ -33,6 +33,10 @@ export type LoadedResources =
       readonly resources: readonly FileResource[];
       /** `version_info` of a DiscoveryResponse; empty when the file gives none. */
       readonly version: string;
+      /** Files that the resources name, with their places; not read yet. */
+      readonly files?: readonly LocatedFile[];
+      /** The place of a problem that was found later, in one of `resources`. */
+      readonly locate?: (resource: FileResource, issue: Issue) => LocatedIssue;
     }
   | { readonly ok: false; readonly issues: readonly LocatedIssue[] };
 
@@ -43,30 +47,31 @@ interface Found {
 }
 
 /** Reads and validates a file; never throws. Unknown fields are refused: somebody wrote them by hand. */
-export function loadResourcesFile(path: string): LoadedResources {
+export function loadResourcesFile(path: string, formatProblem?: FormatProblem): LoadedResources {
   let bytes: Buffer;
   try {
     bytes = readFileSync(path);
   } catch (error) {
     return { ok: false, issues: [{ file: path, line: 0, column: 0, path: "", problem: readProblem(error) }] };
   }
-  return path.endsWith(".pb") ? parseBinary(bytes, path) : parseResources(bytes.toString("utf8"), path);
+  if (path.endsWith(".pb")) return parseBinary(bytes, path, formatProblem);
+  return parseResources(bytes.toString("utf8"), path, formatProblem);
 }
 
 /** The same for text that the caller has; `file` is its name in problems. */
-export function parseResources(text: string, file: string): LoadedResources {
+export function parseResources(text: string, file: string, formatProblem?: FormatProblem): LoadedResources {
   const yaml = parseYaml(text, file);
   if (!yaml.ok) return yaml;
   const { root } = yaml.value;
   if (root === undefined) return { ok: true, resources: [], version: "" };
-  return new ResourcesReader(yaml.value).read(root);
+  return new ResourcesReader(yaml.value, formatProblem).read(root);
 }
 
-function parseBinary(bytes: Uint8Array, file: string): LoadedResources {
+function parseBinary(bytes: Uint8Array, file: string, formatProblem: FormatProblem | undefined): LoadedResources {
   try {
     const response = fromBinary(DiscoveryResponseSchema, bytes);
     const found = response.resources.map((any, index) => ({ path: item("resources", index), ...unwrap(any) }));
-    return validate(found, response.versionInfo, file, undefined);
+    return validate(found, response.versionInfo, { file, source: undefined, formatProblem });
   } catch (error) {
     const problem = `does not parse as a binary ${DiscoveryResponseSchema.typeName}: ${String(error)}`;
     return { ok: false, issues: [{ file, line: 0, column: 0, path: "", problem }] };
@@ -75,16 +80,19 @@ function parseBinary(bytes: Uint8Array, file: string): LoadedResources {
 
 class ResourcesReader {
   readonly #file: YamlFile;
+  readonly #formatProblem: FormatProblem | undefined;
   readonly #issues: LocatedIssue[] = [];
 
-  constructor(file: YamlFile) {
+  constructor(file: YamlFile, formatProblem: FormatProblem | undefined) {
     this.#file = file;
+    this.#formatProblem = formatProblem;
   }
 
   read(root: YamlValue): LoadedResources {
     const { found, version } = this.#find(root);
     if (this.#issues.length > 0) return { ok: false, issues: this.#issues };
-    return validate(found, version, this.#file.file, this.#file);
+    const { file } = this.#file;
+    return validate(found, version, { file, source: this.#file, formatProblem: this.#formatProblem });
   }
 
   #find(root: YamlValue): { found: readonly Found[]; version: string } {
@@ -150,33 +158,45 @@ function unwrap(any: Any): { typeUrl: string; value: Uint8Array } {
   return { typeUrl: inner?.typeUrl ?? "", value: inner?.value ?? new Uint8Array() };
 }
 
+type Origin = Readonly<{ file: string; source: YamlFile | undefined; formatProblem: FormatProblem | undefined }>;
+
 /** Decodes every resource as a client would, so that a bad file is refused before anybody is sent it. */
-function validate(
-  found: readonly Found[],
-  version: string,
-  file: string,
-  source: YamlFile | undefined,
-): LoadedResources {
+function validate(found: readonly Found[], version: string, origin: Origin): LoadedResources {
   const issues: LocatedIssue[] = [];
+  const files: LocatedFile[] = [];
+  const paths = new Map<FileResource, string>();
   const names = new Map<string, string>();
   const resources = found.map(({ path, typeUrl, value }): FileResource => {
-    const report = (field: string, problem: string) => {
-      const issue = { path: field === "" ? path : child(path, field), problem };
-      const located = locateIssue(issue, source === undefined ? [] : [source]);
-      issues.push(located.file === "" ? { ...located, file } : located);
-    };
     const name = resourceName(typeUrl, value) ?? "";
+    const resource = { typeUrl, name, value };
+    paths.set(resource, path);
     const key = `${typeUrl} ${name}`;
     const other = names.get(key);
-    if (other !== undefined) report("", `${quoted(name)} is already the name of ${other}`);
+    if (other !== undefined) issues.push(placed(origin, path, "", `${quoted(name)} is already the name of ${other}`));
     names.set(key, path);
     if (!RESOURCE_TYPES.includes(typeUrl)) {
-      report("", `resource type ${quoted(typeUrl)} is not supported; supported: ${RESOURCE_TYPES.join(", ")}`);
-      return { typeUrl, name, value };
+      const problem = `resource type ${quoted(typeUrl)} is not supported; supported: ${RESOURCE_TYPES.join(", ")}`;
+      issues.push(placed(origin, path, "", problem));
+      return resource;
     }
-    const decoded = decodeResource(typeUrl, value, { unknownFields: "refuse" });
-    if (!decoded.ok) for (const issue of decoded.issues) report(issue.path, issue.problem);
-    return { typeUrl, name, value };
+    const { formatProblem } = origin;
+    const options = formatProblem === undefined ? {} : { formatProblem };
+    const decoded = decodeResource(typeUrl, value, { unknownFields: "refuse", ...options });
+    if (!decoded.ok) for (const issue of decoded.issues) issues.push(placed(origin, path, issue.path, issue.problem));
+    for (const named of (decoded.ok ? decoded.files : undefined) ?? []) {
+      files.push({ ...placed(origin, path, named.path, ""), kind: named.kind, name: named.name });
+    }
+    return resource;
   });
-  return issues.length > 0 ? { ok: false, issues } : { ok: true, resources, version };
+  if (issues.length > 0) return { ok: false, issues };
+  const locate = (resource: FileResource, issue: Issue) =>
+    placed(origin, paths.get(resource) ?? "", issue.path, issue.problem);
+  return { ok: true, resources, version, files, locate };
+}
+
+/** `field` is a path inside the resource at `path`; empty means the resource itself. */
+function placed({ file, source }: Origin, path: string, field: string, problem: string): LocatedIssue {
+  const issue = { path: field === "" ? path : child(path, field), problem };
+  const located = locateIssue(issue, source === undefined ? [] : [source]);
+  return located.file === "" ? { ...located, file } : located;
 }

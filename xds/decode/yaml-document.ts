@@ -12,6 +12,7 @@ import {
   type Node,
   type YAMLParseError,
 } from "yaml";
+import type { NamedFile } from "./issues.ts";
 
 /** One problem, where it is. `line` and `column` count from 1; 0 means the whole file. */
 export interface LocatedIssue {
@@ -20,6 +21,12 @@ export interface LocatedIssue {
   readonly column: number;
   readonly path: string;
   readonly problem: string;
+}
+
+/** A file that configuration names (a module, a body, resources), and where it does; not read yet. `problem` is empty. */
+export interface LocatedFile extends LocatedIssue {
+  readonly kind: NamedFile["kind"];
+  readonly name: string;
 }
 
 export type YamlValue =

@@ -1,0 +1,127 @@
+// The files that a bootstrap names, and those that they name in turn: resources are decoded, data must be readable. For the
+// verb validate; a running sidecar reads them through path-source.ts and when it needs them. Reads each file once.
+
+import { accessSync, constants, statSync } from "node:fs";
+import type { Bootstrap } from "./model/bootstrap.ts";
+import type { Listener } from "./model/listener.ts";
+import type { PluginConfig } from "./model/plugin-config.ts";
+import { listenerReferences, routeClusters } from "./references.ts";
+import { quoted } from "./decode/constraint.ts";
+import { readProblem } from "./decode/file-problem.ts";
+import type { FormatProblem } from "./decode/issues.ts";
+import { decodeResource, type Resource } from "./decode/resource.ts";
+import { loadResourcesFile, type FileResource, type LoadedResources } from "./decode/resources-file.ts";
+import type { LocatedFile, LocatedIssue } from "./decode/yaml-document.ts";
+
+export interface CheckedFiles {
+  readonly issues: readonly LocatedIssue[];
+  /** What the files hold beside the bootstrap's own resources. */
+  readonly listeners: readonly Listener[];
+  readonly plugins: readonly PluginConfig[];
+  /** Every file named, with the first place that names it. */
+  readonly files: readonly LocatedFile[];
+}
+
+/** More files than this are not followed: they may name each other without end, each by another spelling. */
+const MAX_FILES = 1_000;
+
+/** Never throws. `named` is what loadBootstrap() found. */
+export function checkNamedFiles(
+  bootstrap: Bootstrap,
+  named: readonly LocatedFile[],
+  formatProblem?: FormatProblem,
+): CheckedFiles {
+  const reader = new FilesReader(formatProblem);
+  for (const file of named) reader.add(file);
+  reader.read();
+  reader.checkClusters(bootstrap);
+  return reader;
+}
+
+type Loaded = LoadedResources & { ok: true };
+type Found = Readonly<{ from: Loaded; raw: FileResource; resource: Resource }>;
+
+class FilesReader implements CheckedFiles {
+  readonly issues: LocatedIssue[] = [];
+  readonly listeners: Listener[] = [];
+  readonly plugins: PluginConfig[] = [];
+  readonly files: LocatedFile[] = [];
+  readonly #seen = new Set<string>();
+  readonly #found: Found[] = [];
+  readonly #formatProblem: FormatProblem | undefined;
+
+  constructor(formatProblem: FormatProblem | undefined) {
+    this.#formatProblem = formatProblem;
+  }
+
+  add(file: LocatedFile): void {
+    const key = `${file.kind} ${file.name}`;
+    if (this.#seen.has(key) || this.#seen.size >= MAX_FILES) return;
+    this.#seen.add(key);
+    this.files.push(file);
+  }
+
+  /** `files` grows while it is walked. */
+  read(): void {
+    for (const file of this.files) {
+      const problem = openProblem(file.name);
+      if (problem !== undefined) this.issues.push(problemAt(file, problem));
+      else if (file.kind === "resources") this.#readResources(file.name);
+    }
+  }
+
+  #readResources(path: string): void {
+    const loaded = loadResourcesFile(path, this.#formatProblem);
+    if (!loaded.ok) {
+      this.issues.push(...loaded.issues);
+      return;
+    }
+    for (const file of loaded.files ?? []) this.add(file);
+    for (const raw of loaded.resources) {
+      const decoded = decodeResource(raw.typeUrl, raw.value);
+      if (!decoded.ok) continue;
+      this.#found.push({ from: loaded, raw, resource: decoded.value });
+      if (decoded.value.kind === "listener") this.listeners.push(decoded.value.value);
+      if (decoded.value.kind === "plugin") this.plugins.push(decoded.value.value);
+    }
+  }
+
+  /**
+   * Clusters that inline routes of these listeners name must be there, as Envoy demands, unless a control plane may still
+   * send them. Routes of their own (RDS) may name any.
+   */
+  checkClusters(bootstrap: Bootstrap): void {
+    if (bootstrap.cds !== undefined && bootstrap.cds.kind !== "path") return;
+    const known = new Set(bootstrap.clusters.map(({ name }) => name));
+    for (const { resource } of this.#found) if (resource.kind === "cluster") known.add(resource.name);
+    for (const { from, raw, resource } of this.#found) {
+      if (resource.kind !== "listener") continue;
+      const { inlineRoutes } = listenerReferences(resource.value);
+      const names = inlineRoutes.filter((table) => table.validateClusters !== false).flatMap(routeClusters);
+      for (const name of new Set(names)) {
+        if (known.has(name)) continue;
+        const problem = `its routes name the unknown cluster ${quoted(name)}`;
+        const issue = { path: "", problem };
+        const place = from.locate?.(raw, issue) ?? { file: "", line: 0, column: 0, ...issue };
+        this.issues.push(place);
+      }
+    }
+  }
+}
+
+/** Why a file cannot be read; undefined when it can. */
+function openProblem(path: string): string | undefined {
+  try {
+    // Not opened: to open a pipe is to wait for its writer.
+    accessSync(path, constants.R_OK);
+    return statSync(path).isDirectory() ? "cannot be read: is a directory" : undefined;
+  } catch (error) {
+    return readProblem(error);
+  }
+}
+
+/** At the field that names the file, or at the file itself when nobody knows where that is. */
+function problemAt(file: LocatedFile, problem: string): LocatedIssue {
+  const { kind: _kind, name, ...place } = file;
+  return { ...place, problem: `${quoted(name)} ${problem}` };
+}
