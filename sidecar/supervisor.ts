@@ -59,8 +59,8 @@ export class Supervisor {
   readonly usage: UsageClock;
   readonly publisher: Publisher;
   readonly code: PluginCodeLoader;
-  /** What could not be brought into use, by resource name; a later success clears it. */
-  readonly failures = new Map<string, ApplyFailure>();
+  /** What could not be brought into use, by resource name; a later version clears it. */
+  readonly failures = new Map<string, ApplyFailure & { readonly at: number }>();
   snapshot: Snapshot | undefined = undefined;
   client: XdsClient | undefined = undefined;
   healthcheckFailing = false;
@@ -76,6 +76,8 @@ export class Supervisor {
   readonly #drained = new Set<number>();
   #onDrained: (() => void) | undefined = undefined;
   #wasLive = false;
+  /** A static listener cannot be brought into use: the process ends, so it never says that it is ready. */
+  #isFatal = false;
 
   constructor(deps: SupervisorDeps) {
     this.deps = deps;
@@ -90,7 +92,10 @@ export class Supervisor {
       runtimeLayers: deps.bootstrap.runtimeLayers.length,
       facts: () => this.#facts(),
     });
-    this.usage = new UsageClock(options.concurrency);
+    const propagation = this.stats.histogram("outrigger_config_in_use_ms");
+    this.usage = new UsageClock(options.concurrency, ({ changedAt, inUseAt }) =>
+      propagation.record(inUseAt - changedAt),
+    );
     this.code = new PluginCodeLoader(environment, (plugin) =>
       numberSetting(this.snapshot?.runtime ?? {}, "outrigger.wasm.memory_mib", plugin, 128),
     );
@@ -328,9 +333,11 @@ export class Supervisor {
   #onSnapshot(snapshot: Snapshot, changes: SnapshotChanges): void {
     this.serverStats.onSnapshot(this.snapshot, snapshot, changes);
     this.snapshot = snapshot;
+    const now = Date.now();
     for (const kind of ["listeners", "routes", "clusters", "endpoints", "plugins"] as const) {
       for (const name of changes[kind].changed) {
-        this.usage.changed(`${kind} ${name}`, snapshot.version);
+        this.usage.changed(`${kind} ${name}`, snapshot.version, now);
+        this.failures.delete(name);
       }
       for (const name of changes[kind].removed) {
         this.usage.removed(`${kind} ${name}`);
@@ -344,13 +351,14 @@ export class Supervisor {
   #onFailures(failures: readonly ApplyFailure[]): void {
     for (const failure of failures) {
       const isNew = this.failures.get(failure.name)?.problem !== failure.problem;
-      this.failures.set(failure.name, failure);
+      this.failures.set(failure.name, { ...failure, at: Date.now() });
       if (isNew) {
         this.stats.counter(`listener_manager.${failure.resource}_apply_failure`).inc();
         this.deps.log.error({ ...failure }, "configuration cannot be brought into use; the previous one serves on");
       }
       const isStatic = this.deps.bootstrap.listeners.some((listener) => listener.name === failure.name);
       if (isStatic && !this.#wasLive) {
+        this.#isFatal = true;
         this.#fatal.resolve([failure.problem]);
       }
     }
@@ -358,7 +366,7 @@ export class Supervisor {
 
   #checkLive(): void {
     const status = this.client?.status();
-    if (this.#state !== "INITIALIZING" || status?.isInitialized !== true) {
+    if (this.#state !== "INITIALIZING" || this.#isFatal || status?.isInitialized !== true) {
       return;
     }
     if (this.usage.reached >= (this.snapshot?.version ?? 1) && this.usage.reached > 0) {
