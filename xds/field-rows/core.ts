@@ -112,13 +112,12 @@ export const CORE_ROWS: Readonly<Record<string, MessageRows>> = {
     },
   },
   "envoy.config.core.v3.RetryPolicy": {
-    supported: "retry_back_off",
+    supported: "retry_back_off num_retries",
     accepted: {
-      num_retries: "a stream is opened again until it works",
-      retry_on: "a stream is opened again whatever failed",
-      retry_priority: "a stream is opened again whatever failed",
-      retry_host_predicate: "a stream is opened again whatever failed",
-      host_selection_retry_max_attempts: "a stream is opened again whatever failed",
+      retry_on: "a fetch is retried, and a stream opened again, whatever failed",
+      retry_priority: "a fetch is retried, and a stream opened again, whatever failed",
+      retry_host_predicate: "a fetch is retried, and a stream opened again, whatever failed",
+      host_selection_retry_max_attempts: "a fetch is retried, and a stream opened again, whatever failed",
     },
   },
   "envoy.config.core.v3.BackoffStrategy": {
@@ -140,10 +139,10 @@ export const CORE_ROWS: Readonly<Record<string, MessageRows>> = {
     },
   },
   "envoy.config.core.v3.AsyncDataSource": {
-    supported: "local",
-    refused: {
-      remote: "code is not fetched yet; use local",
-    },
+    supported: "local remote",
+  },
+  "envoy.config.core.v3.RemoteDataSource": {
+    supported: "http_uri sha256 retry_policy",
   },
   "envoy.config.core.v3.HttpUri": {
     supported: "uri cluster timeout",

@@ -139,6 +139,7 @@ const LABEL = "a label, as in Envoy";
 
 /** Supported fields that make no difference to the decoded model, and why they are supported nevertheless. */
 export const EFFECT_ELSEWHERE: Readonly<Record<string, string>> = {
+  "envoy.config.core.v3.RetryPolicy.num_retries": "counts for remote code; the shortest way here is a gRPC stream's",
   "envoy.config.cluster.v3.Cluster.TransportSocketMatch.name": LABEL,
   "envoy.config.cluster.v3.Filter.name": LABEL,
   "envoy.config.core.v3.TransportSocket.name": LABEL,

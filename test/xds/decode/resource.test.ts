@@ -326,11 +326,20 @@ suite("decodeResource() and plugins", () => {
     );
   });
 
-  test("refuses code that would have to be fetched, at the field that says so", () => {
+  test("decodes remote code", () => {
+    const sha256 = "AB".repeat(32);
     const http_uri = { uri: "http://h/m.wasm", cluster: "c", timeout: "5s" };
-    const config = { vm_config: { code: { remote: { http_uri, sha256: "ab".repeat(32) } } } };
-    const text = issues(EXTENSION_CONFIG_TYPE, { name: "filter", typed_config: { "@type": WASM, config } });
-    assert.match(text, /config\.vm_config\.code\.remote: is refused: code is not fetched yet; use local/);
+    const config = { vm_config: { code: { remote: { http_uri, sha256, retry_policy: { num_retries: 2 } } } } };
+    const json = { name: "filter", typed_config: { "@type": WASM, config } };
+    const { code } = decode("plugin", EXTENSION_CONFIG_TYPE, json);
+    assert.partialDeepStrictEqual(code, {
+      kind: "remote",
+      uri: "http://h/m.wasm",
+      cluster: "c",
+      timeoutMs: 5000,
+      sha256: sha256.toLowerCase(),
+      retries: 2,
+    });
   });
 
   test("refuses another runtime, missing code and a variable given twice", () => {
