@@ -53,8 +53,8 @@ suite("requests through the example plugin", () => {
     const filters = [wasmFilter("custom", examplePlugin("assemblyscript"), CONFIGURATION, { rootId: "unknown" })];
     const broken = bootstrap({ listeners: [listener("broken", { filters })], clusters: [cluster("origin", [1])] });
     await using sidecar = await SidecarProcess.start(broken, { untilReady: false });
-    assert.deepEqual(await sidecar.program.untilEnded(), { code: 1, signal: null });
-    assert.match(sidecar.program.log, /^outrigger: plugin "custom" failed in proxy_on_context_create/m);
-    assert.doesNotMatch(sidecar.program.log, /"ready"/);
+    assert.deepEqual(await sidecar.untilEnded(), { code: 1, signal: null });
+    assert.match(sidecar.log, /^outrigger: plugin "custom" failed in proxy_on_context_create/m);
+    assert.doesNotMatch(sidecar.log, /"ready"/);
   });
 });

@@ -2,14 +2,16 @@
 // the admin port found by --admin-address-path. Waits for /ready, reads admin, collects the log, stops. For end-to-end tests.
 
 import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ChildProgram, LAUNCHER, type ProgramEnd } from "./child-program.ts";
+import { within } from "./fake-upstream.ts";
+import { type Ending, Launched } from "./launcher.ts";
+import { until } from "./sidecar-story.ts";
 
-const START_DEADLINE_MS = 20_000;
-const WAIT_DEADLINE_MS = 10_000;
-const POLL_MS = 10;
+const ROOT = join(import.meta.dirname, "../..");
+const END_DEADLINE_MS = 10_000;
 
 export interface SidecarOptions {
   /** Further flags of `run`. `--concurrency 1` and `-l info` stand before them. */
@@ -26,17 +28,19 @@ export interface AdminAnswer {
 }
 
 export class SidecarProcess implements AsyncDisposable {
-  readonly program: ChildProgram;
+  /** Its output, line by line, and its end. */
+  readonly output: Launched;
   readonly adminPort: number;
   /** The bootstrap's folder; access logs and files of the test may go there. It is deleted at disposal. */
   readonly folder: string;
-  #ports: ReadonlyMap<string, number>;
+  readonly #child: ChildProcess;
+  #ports: ReadonlyMap<string, number> = new Map();
 
-  private constructor(program: ChildProgram, folder: string, adminPort: number, ports: ReadonlyMap<string, number>) {
-    this.program = program;
+  private constructor(child: ChildProcess, output: Launched, folder: string, adminPort: number) {
+    this.#child = child;
+    this.output = output;
     this.folder = folder;
     this.adminPort = adminPort;
-    this.#ports = ports;
   }
 
   /** `bootstrap`: an Envoy bootstrap, or a function that makes it of the folder that will be this sidecar's. */
@@ -50,27 +54,38 @@ export class SidecarProcess implements AsyncDisposable {
     const content: object = typeof bootstrap === "function" ? (bootstrap(folder) as object) : bootstrap;
     writeFileSync(file, JSON.stringify(content));
     const args = ["run", "-c", file, "--admin-address-path", adminFile, "--concurrency", "1", ...(options.args ?? [])];
-    const program = new ChildProgram(LAUNCHER, args, { env: options.env ?? {} });
+    const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("OTEL_"));
+    const child = spawn(join(ROOT, "outrigger"), args, {
+      cwd: ROOT,
+      env: { ...Object.fromEntries(inherited), ...options.env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const output = new Launched(child);
     try {
-      const adminPort = await adminOf(program, adminFile);
-      const sidecar = new SidecarProcess(program, folder, adminPort, new Map());
+      const adminPort = await adminPortOf(output, adminFile);
+      const sidecar = new SidecarProcess(child, output, folder, adminPort);
       if (options.untilReady !== false) {
         await sidecar.untilReady();
       }
       return sidecar;
-    } catch (error) {
-      await program[Symbol.asyncDispose]();
+    } catch (cause) {
+      await output.end("SIGKILL");
       rmSync(folder, { recursive: true, force: true });
-      throw error;
+      throw new Error(`The sidecar did not start; its log: ${logOf(output).slice(-2_000)}`, { cause });
     }
   }
 
   get pid(): number {
-    return this.program.pid;
+    return this.#child.pid ?? 0;
   }
 
   get isAlive(): boolean {
-    return this.program.isAlive;
+    return !this.output.hasEnded;
+  }
+
+  /** All of stderr so far. */
+  get log(): string {
+    return logOf(this.output);
   }
 
   /** Bytes of memory that the process holds (Linux). */
@@ -80,7 +95,7 @@ export class SidecarProcess implements AsyncDisposable {
 
   /** Entries of the log, parsed; lines that are no JSON as `{ line }`. */
   get logEntries(): readonly Record<string, unknown>[] {
-    return this.program.stderr.all.map(parseLine);
+    return this.output.stderr.all.map(parseLine);
   }
 
   /** The port of a listener, by its name. */
@@ -115,24 +130,9 @@ export class SidecarProcess implements AsyncDisposable {
     return Number(/: (\d+)/.exec(text)?.[1] ?? 0);
   }
 
-  /** Waits until `isTrue` says so of what `read` gives; returns that. Fails after 10 s with the last value. */
-  async until<T>(what: string, read: () => T | Promise<T>, isTrue: (value: T) => boolean): Promise<T> {
-    const deadline = Date.now() + WAIT_DEADLINE_MS;
-    for (;;) {
-      const value = await read();
-      if (isTrue(value)) {
-        return value;
-      }
-      if (Date.now() > deadline) {
-        assert.fail(`not within ${WAIT_DEADLINE_MS} ms: ${what}; last: ${JSON.stringify(value)?.slice(0, 2_000)}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    }
-  }
-
   /** Waits until the statistic has at least this value. */
   untilStat(name: string, atLeast: number): Promise<number> {
-    return this.until(
+    return until(
       `${name} ≥ ${atLeast}`,
       () => this.stat(name),
       (value) => value >= atLeast,
@@ -141,17 +141,14 @@ export class SidecarProcess implements AsyncDisposable {
 
   /** Waits for /ready and learns the listeners' ports. */
   async untilReady(): Promise<void> {
-    const deadline = Date.now() + START_DEADLINE_MS;
-    for (;;) {
-      const ready = await this.admin("/ready");
-      if (ready.status === 200) {
-        break;
-      }
-      if (!this.isAlive || Date.now() > deadline) {
-        throw new Error(`The sidecar is not ready: ${ready.text} Its log: ${this.program.log.slice(-2_000)}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    }
+    await until(
+      "ready",
+      async () => {
+        const { status, text } = await this.admin("/ready");
+        return { status, text };
+      },
+      ({ status }) => status === 200 || this.output.hasEnded,
+    );
     await this.learnPorts();
   }
 
@@ -162,16 +159,29 @@ export class SidecarProcess implements AsyncDisposable {
     this.#ports = new Map([...lines].map(([, name, port]) => [name ?? "", Number(port)]));
   }
 
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
   /** SIGTERM, and its end. */
-  stop(): Promise<ProgramEnd> {
-    this.program.signal("SIGTERM");
-    return this.program.untilEnded();
+  stop(): Promise<Ending> {
+    this.signal("SIGTERM");
+    return this.untilEnded();
+  }
+
+  /** Its end, within the deadline. */
+  untilEnded(ms = END_DEADLINE_MS): Promise<Ending> {
+    return within(this.output.ended, "the sidecar's end", ms);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.program[Symbol.asyncDispose]();
+    await this.output.end("SIGKILL");
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+function logOf(output: Launched): string {
+  return output.stderr.all.join("\n");
 }
 
 function parseLine(line: string): Record<string, unknown> {
@@ -182,16 +192,12 @@ function parseLine(line: string): Record<string, unknown> {
   }
 }
 
-async function adminOf(program: ChildProgram, adminFile: string): Promise<number> {
-  const deadline = Date.now() + START_DEADLINE_MS;
-  for (;;) {
-    const port = existsSync(adminFile) ? Number(readFileSync(adminFile, "utf8").split(":")[1]) : 0;
-    if (port > 0) {
-      return port;
-    }
-    if (!program.isAlive || Date.now() > deadline) {
-      throw new Error(`The sidecar did not start; its log: ${program.log.slice(-2_000)}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
+async function adminPortOf(output: Launched, adminFile: string): Promise<number> {
+  const port = await until(
+    "the admin port",
+    () => (existsSync(adminFile) ? Number(readFileSync(adminFile, "utf8").split(":")[1]) : 0),
+    (value) => value > 0 || output.hasEnded,
+  );
+  assert.ok(port > 0, "it has ended");
+  return port;
 }
