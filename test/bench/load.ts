@@ -30,6 +30,8 @@ export interface LoadOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Default 10,000. */
   readonly timeoutMs?: number;
+  /** No new requests from then on; what is under way still counts. */
+  readonly signal?: AbortSignal;
 }
 
 export interface LoadResult {
@@ -117,6 +119,7 @@ class LoadRun {
   async run(): Promise<LoadResult> {
     this.#startedAt = performance.now();
     if (this.#options.seconds !== undefined) this.#stopAt = this.#startedAt + this.#options.seconds * 1000;
+    this.#options.signal?.addEventListener("abort", () => (this.#stopAt = performance.now()));
     let ticker: NodeJS.Timeout | undefined;
     if (this.#rate > 0) {
       this.#idle.push(...this.#connections);
@@ -238,7 +241,7 @@ const HELP = `usage: node test/bench/load.ts [flags] URL
   --method M  --body B  --header 'Name: value' (may be repeated)
   --timeout-ms N        a request without an answer is an error after this long (10000)
   --json                print the result as one JSON line
-Exit code 1 when a request failed.
+Ctrl-C ends it early, with its result. Exit code 1 when a request failed.
 `;
 
 async function main(): Promise<void> {
@@ -282,8 +285,11 @@ async function main(): Promise<void> {
     headers: Object.fromEntries((values.header ?? []).map((line) => line.split(/:\s*(.*)/s).slice(0, 2))),
   };
   const options = Object.fromEntries(Object.entries(given).filter((entry) => entry[1] !== undefined));
+  const interrupted = new AbortController();
+  process.once("SIGINT", () => interrupted.abort());
   const result = await runLoad({
     ...options,
+    signal: interrupted.signal,
     host: url.hostname,
     port: Number(url.port === "" ? 80 : url.port),
     path: url.pathname + url.search,

@@ -7,10 +7,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import type { TestContext } from "node:test";
 import { EventLog } from "./events.ts";
 
 const LAUNCHER = join(import.meta.dirname, "../../outrigger");
+
+/** Who ends what was started: a test, or a bench. */
+export interface Owner {
+  after(cleanUp: () => unknown): void;
+}
 
 export interface Ending {
   readonly code: number | null;
@@ -43,7 +47,7 @@ export class Launched {
 }
 
 /** `outrigger ARGS…`; killed after the test when it still runs. */
-export function launch(t: TestContext, ...args: readonly string[]): Launched {
+export function launch(t: Owner, ...args: readonly string[]): Launched {
   const child = spawn(LAUNCHER, args, { stdio: ["ignore", "pipe", "pipe"] });
   const launched = new Launched(child);
   t.after(() => launched.end("SIGKILL"));
@@ -51,7 +55,7 @@ export function launch(t: TestContext, ...args: readonly string[]): Launched {
 }
 
 /** A folder of the test's own, gone after it; `files` are written into it. */
-export function folderWith(t: TestContext, files: Readonly<Record<string, string>>): string {
+export function folderWith(t: Owner, files: Readonly<Record<string, string>>): string {
   const folder = mkdtempSync(join(tmpdir(), "outrigger-story-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);

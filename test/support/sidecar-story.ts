@@ -6,8 +6,7 @@ import { rename, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
-import { folderWith, launch, type Launched } from "./launcher.ts";
+import { folderWith, launch, type Launched, type Owner } from "./launcher.ts";
 import type { AdsVariant } from "./xds-resources.ts";
 
 const DEADLINE_MS = 15_000;
@@ -37,7 +36,7 @@ export async function until<T>(
 }
 
 /** An upstream that answers with its name, on a free port. */
-export async function startOrigin(t: TestContext, name: string): Promise<number> {
+export async function startOrigin(t: Owner, name: string): Promise<number> {
   const server = createServer((_request, response) => response.end(name));
   server.keepAliveTimeout = 60_000;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -89,6 +88,7 @@ export interface XdsResource {
   readonly name: string;
   readonly version: string;
   readonly state: string;
+  readonly received_at?: string;
   readonly in_use_at?: string;
   readonly refused?: { readonly version: string; readonly reason: string };
 }
@@ -104,7 +104,7 @@ export class RunningSidecar {
   }
 
   /** Started by the launcher from bootstrap text; resolves when the admin port answers, ready or not. */
-  static async start(t: TestContext, bootstrap: string, ...flags: readonly string[]): Promise<RunningSidecar> {
+  static async start(t: Owner, bootstrap: string, ...flags: readonly string[]): Promise<RunningSidecar> {
     const folder = folderWith(t, { "bootstrap.yaml": bootstrap });
     const process = launch(t, "run", "-c", join(folder, "bootstrap.yaml"), "--drain-time-s", "1", ...flags);
     const line = await process.stderr.first("admin address", (text) => text.includes('"admin listens"'));
@@ -168,7 +168,7 @@ export class RunningControlPlane {
     this.port = port;
   }
 
-  static async start(t: TestContext, resources: string, port = 0): Promise<RunningControlPlane> {
+  static async start(t: Owner, resources: string, port = 0): Promise<RunningControlPlane> {
     const file = join(folderWith(t, { "resources.yaml": resources }), "resources.yaml");
     const process = launch(t, "control-plane", "-f", file, "--port", String(port));
     const line = await process.stdout.first("listening", (text) => text.includes("listening on"));
