@@ -15,23 +15,18 @@ import {
   SECRET_TYPE,
 } from "../xds/type-urls.ts";
 import { AdminServer, DEFAULT_ADMIN_ADDRESS } from "./admin/admin.ts";
+import { inlineEndpoints, inlineRoutes } from "./admin/inline-config.ts";
 import type * as Ports from "./admin/ports.ts";
 import type { Supervisor } from "./supervisor.ts";
-import type { RunOptions } from "./cli/run-flags.ts";
 import { parseLogLevel } from "./telemetry/log-level.ts";
 import { addressText } from "./upstream/address-text.ts";
 import { clusterViews, type WorkerHosts } from "./cluster-views.ts";
 import { pluginViews } from "./plugin-views.ts";
+import { serverInfo } from "./server-info.ts";
+import { xdsViews } from "./xds-views.ts";
 
 const BOOTSTRAP_TYPE = "type.googleapis.com/envoy.config.bootstrap.v3.Bootstrap";
 const NODE_TYPE = "type.googleapis.com/envoy.config.core.v3.Node";
-const USE_KINDS: Readonly<Record<string, string>> = {
-  [LISTENER_TYPE]: "listeners",
-  [ROUTE_TYPE]: "routes",
-  [CLUSTER_TYPE]: "clusters",
-  [ENDPOINTS_TYPE]: "endpoints",
-  [EXTENSION_CONFIG_TYPE]: "plugins",
-};
 
 /** Binds the admin port of the bootstrap, or ours; a text says why it cannot. */
 export async function openAdmin(supervisor: Supervisor): Promise<AdminServer | string> {
@@ -71,28 +66,36 @@ class AdminState implements Ports.AdminPorts {
 
   serverInfo(): Ports.ServerInfoView {
     const { version, options, bootstrap } = this.#supervisor.deps;
-    return {
-      version: `0000000000000000000000000000000000000000/${version}/Clean/RELEASE/none`,
-      uptimeSeconds: Math.floor((Date.now() - this.#supervisor.startedAt) / 1_000),
-      hotRestartVersion: "disabled",
-      commandLineOptions: commandLine(options),
+    return serverInfo({
+      version,
+      uptimeMs: Date.now() - this.#supervisor.startedAt,
+      options,
       node: withoutType(anyToJson(NODE_TYPE, bootstrap.nodeBytes) as Ports.JsonObject),
-    };
+    });
   }
 
   configDump(): Ports.ConfigDumpView {
     const startedAt = new Date(this.#supervisor.startedAt).toISOString();
+    const status = this.#supervisor.client?.status();
+    const cold = (status?.warming ?? []).filter(({ isFirst }) => isFirst);
+    const warming = new Set(cold.map(({ typeUrl, name }) => `${typeUrl} ${name}`));
     const dump = (typeUrl: string): readonly Ports.DumpedResource[] =>
-      this.#resources(typeUrl).flatMap((each) => dumped(each));
+      (status?.resources ?? [])
+        .filter((resource) => resource.typeUrl === typeUrl)
+        .flatMap((each) => dumped(each, warming.has(`${typeUrl} ${each.name}`)));
+    const clusters = dump(CLUSTER_TYPE);
+    const listeners = dump(LISTENER_TYPE);
     return {
       bootstrap: {
-        value: anyToJson(BOOTSTRAP_TYPE, this.#supervisor.deps.bootstrap.bootstrapBytes) as Ports.JsonObject,
+        value: withoutType(
+          anyToJson(BOOTSTRAP_TYPE, this.#supervisor.deps.bootstrap.bootstrapBytes) as Ports.JsonObject,
+        ),
         lastUpdated: startedAt,
       },
-      clusters: dump(CLUSTER_TYPE),
-      listeners: dump(LISTENER_TYPE),
-      routes: dump(ROUTE_TYPE),
-      endpoints: dump(ENDPOINTS_TYPE),
+      clusters,
+      listeners,
+      routes: [...dump(ROUTE_TYPE), ...inlineRoutes(listeners)],
+      endpoints: [...dump(ENDPOINTS_TYPE), ...inlineEndpoints(clusters)],
       secrets: dump(SECRET_TYPE),
       extensions: dump(EXTENSION_CONFIG_TYPE),
     };
@@ -132,29 +135,11 @@ class AdminState implements Ports.AdminPorts {
   }
 
   xds(): readonly Ports.XdsView[] {
-    const status = this.#supervisor.client?.status();
-    if (status === undefined) {
-      return [];
-    }
-    const sources = [...new Set(status.resources.map(({ source }) => source))];
-    return sources.map((source) => {
-      const server = status.servers.find(({ name }) => name === source);
-      const file = status.files.find(({ path }) => source.startsWith(`path:${path} `));
-      const own = status.resources.filter((resource) => resource.source === source);
-      const lastError = server?.lastError ?? file?.lastError ?? "";
-      return {
-        server: server === undefined ? source : `${server.name} ${server.target}`,
-        connected: server?.isConnected ?? true,
-        ...(server?.since === undefined ? {} : { since: new Date(server.since).toISOString() }),
-        ...(lastError === "" ? {} : { lastError }),
-        types: [...new Set(own.map(({ typeUrl }) => typeUrl))].map((typeUrl) => ({
-          typeUrl,
-          version: own.find((each) => each.typeUrl === typeUrl)?.version ?? "",
-          nonce: "",
-          resources: own.filter((each) => each.typeUrl === typeUrl).map((each) => this.#xdsResource(each)),
-        })),
-      };
-    });
+    const { client, usage, failures } = this.#supervisor;
+    const status = client?.status();
+    return status === undefined
+      ? []
+      : xdsViews({ status, useOf: (key) => usage.of(key), failureOf: (name) => failures.get(name) });
   }
 
   runtime(): Ports.RuntimeView {
@@ -213,51 +198,29 @@ class AdminState implements Ports.AdminPorts {
   quit(): void {
     this.#supervisor.quit();
   }
-
-  #resources(typeUrl: string): readonly ResourceView[] {
-    return (this.#supervisor.client?.status().resources ?? []).filter((resource) => resource.typeUrl === typeUrl);
-  }
-
-  #xdsResource({ typeUrl, name, version, receivedAt, ackedAt, error, state }: ResourceView): Ports.XdsResourceView {
-    const use = this.#supervisor.usage.of(`${USE_KINDS[typeUrl] ?? typeUrl} ${name}`);
-    const failure = this.#supervisor.failures.get(name);
-    const refused =
-      error !== undefined
-        ? { version: error.version, at: time(error.at), reason: error.details }
-        : failure !== undefined
-          ? { version, at: time(Date.now()), reason: failure.problem }
-          : undefined;
-    return {
-      name,
-      version,
-      state,
-      ...(receivedAt === undefined ? {} : { receivedAt: time(receivedAt) }),
-      ...(ackedAt === undefined ? {} : { acknowledgedAt: time(ackedAt) }),
-      ...(use === undefined || use.inUseAt === 0 ? {} : { inUseAt: time(use.inUseAt) }),
-      ...(refused === undefined ? {} : { refused }),
-    };
-  }
 }
 
-function dumped(resource: ResourceView): Ports.DumpedResource[] {
-  if (resource.value === undefined && resource.error === undefined) {
+function dumped(resource: ResourceView, isWarming: boolean): Ports.DumpedResource[] {
+  const { error, isStatic, typeUrl, value } = resource;
+  if (value === undefined && error === undefined) {
     return [];
   }
-  const value = resource.value ?? resource.error?.bytes;
+  const json = (bytes: Uint8Array): Ports.JsonObject => anyToJson(typeUrl, bytes) as Ports.JsonObject;
   return [
     {
       name: resource.name,
-      versionInfo: resource.isStatic ? "" : resource.version,
+      versionInfo: isStatic ? "" : resource.version,
       lastUpdated: time(resource.receivedAt ?? 0),
-      state: resource.isStatic ? "static" : "active",
-      value: value === undefined ? {} : (anyToJson(resource.typeUrl, value) as Ports.JsonObject),
-      ...(resource.error === undefined
+      state: isStatic ? "static" : isWarming ? "warming" : "active",
+      value: value === undefined ? undefined : json(value),
+      ...(error === undefined
         ? {}
         : {
             error: {
-              details: resource.error.details,
-              versionInfo: resource.error.version,
-              lastAttempt: time(resource.error.at),
+              details: error.details,
+              versionInfo: error.version,
+              lastAttempt: time(error.at),
+              ...(error.bytes === undefined ? {} : { value: json(error.bytes) }),
             },
           }),
     },
@@ -274,28 +237,4 @@ function text(value: unknown): string {
 
 function withoutType({ "@type": _type, ...rest }: Ports.JsonObject): Ports.JsonObject {
   return rest;
-}
-
-/** Envoy's CommandLineOptions, the fields that have a meaning here. */
-function commandLine(options: RunOptions): Ports.JsonObject {
-  return {
-    config_path: options.configPath ?? "",
-    config_yaml: options.configYaml ?? "",
-    concurrency: options.concurrency,
-    log_level: options.logLevel,
-    component_log_level: options.componentLogLevel,
-    mode: options.mode === "serve" ? "Serve" : "Validate",
-    service_node: options.serviceNode ?? "",
-    service_cluster: options.serviceCluster ?? "",
-    service_zone: options.serviceZone ?? "",
-    restart_epoch: options.restartEpoch,
-    drain_time: `${options.drainTimeMs / 1_000}s`,
-    drain_strategy: options.drainStrategy === "gradual" ? "Gradual" : "Immediate",
-    parent_shutdown_time: `${options.parentShutdownTimeMs / 1_000}s`,
-    file_flush_interval: `${options.fileFlushIntervalMs / 1_000}s`,
-    local_address_ip_version: options.localAddressIpVersion,
-    allow_unknown_static_fields: options.allowUnknownStaticFields,
-    reject_unknown_dynamic_fields: options.rejectUnknownDynamicFields,
-    ignore_unknown_dynamic_fields: options.ignoreUnknownDynamicFields,
-  };
 }

@@ -29,6 +29,7 @@ import { StatsReader } from "./stats/reader.ts";
 import { StatsTable } from "./stats/table.ts";
 import type { RootLog } from "./telemetry/log.ts";
 import type { Log } from "./telemetry/log-level.ts";
+import { formatProblem } from "./telemetry/format.ts";
 import { targetFromEnvironment } from "./telemetry/export-target.ts";
 import type { SpanExports } from "./telemetry/tracing.ts";
 import { samplingFromEnvironment } from "./telemetry/sampling.ts";
@@ -135,9 +136,10 @@ export class Supervisor {
     this.client = createXdsClient({
       bootstrap,
       version: this.deps.version,
-      decode: (typeUrl, bytes) => decodeResource(typeUrl, bytes, { unknownFields: this.#unknownFields() }),
+      decode: (typeUrl, bytes) =>
+        decodeResource(typeUrl, bytes, { unknownFields: this.#unknownFields(), formatProblem }),
       prepare: (resource) => this.#prepare(resource),
-      loadFile: loadResourcesFile,
+      loadFile: (path) => loadResourcesFile(path, formatProblem),
       log: xdsLog(log.child("xds")),
       onSnapshot: (snapshot, changes) => this.#onSnapshot(snapshot, changes),
       onStatus: () => this.#checkLive(),

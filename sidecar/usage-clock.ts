@@ -5,7 +5,11 @@
 export interface ResourceUse {
   /** Snapshot that carries it. */
   readonly version: number;
-  /** Milliseconds since the epoch; 0 while some worker does not use it yet. */
+  /** When the snapshot was made. Times are milliseconds since the epoch. */
+  readonly changedAt: number;
+  /** By worker: when it came into use there; undefined before. */
+  readonly byWorker: (number | undefined)[];
+  /** On all workers; 0 while some worker does not use it yet. */
   inUseAt: number;
 }
 
@@ -14,14 +18,18 @@ export class UsageClock {
   readonly #waiting = new Map<string, ResourceUse>();
   readonly #workers = new Map<number, number>();
   readonly #workerCount: number;
+  readonly #onInUse: (use: ResourceUse) => void;
 
-  constructor(workerCount: number) {
+  /** `onInUse` hears of each resource's version when it is in use on all workers. */
+  constructor(workerCount: number, onInUse: (use: ResourceUse) => void = () => undefined) {
     this.#workerCount = workerCount;
+    this.#onInUse = onInUse;
   }
 
   /** `key` names the resource, such as `type name`. */
-  changed(key: string, version: number): void {
-    const use = { version, inUseAt: 0 };
+  changed(key: string, version: number, now: number): void {
+    const byWorker = Array.from({ length: this.#workerCount }, () => undefined);
+    const use = { version, changedAt: now, byWorker, inUseAt: 0 };
     this.#uses.set(key, use);
     this.#waiting.set(key, use);
   }
@@ -36,9 +44,13 @@ export class UsageClock {
     this.#workers.set(worker, version);
     const reached = this.reached;
     for (const [key, use] of this.#waiting) {
+      if (use.version <= version) {
+        use.byWorker[worker] ??= now;
+      }
       if (use.version <= reached) {
         use.inUseAt = now;
         this.#waiting.delete(key);
+        this.#onInUse(use);
       }
     }
     return reached;

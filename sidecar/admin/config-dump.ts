@@ -24,6 +24,14 @@ const ADMIN = "type.googleapis.com/envoy.admin.v3.";
 /** Singular fields of each dump; every other field is repeated. */
 const SINGULAR = new Set(["bootstrap", "version_info", "last_updated"]);
 
+/** Fields that an element of a repeated field can have. */
+const ELEMENT_FIELDS = new Set(
+  (
+    "name version_info last_updated error_state client_status active_state warming_state draining_state " +
+    "cluster listener route_config endpoint_config secret ecds_filter"
+  ).split(" "),
+);
+
 interface Section {
   readonly type: string;
   /** Fields that the message can have, with the type of their elements. */
@@ -39,7 +47,7 @@ export function configDump(view: ConfigDumpView, query: ConfigDumpQuery): Config
   }
   const configs: Message[] = [];
   for (const section of sections) {
-    if (paths.some((path) => !(firstOf(path) in section.fields))) {
+    if (paths.some((path) => !isApplicable(path, section))) {
       continue;
     }
     const trimmed = paths.length === 0 ? section.message : trim(section.message, paths);
@@ -62,6 +70,10 @@ function dumpResource(sections: readonly Section[], resource: string, paths: rea
       const problem = `${resource} is not a repeated field. Use ?mask=${resource} to get only this field`;
       return { ok: false, status: 400, problem };
     }
+    if (paths.some((path) => !ELEMENT_FIELDS.has(firstOf(path)))) {
+      const mask = paths.map((path) => `paths: "${path}"\n`).join("");
+      return { ok: false, status: 400, problem: `FieldMask \n${mask} could not be successfully used.` };
+    }
     const elements = section.message[resource];
     const configs = (Array.isArray(elements) ? elements : []).map((element: JsonValue) => ({
       "@type": `${ADMIN}${section.type}.${elementType}`,
@@ -72,6 +84,12 @@ function dumpResource(sections: readonly Section[], resource: string, paths: rea
   return { ok: false, status: 404, problem: `${resource} not found in config dump` };
 }
 
+/** Whether a mask's path exists in a section: it ends at a repeated field, because a path does not go through lists. */
+function isApplicable(path: string, { fields }: Section): boolean {
+  const first = firstOf(path);
+  return Object.hasOwn(fields, first) && (path === first || fields[first] === "");
+}
+
 function buildSections(view: ConfigDumpView, query: ConfigDumpQuery): Section[] {
   const wanted = (list: readonly DumpedResource[]): readonly DumpedResource[] => {
     const names = query.names;
@@ -80,7 +98,7 @@ function buildSections(view: ConfigDumpView, query: ConfigDumpQuery): Section[] 
   const sections = [
     bootstrapSection(view),
     clustersSection(wanted(view.clusters)),
-    extensionsSection(wanted(view.extensions)),
+    ...(view.extensions.length > 0 ? [extensionsSection(wanted(view.extensions))] : []),
     ...(query.includeEds ? [endpointsSection(wanted(view.endpoints))] : []),
     listenersSection(wanted(view.listeners)),
     { type: "ScopedRoutesConfigDump", fields: {}, message: {} },
@@ -128,7 +146,9 @@ function listenersSection(listeners: readonly DumpedResource[]): Section {
         const message: Message = { name };
         for (const listener of dynamic.filter((candidate) => candidate.name === name)) {
           const { error_state: error, ...state } = dynamicEntry("listener", listener);
-          message[listener.state === "active" ? "active_state" : "warming_state"] = state;
+          if (listener.value !== undefined) {
+            message[listener.state === "active" ? "active_state" : "warming_state"] = state;
+          }
           if (error !== undefined) {
             message["error_state"] = error;
           }
@@ -199,19 +219,20 @@ function newestVersion(list: readonly DumpedResource[]): string {
 }
 
 function staticEntry(field: string, resource: DumpedResource): Message {
-  return { [field]: resource.value, last_updated: resource.lastUpdated };
+  return { [field]: resource.value ?? {}, last_updated: resource.lastUpdated };
 }
 
 function dynamicEntry(field: string, resource: DumpedResource): Message {
   const { error } = resource;
   return {
-    version_info: resource.versionInfo,
-    [field]: resource.value,
-    last_updated: resource.lastUpdated,
+    ...(resource.value === undefined
+      ? {}
+      : { version_info: resource.versionInfo, [field]: resource.value, last_updated: resource.lastUpdated }),
     ...(error === undefined
       ? {}
       : {
           error_state: {
+            ...(error.value === undefined ? {} : { failed_configuration: error.value }),
             last_update_attempt: error.lastAttempt,
             details: error.details,
             version_info: error.versionInfo,

@@ -36,9 +36,15 @@ export interface DumpedResource {
   /** RFC 3339. */
   readonly lastUpdated: string;
   readonly state: "static" | "active" | "warming";
-  readonly value: JsonObject;
-  /** The newest version, when it was refused. */
-  readonly error?: { readonly details: string; readonly versionInfo: string; readonly lastAttempt: string };
+  /** Undefined when no version has been accepted. */
+  readonly value: JsonObject | undefined;
+  /** The newest version, when it was refused. `value` when it could be read. */
+  readonly error?: {
+    readonly details: string;
+    readonly versionInfo: string;
+    readonly lastAttempt: string;
+    readonly value?: JsonObject;
+  };
 }
 
 export interface ConfigDumpView {
@@ -183,7 +189,27 @@ export interface XdsResourceView {
   readonly acknowledgedAt?: string;
   /** On all workers. */
   readonly inUseAt?: string;
-  readonly refused?: { readonly version: string; readonly at: string; readonly reason: string };
+  /** By worker, in their order; empty where it is not in use yet. */
+  readonly inUseOnWorkers?: readonly string[];
+  readonly refused?: Refusal;
+}
+
+export interface Refusal {
+  readonly version: string;
+  readonly at: string;
+  readonly reason: string;
+}
+
+/** One type of one source: its latest response, and its resources. */
+export interface XdsTypeView {
+  readonly typeUrl: string;
+  readonly version: string;
+  /** Empty where there are none: static resources and files. */
+  readonly nonce: string;
+  readonly receivedAt?: string;
+  readonly acknowledgedAt?: string;
+  readonly refused?: Refusal;
+  readonly resources: readonly XdsResourceView[];
 }
 
 export interface XdsView {
@@ -191,12 +217,9 @@ export interface XdsView {
   readonly connected: boolean;
   readonly since?: string;
   readonly lastError?: string;
-  readonly types: readonly {
-    readonly typeUrl: string;
-    readonly version: string;
-    readonly nonce: string;
-    readonly resources: readonly XdsResourceView[];
-  }[];
+  /** What the control plane calls itself. */
+  readonly controlPlane?: string;
+  readonly types: readonly XdsTypeView[];
 }
 
 /** GET /runtime: Envoy's shape. `values` of an entry has one text for each layer, the winner is `finalValue`. */

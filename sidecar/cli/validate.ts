@@ -8,7 +8,7 @@ import type { Listener } from "../../xds/model/listener.ts";
 import type { PluginConfig } from "../../xds/model/plugin-config.ts";
 import { PluginCodeLoader } from "../plugin-code.ts";
 import { pluginsOf } from "../publisher.ts";
-import { compileFormat } from "../telemetry/format.ts";
+import { formatProblem } from "../telemetry/format.ts";
 import { parseRunOptions, type RunOptions, RUN_FLAGS_HELP } from "./run-flags.ts";
 import { type CliIo, type Verb, wrongUsage } from "./verb.ts";
 
@@ -77,12 +77,6 @@ export function describeLocated({ file, line, column, path, problem }: LocatedIs
 export function environmentOf(io: CliIo): Record<string, string> {
   const set = Object.entries(io.env).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return Object.fromEntries(set);
-}
-
-/** Of a format string in an access log or a header value: the operators that the renderers know. */
-export function formatProblem(text: string): string | undefined {
-  const compiled = compileFormat(text, { hostname: "", environment: {} });
-  return compiled.ok ? undefined : compiled.problem;
 }
 
 /** Plugins' code that is there but is no module. Files that cannot be read are `checked`'s issues already. */

@@ -24,6 +24,7 @@ export const DEFAULT_ACCESS_LOG_FORMAT =
   '%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" ' +
   '"%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"\n';
 
+const NO_CONTEXT: FormatContext = { hostname: "", environment: {} };
 const MAX_FORMAT_LENGTH = 64 * 1_024;
 const MAX_JSON_DEPTH = 32;
 
@@ -36,6 +37,12 @@ type Piece =
 export function compileFormat(text: string, context: FormatContext, missing = "-"): FormatResult<TextFormat> {
   const parsed = parsePieces(text, context);
   return parsed.ok ? { ok: true, format: textFormat(parsed.format, missing) } : parsed;
+}
+
+/** What is wrong with a format string of an access log or a header value, told when configuration is loaded. */
+export function formatProblem(text: string): string | undefined {
+  const parsed = parsePieces(text, NO_CONTEXT);
+  return parsed.ok ? undefined : parsed.problem;
 }
 
 /**

@@ -174,6 +174,7 @@ export const LAYERS: readonly Layer[] = [
   { at: "sidecar/cli/", code: EVERYTHING, types: [], why: "a verb joins what it needs" },
   { at: "sidecar/supervisor.ts", code: EVERYTHING, types: [], why: "the main thread's composition root" },
   { at: "sidecar/admin-state.ts", code: EVERYTHING, types: [], why: "gathers the admin's views on the main thread" },
+  { at: "sidecar/xds-views.ts", code: EVERYTHING, types: [], why: "one of the admin's views on the main thread" },
   {
     at: "sidecar/",
     code: ["sidecar/", "plugins/"],

@@ -20,18 +20,17 @@ test("configDump() has Envoy's messages in Envoy's order", () => {
     [
       "BootstrapConfigDump",
       "ClustersConfigDump",
-      "EcdsConfigDump",
       "ListenersConfigDump",
       "ScopedRoutesConfigDump",
       "RoutesConfigDump",
       "SecretsConfigDump",
     ],
   );
-  assert.equal(dump({ includeEds: true }).length, 8);
+  assert.equal(dump({ includeEds: true }).length, 7);
 });
 
 test("configDump() tells static, active, warming and refused resources apart", () => {
-  const [, clusters, , listeners] = dump({});
+  const [, clusters, listeners] = dump({});
   assert.deepEqual(clusters, {
     "@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump",
     version_info: "7",
@@ -97,6 +96,45 @@ test("configDump() explains what it cannot dump, in Envoy's words", () => {
     404,
     "dynamic_endpoint_configs not found in config dump",
   ]);
+});
+
+test("configDump() refuses a mask that no element can have, in Envoy's words", () => {
+  const problem = (query: Partial<ConfigDumpQuery>): unknown => {
+    const result = configDump(DUMP, { ...ALL, ...query });
+    return result.ok ? undefined : [result.status, result.problem];
+  };
+  assert.deepEqual(problem({ resource: "static_clusters", mask: "cluster.name,nope" }), [
+    400,
+    'FieldMask \npaths: "cluster.name"\npaths: "nope"\n could not be successfully used.',
+  ]);
+  // A path does not go through a list.
+  assert.deepEqual(problem({ mask: "static_clusters.cluster.name" }), [
+    400,
+    "FieldMask static_clusters.cluster.name could not be successfully applied to any configs.",
+  ]);
+});
+
+test("configDump() shows a resource that was never accepted by its refusal only", () => {
+  const value = { "@type": "t", name: "bad" };
+  const error = { details: "no port", versionInfo: "2", lastAttempt: AT, value };
+  const refused = { name: "bad", versionInfo: "", lastUpdated: AT, state: "active", value: undefined, error } as const;
+  const state = { failed_configuration: value, last_update_attempt: AT, details: "no port", version_info: "2" };
+  const result = configDump({ ...DUMP, listeners: [refused], clusters: [refused] }, ALL);
+  assert.ok(result.ok);
+  const [, clusters, listeners] = result.dump["configs"] as Record<string, unknown>[];
+  assert.deepEqual(listeners?.["dynamic_listeners"], [{ name: "bad", error_state: state }]);
+  assert.deepEqual(clusters?.["dynamic_active_clusters"], [{ error_state: state }]);
+});
+
+test("configDump() has ECDS only where there is some", () => {
+  const extension = { name: "f", versionInfo: "1", lastUpdated: AT, state: "active", value: { name: "f" } } as const;
+  const result = configDump({ ...DUMP, extensions: [extension] }, { ...ALL, resource: "ecds_filters" });
+  assert.ok(result.ok);
+  assert.deepEqual(configDump(DUMP, { ...ALL, resource: "ecds_filters" }), {
+    ok: false,
+    status: 404,
+    problem: "ecds_filters not found in config dump",
+  });
 });
 
 test("configDump() never shows a private key or a secret", () => {

@@ -1,0 +1,57 @@
+// Resources that stand inside others, for /config_dump: Envoy lists the routes of a listener without RDS, and the endpoints
+// of a cluster without EDS, among the routes and endpoints. Called by admin-state.ts. Pure.
+
+import type { DumpedResource, JsonObject, JsonValue } from "./ports.ts";
+
+const TYPES = "type.googleapis.com/envoy.config.";
+
+/** The route configurations written inside the listeners' connection managers. */
+export function inlineRoutes(listeners: readonly DumpedResource[]): DumpedResource[] {
+  return listeners.flatMap((listener) =>
+    chainsOf(listener.value ?? {}).flatMap((chain) =>
+      list(chain["filters"]).flatMap((filter) => {
+        const routes = message(message(filter["typed_config"])["route_config"]);
+        return Object.keys(routes).length === 0
+          ? []
+          : [inline(listener, text(routes["name"]), `${TYPES}route.v3.RouteConfiguration`, routes)];
+      }),
+    ),
+  );
+}
+
+/** The endpoints written inside the clusters. */
+export function inlineEndpoints(clusters: readonly DumpedResource[]): DumpedResource[] {
+  return clusters.flatMap((cluster) => {
+    const assignment = message(cluster.value?.["load_assignment"]);
+    return Object.keys(assignment).length === 0
+      ? []
+      : [inline(cluster, cluster.name, `${TYPES}endpoint.v3.ClusterLoadAssignment`, assignment)];
+  });
+}
+
+function inline(owner: DumpedResource, name: string, type: string, value: JsonObject): DumpedResource {
+  return {
+    name,
+    versionInfo: "",
+    lastUpdated: owner.lastUpdated,
+    state: "static",
+    value: { "@type": type, ...value },
+  };
+}
+
+function chainsOf(listener: JsonObject): JsonObject[] {
+  const fallback = message(listener["default_filter_chain"]);
+  return [...list(listener["filter_chains"]), fallback];
+}
+
+function list(value: JsonValue | undefined): JsonObject[] {
+  return Array.isArray(value) ? value.map((each: JsonValue) => message(each)) : [];
+}
+
+function message(value: JsonValue | undefined): JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : {};
+}
+
+function text(value: JsonValue | undefined): string {
+  return typeof value === "string" ? value : "";
+}
