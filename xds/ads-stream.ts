@@ -107,8 +107,7 @@ export function openStream(settings: StreamSettings, sink: StreamSink): Discover
     client.close();
     // grpc-js leaves a connection open that was not established yet: one for each attempt at a server that is silent.
     if (!isConnected) for (const socket of sockets) socket.destroy();
-    const name = status[end.code] ?? String(end.code);
-    sink.onEnd(giveUpReason ?? (end.code === status.OK ? "the server ended the stream" : `${name}: ${end.details}`));
+    sink.onEnd(giveUpReason ?? (end.code === status.OK ? "the server ended the stream" : endReason(end)));
   });
   return {
     send: (request) => call.write(encodeRequest(request, settings.node)),
@@ -116,6 +115,25 @@ export function openStream(settings: StreamSettings, sink: StreamSink): Discover
     resume: () => call.resume(),
     close: () => giveUp("closed"),
   };
+}
+
+const NO_CONNECTION = /^No connection established\. Last error: (?:Error: )?(.*?)\.? Resolution note: /s;
+
+const CONNECT_PROBLEMS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused, nothing listens there",
+  ETIMEDOUT: "no answer",
+  EHOSTUNREACH: "there is no route to that host",
+  ENETUNREACH: "there is no route to that network",
+  ENOENT: "there is no such socket",
+};
+
+/** A failed call in words; what grpc-js says of a connection that was never made is made short. */
+function endReason({ code, details }: { readonly code: status; readonly details: string }): string {
+  const [, problem] = NO_CONNECTION.exec(details) ?? [];
+  if (problem === undefined) return `${status[code] ?? code}: ${details}`;
+  const [, errno = "", address = ""] = /^connect (E[A-Z]+) (\S+)/.exec(problem) ?? [];
+  const words = CONNECT_PROBLEMS[errno];
+  return `cannot connect: ${words === undefined ? problem : `${address}: ${words} (${errno})`}`;
 }
 
 function makeClient(settings: StreamSettings, onSocket: (socket: Socket) => void): Client {
