@@ -60,7 +60,7 @@ export function valueProblem(field: DescField, value: unknown, rule: Constraint)
   }
   if (typeof value === "number" && field.enum !== undefined) return enumProblem(field, value, rule);
   if (typeof value === "number" || typeof value === "bigint") return numberProblem(Number(value), "", rule);
-  if (isDuration(value)) return numberProblem(durationSeconds(value), "s", rule);
+  if (isDuration(value)) return durationProblem(durationSeconds(value), rule);
   return undefined;
 }
 
@@ -133,6 +133,12 @@ function numberProblem(value: number, unit: string, rule: Constraint): string | 
     (rule.lt === undefined || value < rule.lt) &&
     (rule.lte === undefined || value <= rule.lte);
   return isInside ? undefined : `is ${value}${unit}, must be ${range(rule, unit)}`;
+}
+
+/** Envoy reads no negative duration, whether the field has a rule or not. */
+function durationProblem(seconds: number, rule: Constraint): string | undefined {
+  const problem = numberProblem(seconds, "s", rule);
+  return problem ?? (seconds < 0 ? `is ${seconds}s, must not be negative` : undefined);
 }
 
 function range(rule: Constraint, unit: string): string {

@@ -20,6 +20,7 @@ import { child, type Findings } from "./issues.ts";
 import { decodeEach } from "./matcher.ts";
 import { decodeRouteConfiguration } from "./route.ts";
 import { decodeTracing } from "./tracing.ts";
+import { decodeUpgrades } from "./upgrade.ts";
 
 const DEFAULT_STREAM_IDLE_MS = 300_000;
 const DEFAULT_IDLE_MS = 3_600_000;
@@ -43,10 +44,7 @@ export function decodeHttpConnectionManager(
     ...decodeNormalisation(message),
     ...decodeLimits(message),
     ...decodeTimeouts(message),
-    upgrades: message.upgradeConfigs.map((upgrade) => ({
-      type: upgrade.upgradeType.toLowerCase(),
-      enabled: upgrade.enabled ?? true,
-    })),
+    upgrades: decodeUpgrades(message.upgradeConfigs, child(path, "upgrade_configs"), findings),
     accessLogs: decodeAccessLogs(message.accessLog, child(path, "access_log"), findings),
     tracing: decodeTracing(message.tracing, child(path, "tracing"), findings),
   };

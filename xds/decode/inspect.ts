@@ -150,7 +150,7 @@ class Inspection {
         this.#nested(plan, entry, item(path, key), depth, isIgnored);
       }
     } else {
-      if (rule !== undefined) this.#value(field, value, rule, path);
+      if (rule !== undefined || isDuration(field)) this.#value(field, value, rule ?? {}, path);
       this.#nested(plan, value, path, depth, isIgnored);
     }
   }
@@ -204,6 +204,10 @@ function setValue(field: DescField, fields: Fields): unknown {
     case "message":
       return value;
   }
+}
+
+function isDuration(field: DescField): boolean {
+  return field.message?.typeName === "google.protobuf.Duration";
 }
 
 /** An explicit `false` says what leaving the field out says. */

@@ -1,5 +1,6 @@
 // YAML scalars → the JSON form of a scalar or enum field, or what is wrong with them. Called by config-json.ts.
-// As Envoy's loader: a number or boolean where a string belongs is an error, and yes/no/on/off are booleans.
+// As Envoy's loader: a number or boolean where a string belongs is an error, yes/no/on/off are booleans, and the names of
+// enums have no case.
 
 import { ScalarType, type DescEnum, type DescField, type JsonValue } from "@bufbuild/protobuf";
 import { nearestName } from "./nearest-name.ts";
@@ -87,10 +88,11 @@ function integerOf(scalar: YamlScalar): bigint | undefined {
 
 function enumJson(value: YamlValue, desc: DescEnum, report: Report): JsonValue | undefined {
   const names = desc.values.map((entry) => entry.name);
-  if (value.kind === "scalar" && typeof value.value === "string" && names.includes(value.value)) return value.value;
+  const text = value.kind === "scalar" && typeof value.value === "string" ? value.value : undefined;
+  const name = names.find((each) => each.toUpperCase() === text?.toUpperCase().replaceAll("-", "_"));
+  if (name !== undefined) return name;
   if (value.kind === "scalar" && typeof value.value === "number" && Number.isInteger(value.value)) return value.value;
-  const given =
-    value.kind === "scalar" && typeof value.value === "string" ? nearestName(value.value, names) : undefined;
+  const given = text === undefined ? undefined : nearestName(text, names);
   const hint = given === undefined ? "" : `; did you mean ${given}?`;
   return report(value.offset, `must be one of ${names.join(", ")}, not ${describe(value)}${hint}`);
 }

@@ -35,7 +35,11 @@ export function decodeListener(message: ListenerMessage, path: string, findings:
     message.additionalAddresses,
     child(path, "additional_addresses"),
     findings,
-    (additional, additionalPath) => decodeListenAddress(additional.address, child(additionalPath, "address"), findings),
+    (additional, additionalPath) => {
+      const addressPath = child(additionalPath, "address");
+      if (additional.address === undefined) findings.issue(addressPath, "is required");
+      return decodeListenAddress(additional.address, addressPath, findings);
+    },
   );
   const listenerFilters = decodeEach(
     message.listenerFilters,

@@ -26,6 +26,7 @@ import { child, type Findings } from "./issues.ts";
 import { decodeEach, decodeRegexRewrite } from "./matcher.ts";
 import { decodePerFilterConfig } from "./per-filter-config.ts";
 import { decodeRetryPolicy } from "./retry-policy.ts";
+import { decodeUpgrades } from "./upgrade.ts";
 
 const DEFAULT_TIMEOUT_MS = 15_000;
 const MAX_TOTAL_WEIGHT = 0xffffffff;
@@ -58,10 +59,7 @@ export function decodeForwardAction(
     hostRewrite: decodeHostRewrite(message, path, findings),
     appendXForwardedHost: message.appendXForwardedHost,
     priority: message.priority === RoutingPriority.HIGH ? "high" : "default",
-    upgrades: message.upgradeConfigs.map((upgrade) => ({
-      type: upgrade.upgradeType.toLowerCase(),
-      enabled: upgrade.enabled ?? true,
-    })),
+    upgrades: decodeUpgrades(message.upgradeConfigs, child(path, "upgrade_configs"), findings),
     retryPolicy: decodeRetryPolicy(message.retryPolicy, child(path, "retry_policy"), findings),
   };
 }

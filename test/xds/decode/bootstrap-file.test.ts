@@ -8,13 +8,14 @@ import { suite, test } from "node:test";
 import { fromBinary } from "@bufbuild/protobuf";
 import { BootstrapSchema } from "../../../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
 import { loadBootstrap, type BootstrapInput } from "../../../xds/decode/bootstrap-file.ts";
+import { formatProblem } from "../../../sidecar/telemetry/format.ts";
 import { formatLocated } from "../../../xds/decode/yaml-document.ts";
 import type { Bootstrap } from "../../../xds/model/bootstrap.ts";
 import { bootstrap, http } from "./corpus-parts.ts";
 import { CORPUS } from "./corpus.ts";
 
 function problems(input: BootstrapInput): readonly string[] {
-  const loaded = loadBootstrap(input);
+  const loaded = loadBootstrap({ formatProblem, ...input });
   return loaded.ok ? [] : loaded.issues.map(formatLocated);
 }
 

@@ -4,5 +4,6 @@
 import { BAD } from "./corpus-bad.ts";
 import { GOOD } from "./corpus-good.ts";
 import type { CorpusCase } from "./corpus-parts.ts";
+import { VARIANTS } from "./corpus-variants.ts";
 
-export const CORPUS: readonly CorpusCase[] = [...GOOD, ...BAD];
+export const CORPUS: readonly CorpusCase[] = [...GOOD, ...BAD, ...VARIANTS];

@@ -1,0 +1,46 @@
+// Variants of one small bootstrap, one field each: bounds on both sides, enums, durations, regular expressions, unknown
+// types. The rows are in variants-*.ts; a row becomes a case of the corpus here.
+
+import {
+  bootstrap,
+  cluster,
+  hcm,
+  hosts,
+  http,
+  listener,
+  route,
+  TABLE,
+  TO_LOCAL,
+  type CorpusCase,
+} from "./corpus-parts.ts";
+import type { Row } from "./variant-row.ts";
+import { BOOTSTRAPS, CHAIN_MATCHES, FILTERS, HOSTS, LISTENERS, LOGS, MANAGERS } from "./variants-listeners.ts";
+import { ACTIONS, ASSIGNMENTS, CLUSTERS, ENDPOINTS, MATCHES } from "./variants-traffic.ts";
+
+function cases(kind: string, rows: readonly Row[], build: (text: string) => string): CorpusCase[] {
+  return rows.map(([text, issue = "", differs]) => ({
+    name: `${kind} ${text}`,
+    yaml: build(text),
+    issues: issue === "" ? [] : [issue],
+    ...(differs === undefined ? {} : { differs }),
+  }));
+}
+
+export const VARIANTS: readonly CorpusCase[] = [
+  ...cases("cluster", CLUSTERS, (text) => cluster(text)),
+  ...cases("endpoint", ENDPOINTS, (text) =>
+    cluster(`load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [${text}]}]}`),
+  ),
+  ...cases("assignment", ASSIGNMENTS, (text) => cluster(`load_assignment: {cluster_name: c, ${text}}`)),
+  ...cases("match", MATCHES, (text) => route(`{match: {${text}}, route: {cluster: local}}`)),
+  ...cases("action", ACTIONS, (text) => route(`{match: {prefix: /}, ${text}}`)),
+  ...cases("virtual host", HOSTS, hosts),
+  ...cases("connection manager", MANAGERS, (text) => bootstrap({ listeners: listener(hcm(`${TABLE}, ${text}`)) })),
+  ...cases("access log", LOGS, (text) => bootstrap({ listeners: http(TO_LOCAL, `access_log: [{name: l, ${text}}]`) })),
+  ...cases("listener", LISTENERS, (text) => bootstrap({ listeners: listener(hcm(TABLE), `, ${text}`) })),
+  ...cases("chain match", CHAIN_MATCHES, (text) =>
+    bootstrap({ listeners: listener(hcm(TABLE)).replace("[{filters:", `[{filter_chain_match: ${text}, filters:`) }),
+  ),
+  ...cases("HTTP filter", FILTERS, (text) => bootstrap({ listeners: http(TO_LOCAL, "", text) })),
+  ...cases("bootstrap", BOOTSTRAPS, (text) => bootstrap({ rest: text })),
+];
