@@ -4,7 +4,6 @@
 import type { HttpConnectionManager } from "../xds/model/listener.ts";
 import type { LiveCluster } from "./cluster/cluster.ts";
 import type { FilterFactory } from "./filter/filter.ts";
-import type { PluginSource } from "./filter/wasm-filter.ts";
 import type { TimerWheel } from "./http/timer-wheel.ts";
 import type { ProxyStream } from "./proxy.ts";
 import type { RouteTable } from "./route/route-table.ts";
@@ -44,8 +43,8 @@ export interface HttpServing {
   readonly accessLogs: readonly StreamLog[];
   readonly suppressEnvoyHeaders: boolean;
   readonly bufferLimitBytes: number;
-  /** Filters that arrive by name (ECDS). One without a plugin (it timed out) means 500 for every request, flag NFCF. */
-  readonly discovered: readonly PluginSource[];
+  /** Filters that arrive by name (ECDS). One without a configuration (it timed out) means 500 for every request, flag NFCF. */
+  readonly discovered: readonly { readonly hasConfig: boolean }[];
 }
 
 /** `http.<stat_prefix>.*` as Envoy names it, the part that the proxy counts; listener/connection.ts counts the rest. */

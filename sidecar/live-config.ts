@@ -9,7 +9,9 @@ import type { FilterChain, HttpConnectionManager, Listener } from "../xds/model/
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
 import { compileCluster, type ClusterDeps, type LiveCluster } from "./cluster/cluster.ts";
-import { type PluginSource, WasmFilterFactory } from "./filter/wasm-filter.ts";
+import { FailingFilterFactory } from "./filter/failing-filter.ts";
+import type { FilterCallbacks, FilterFactory, StreamFilter } from "./filter/filter.ts";
+import { type PluginSource, WasmFilterFactory, type WasmStream } from "./filter/wasm-filter.ts";
 import { type HttpServing, resolveHttpStats, type RouteSource, type StreamEnvironment } from "./http-serving.ts";
 import type { PluginLease, PluginPool } from "./plugin-pool.ts";
 import { compileRoutes, type RouteTable } from "./route/route-table.ts";
@@ -30,25 +32,42 @@ export interface LiveConfigDeps {
   readonly logsOf: (hcm: HttpConnectionManager, listener: Listener) => readonly StreamLog[];
 }
 
-/** A plugin that arrives by name (ECDS): replaced under the filters that use it. */
-class NamedPlugin implements PluginSource {
+/** A plugin that arrives by name (ECDS): replaced under the filters that use it, which are this factory. */
+class NamedPlugin implements PluginSource, FilterFactory<WasmStream> {
   readonly name: string;
   readonly property: PluginSource["property"];
+  readonly #running: WasmFilterFactory;
+  readonly #failing: FailingFilterFactory;
   lease: PluginLease | undefined = undefined;
+  /** Configured, and its code cannot be had: what its policy says then. */
+  standIn: "open" | "closed" | undefined = undefined;
 
   constructor(name: string, property: PluginSource["property"]) {
     this.name = name;
     this.property = property;
+    this.#running = new WasmFilterFactory(this);
+    this.#failing = new FailingFilterFactory(name);
   }
 
   get plugin(): PluginSource["plugin"] {
     return this.lease?.plugin;
   }
 
+  get hasConfig(): boolean {
+    return this.lease !== undefined || this.standIn !== undefined;
+  }
+
   replace(lease: PluginLease): void {
     const old = this.lease;
     this.lease = lease;
+    this.standIn = undefined;
     old?.release();
+  }
+
+  create(stream: WasmStream, callbacks: FilterCallbacks): StreamFilter | undefined {
+    return this.lease === undefined && this.standIn === "closed"
+      ? this.#failing.create(stream, callbacks)
+      : this.#running.create(stream, callbacks);
   }
 }
 
@@ -222,6 +241,10 @@ export class LiveConfig {
 
   #applyPlugins(delta: ConfigDelta, failures: ApplyFailure[]): void {
     for (const [name, config] of delta.plugins.set) {
+      if (config.code.kind === "missing") {
+        this.#namedPlugin(name).standIn = policyWithoutCode(config);
+        continue;
+      }
       const taken = this.#deps.plugins.take(config);
       if (taken.ok) {
         this.#namedPlugin(name).replace(taken.lease);
@@ -274,9 +297,9 @@ export class LiveConfig {
     filterChainName: string,
     leases: PluginLease[],
   ): HttpServing | string {
-    const factories: WasmFilterFactory[] = [];
+    const factories: FilterFactory<WasmStream>[] = [];
     let suppressEnvoyHeaders = false;
-    const discovered: PluginSource[] = [];
+    const discovered: NamedPlugin[] = [];
     for (const filter of hcm.httpFilters) {
       const { config } = filter;
       if (filter.disabled) {
@@ -285,14 +308,18 @@ export class LiveConfig {
       if (config.kind === "router") {
         suppressEnvoyHeaders = config.suppressEnvoyHeaders;
       } else if (config.kind === "wasm") {
-        const source = this.#fixedPlugin(filter.name, config.plugin, leases);
-        if (typeof source === "string") {
-          return source;
+        const factory = this.#fixedPlugin(filter.name, config.plugin, leases);
+        if (typeof factory === "string") {
+          return factory;
         }
-        factories.push(new WasmFilterFactory(source));
+        if (factory !== undefined) {
+          factories.push(factory);
+        }
       } else if (config.kind === "discovered") {
         const named = this.#namedPlugin(filter.name);
-        if (named.lease === undefined && config.defaultPlugin !== undefined) {
+        if (!named.hasConfig && config.defaultPlugin?.code.kind === "missing") {
+          named.standIn = policyWithoutCode(config.defaultPlugin);
+        } else if (!named.hasConfig && config.defaultPlugin !== undefined) {
           const taken = this.#deps.plugins.take(config.defaultPlugin);
           if (!taken.ok) {
             return taken.problem;
@@ -300,7 +327,7 @@ export class LiveConfig {
           named.replace(taken.lease);
         }
         discovered.push(named);
-        factories.push(new WasmFilterFactory(named));
+        factories.push(named);
       }
     }
     return {
@@ -322,14 +349,30 @@ export class LiveConfig {
     };
   }
 
-  #fixedPlugin(filterName: string, config: PluginConfig, leases: PluginLease[]): PluginSource | string {
+  /** undefined: the plugin has no code, and its policy lets streams pass. A text says why it does not start. */
+  #fixedPlugin(
+    filterName: string,
+    config: PluginConfig,
+    leases: PluginLease[],
+  ): FilterFactory<WasmStream> | string | undefined {
+    if (config.code.kind === "missing") {
+      return policyWithoutCode(config) === "closed" ? new FailingFilterFactory(filterName) : undefined;
+    }
     const taken = this.#deps.plugins.take(config);
     if (!taken.ok) {
       return taken.problem;
     }
     leases.push(taken.lease);
-    return { name: filterName, plugin: taken.lease.plugin, property: this.#deps.property };
+    return new WasmFilterFactory({
+      name: filterName,
+      plugin: taken.lease.plugin,
+      property: this.#deps.property,
+    });
   }
+}
+
+function policyWithoutCode(config: PluginConfig): "open" | "closed" {
+  return config.failurePolicy === "open" || config.failOpenDeprecated ? "open" : "closed";
 }
 
 /** Under which name the endpoints of a cluster come: EDS service name, or the cluster's own for resolved names. */

@@ -38,10 +38,11 @@ export function pluginViews(facts: PluginFacts): PluginView[] {
   return views;
 }
 
-function pluginView(answers: readonly HostView[], { configs, reader }: PluginFacts): PluginView {
+function pluginView(answers: readonly HostView[], { configs, failures, reader }: PluginFacts): PluginView {
   const [first] = answers as readonly [HostView, ...HostView[]];
   const { identity } = first;
   const config = configs.get(identity.name);
+  const failure = failureOf(identity.name, failures);
   const worst = Math.max(...answers.map(({ state }) => STATES.indexOf(state)));
   const fault = answers.map(({ lastFault }) => lastFault).find((each) => each !== undefined);
   return {
@@ -52,6 +53,8 @@ function pluginView(answers: readonly HostView[], { configs, reader }: PluginFac
     digest: identity.digest,
     abiVersion: identity.abiVersion,
     state: STATES[worst] ?? "running",
+    // It runs, so what failed is its successor.
+    ...(failure === undefined ? {} : { stateReason: `its newer version is not in use: ${failure.problem}` }),
     failurePolicy: policyText(config),
     vms: answers.length,
     memoryBytes: answers.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0),
@@ -70,11 +73,14 @@ function pluginView(answers: readonly HostView[], { configs, reader }: PluginFac
   };
 }
 
+/** What kept the plugin, or a listener that names it, from being brought into use. */
+function failureOf(plugin: string, failures: ReadonlyMap<string, ApplyFailure>): ApplyFailure | undefined {
+  return [...failures.values()].find(({ name, problem }) => name === plugin || problem.includes(`"${plugin}"`));
+}
+
 /** A plugin that is configured and runs nowhere: it is still loading, or it could not be started. */
 function missingView(config: PluginConfig, failures: ReadonlyMap<string, ApplyFailure>): PluginView {
-  const failure = [...failures.values()].find(
-    ({ name, problem }) => name === config.name || problem.includes(`"${config.name}"`),
-  );
+  const failure = failureOf(config.name, failures);
   return {
     name: config.name,
     rootId: config.rootId,
@@ -126,6 +132,8 @@ function sourceText(code: PluginCode): string {
       return code.uri;
     case "module":
       return code.digest;
+    case "missing":
+      return "";
   }
 }
 

@@ -64,7 +64,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     this.#timers.idleMs = hcm.streamIdleTimeoutMs;
     this.#timers.durationMs = hcm.maxStreamDurationMs;
     for (let i = 0; i < discovered.length; i++) {
-      if (discovered[i]?.plugin === undefined) {
+      if (discovered[i]?.hasConfig !== true) {
         this.#fail("filter_config_missing");
         return;
       }

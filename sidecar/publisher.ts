@@ -1,6 +1,7 @@
 // Hands configuration to the workers: snapshots in, deltas out, and what each worker has in use.
 // supervisor.ts calls `publish` for each snapshot; only the newest matters, one at a time is prepared (plugin code is read and
-// compiled before a worker hears of a plugin). A worker that starts anew gets everything in one delta.
+// compiled before a worker hears of a plugin). What waits for remote code is left out, its previous version serves on, and
+// it follows when the code is there (code/code-warming.ts). A worker that starts anew gets everything in one delta.
 
 import type { PluginModule } from "../plugins/plugin-module.ts";
 import type { Runtime } from "../xds/model/bootstrap.ts";
@@ -10,7 +11,7 @@ import type { FilterChain, HttpFilter, Listener } from "../xds/model/listener.ts
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
 import type { Snapshot } from "../xds/model/snapshot.ts";
-import type { PluginCodeLoader } from "./plugin-code.ts";
+import type { CodeWarming, CodeWarmingDeps } from "./code/code-warming.ts";
 import type { Changes, ConfigDelta } from "./worker-link.ts";
 
 /** Why a resource of a snapshot is not handed out: its previous version stays. */
@@ -18,15 +19,19 @@ export interface PublishFailure {
   readonly resource: "listener" | "plugin";
   readonly name: string;
   readonly problem: string;
+  /** The plugin's code cannot be had and nothing older serves: its failure policy applies. */
+  readonly isPolicyApplied?: boolean;
 }
 
 export interface PublisherDeps {
-  readonly code: PluginCodeLoader;
+  readonly createWarming: (onChanged: CodeWarmingDeps["onChanged"]) => CodeWarming;
   /** Sends to every running worker. */
   readonly send: (delta: ConfigDelta) => void;
   readonly onFailures: (failures: readonly PublishFailure[]) => void;
-  /** Everything of a snapshot has been sent. */
+  /** Everything of a snapshot has been sent, but what is `warming`. */
   readonly onPublished: (version: number) => void;
+  /** A resource (`listeners NAME`, `plugins NAME`) waits for remote code, or is about to be sent after that. */
+  readonly onWarming: (key: string, isWarming: boolean) => void;
   /** Listeners about to be handed out; resolves when their addresses are known to be free (port 0 replaced). */
   readonly bindable: (listener: Listener) => Promise<Listener | string>;
 }
@@ -35,6 +40,20 @@ export interface PublisherDeps {
 interface Sent<T> {
   readonly source: T;
   readonly sent: T;
+  /** Some plugin in it has no code: it is tried again. */
+  readonly isStandIn: boolean;
+}
+
+type Prepared<T> =
+  | { readonly kind: "ready"; readonly value: T }
+  | { readonly kind: "failed"; readonly problem: string; readonly standIn: T | undefined }
+  | { readonly kind: "warming" };
+
+/** What one publication gathers. */
+interface Gathered {
+  readonly modules: Map<string, PluginModule>;
+  readonly failures: PublishFailure[];
+  readonly warming: Set<string>;
 }
 
 export class Publisher {
@@ -48,11 +67,20 @@ export class Publisher {
   readonly #resolved = new Map<string, ClusterLoadAssignment>();
   #runtime: Runtime = {};
   #version = 0;
+  readonly #codeWarming: CodeWarming;
+  #warming: ReadonlySet<string> = new Set();
+  #preparing = 0;
+  #latest: Snapshot | undefined = undefined;
   #pending: Snapshot | undefined = undefined;
   #isBusy = false;
 
   constructor(deps: PublisherDeps) {
     this.#deps = deps;
+    this.#codeWarming = deps.createWarming(() => {
+      if (this.#latest !== undefined) {
+        this.#next(this.#pending ?? this.#latest);
+      }
+    });
   }
 
   /** Generation that workers were told last. */
@@ -65,17 +93,31 @@ export class Publisher {
     return [...this.#listeners.values()].map(({ sent }) => sent);
   }
 
+  /** Those that workers have, then those of the latest snapshot, which may still wait for their code. */
   get plugins(): readonly PluginConfig[] {
-    const inline = [...this.#listeners.values()].flatMap(({ source }) => pluginsOf(source));
-    return [...inline, ...[...this.#plugins.values()].map(({ source }) => source)];
+    const listeners = [...this.#listeners.values()].map(({ source }) => source);
+    const inline = [...listeners, ...(this.#latest?.listeners.values() ?? [])].flatMap(pluginsOf);
+    const named = [...this.#plugins.values()].map(({ source }) => source);
+    return [...inline, ...named, ...(this.#latest?.plugins.values() ?? [])];
+  }
+
+  /** Generation that is being prepared; the one that was sent last when there is none. */
+  get preparing(): number {
+    return this.#preparing;
+  }
+
+  /** Resources that wait for remote code: `listeners NAME`, `plugins NAME`. */
+  get warming(): ReadonlySet<string> {
+    return this.#warming;
   }
 
   publish(snapshot: Snapshot): void {
-    this.#pending = snapshot;
-    if (!this.#isBusy) {
-      this.#isBusy = true;
-      void this.#drain();
-    }
+    this.#latest = snapshot;
+    this.#next(snapshot);
+  }
+
+  close(): void {
+    this.#codeWarming.close();
   }
 
   /** Addresses that the main thread resolved for a DNS cluster. */
@@ -107,6 +149,14 @@ export class Publisher {
     };
   }
 
+  #next(snapshot: Snapshot): void {
+    this.#pending = snapshot;
+    if (!this.#isBusy) {
+      this.#isBusy = true;
+      void this.#drain();
+    }
+  }
+
   async #drain(): Promise<void> {
     for (let next = this.#pending; next !== undefined; next = this.#pending) {
       this.#pending = undefined;
@@ -116,10 +166,13 @@ export class Publisher {
   }
 
   async #publish(snapshot: Snapshot): Promise<void> {
-    const failures: PublishFailure[] = [];
-    const modules = new Map<string, PluginModule>();
-    const listeners = await this.#listenerChanges(snapshot, modules, failures);
-    const plugins = await this.#pluginChanges(snapshot, modules, failures);
+    this.#preparing = snapshot.version;
+    const gathered: Gathered = { modules: new Map(), failures: [], warming: new Set() };
+    const { modules, failures } = gathered;
+    // Plugins first: a listener waits for those that it names.
+    const plugins = await this.#pluginChanges(snapshot, gathered);
+    const listeners = await this.#listenerChanges(snapshot, gathered);
+    this.#noteWarming(gathered.warming);
     const fresh = [...modules.values()].filter(({ digest }) => this.#modules.get(digest) === undefined);
     for (const module of fresh) {
       this.#modules.set(module.digest, module);
@@ -148,23 +201,26 @@ export class Publisher {
     this.#deps.onPublished(snapshot.version);
   }
 
-  async #listenerChanges(
-    snapshot: Snapshot,
-    modules: Map<string, PluginModule>,
-    failures: PublishFailure[],
-  ): Promise<Changes<Listener>> {
+  async #listenerChanges(snapshot: Snapshot, gathered: Gathered): Promise<Changes<Listener>> {
     const set: [string, Listener][] = [];
     for (const [name, source] of snapshot.listeners) {
-      if (this.#listeners.get(name)?.source === source) {
+      const previous = this.#listeners.get(name);
+      if (previous?.source === source && !previous.isStandIn) {
         continue;
       }
-      const loaded = await this.#withModules(source, modules);
-      const sent = typeof loaded === "string" ? loaded : await this.#deps.bindable(loaded);
+      const prepared = this.#waitsForPlugin(source, gathered.warming)
+        ? ({ kind: "warming" } as const)
+        : await this.#withModules(source, gathered.modules);
+      const value = valueOf(prepared, previous, { resource: "listener", name, key: `listeners ${name}` }, gathered);
+      if (value === undefined || (previous?.source === source && prepared.kind === "failed")) {
+        continue;
+      }
+      const sent = await this.#deps.bindable(value);
       if (typeof sent === "string") {
-        failures.push({ resource: "listener", name, problem: sent });
+        gathered.failures.push({ resource: "listener", name, problem: sent });
         continue;
       }
-      this.#listeners.set(name, { source, sent });
+      this.#listeners.set(name, { source, sent, isStandIn: prepared.kind === "failed" });
       set.push([name, sent]);
     }
     const removed = [...this.#listeners.keys()].filter((name) => !snapshot.listeners.has(name));
@@ -174,22 +230,19 @@ export class Publisher {
     return { set, removed };
   }
 
-  async #pluginChanges(
-    snapshot: Snapshot,
-    modules: Map<string, PluginModule>,
-    failures: PublishFailure[],
-  ): Promise<Changes<PluginConfig>> {
+  async #pluginChanges(snapshot: Snapshot, gathered: Gathered): Promise<Changes<PluginConfig>> {
     const set: [string, PluginConfig][] = [];
     for (const [name, source] of snapshot.plugins) {
-      if (this.#plugins.get(name)?.source === source) {
+      const previous = this.#plugins.get(name);
+      if (previous?.source === source && !previous.isStandIn) {
         continue;
       }
-      const sent = await this.#withModule(source, modules);
-      if (typeof sent === "string") {
-        failures.push({ resource: "plugin", name, problem: sent });
+      const prepared = await this.#withModule(source, gathered.modules);
+      const sent = valueOf(prepared, previous, { resource: "plugin", name, key: `plugins ${name}` }, gathered);
+      if (sent === undefined || (previous?.source === source && prepared.kind === "failed")) {
         continue;
       }
-      this.#plugins.set(name, { source, sent });
+      this.#plugins.set(name, { source, sent, isStandIn: prepared.kind === "failed" });
       set.push([name, sent]);
     }
     const removed = [...this.#plugins.keys()].filter((name) => !snapshot.plugins.has(name));
@@ -199,43 +252,59 @@ export class Publisher {
     return { set, removed };
   }
 
-  /** The plugin with its code replaced by the loaded module's digest, or why it cannot be. */
-  async #withModule(plugin: PluginConfig, modules: Map<string, PluginModule>): Promise<PluginConfig | string> {
-    const loaded = await this.#deps.code.load(plugin);
-    if (!loaded.ok) {
-      return loaded.problem;
-    }
-    modules.set(loaded.module.digest, loaded.module);
-    return { ...plugin, code: { kind: "module", digest: loaded.module.digest } };
+  /** A plugin that the listener names (ECDS) is on its way, and workers have no older version of it. */
+  #waitsForPlugin(listener: Listener, warming: ReadonlySet<string>): boolean {
+    return (
+      warming.size > 0 &&
+      discoveredBy(listener).some((name) => warming.has(`plugins ${name}`) && !this.#plugins.has(name))
+    );
   }
 
-  async #withModules(listener: Listener, modules: Map<string, PluginModule>): Promise<Listener | string> {
-    if (pluginsOf(listener).length === 0) {
-      return listener;
+  /** Tells what begins and what ends to wait, and has what failed tried again. */
+  #noteWarming(warming: ReadonlySet<string>): void {
+    const previous = this.#warming;
+    this.#warming = warming;
+    warming.difference(previous).forEach((key) => this.#deps.onWarming(key, true));
+    previous.difference(warming).forEach((key) => this.#deps.onWarming(key, false));
+    this.#codeWarming.settled();
+  }
+
+  /** The plugin with its code replaced by the loaded module's digest, or why it cannot be. */
+  async #withModule(plugin: PluginConfig, modules: Map<string, PluginModule>): Promise<Prepared<PluginConfig>> {
+    const prepared = await this.#codeWarming.prepare(plugin);
+    if (prepared.kind !== "ready") {
+      return prepared;
+    }
+    modules.set(prepared.module.digest, prepared.module);
+    return { kind: "ready", value: prepared.plugin };
+  }
+
+  async #withModules(listener: Listener, modules: Map<string, PluginModule>): Promise<Prepared<Listener>> {
+    const plugins = pluginsOf(listener);
+    if (plugins.length === 0) {
+      return { kind: "ready", value: listener };
+    }
+    // All at once, so that all fetches begin.
+    const prepared = await Promise.all(plugins.map((plugin) => this.#withModule(plugin, modules)));
+    if (prepared.some(({ kind }) => kind === "warming")) {
+      return { kind: "warming" };
     }
     const loaded = new Map<PluginConfig, PluginConfig>();
-    for (const plugin of pluginsOf(listener)) {
-      const sent = await this.#withModule(plugin, modules);
-      if (typeof sent === "string") {
-        return sent;
+    const problems: string[] = [];
+    for (const [index, each] of prepared.entries()) {
+      if (each.kind === "failed") {
+        problems.push(each.problem);
       }
-      loaded.set(plugin, sent);
+      const sent = each.kind === "ready" ? each.value : each.kind === "failed" ? each.standIn : undefined;
+      if (sent === undefined) {
+        return { kind: "failed", problem: problems.join("; "), standIn: undefined };
+      }
+      loaded.set(plugins[index] as PluginConfig, sent);
     }
-    const chain = (model: FilterChain): FilterChain =>
-      model.filter.kind === "tcp"
-        ? model
-        : {
-            ...model,
-            filter: {
-              ...model.filter,
-              httpFilters: model.filter.httpFilters.map((filter) => withPlugins(filter, loaded)),
-            },
-          };
-    return {
-      ...listener,
-      filterChains: listener.filterChains.map(chain),
-      defaultFilterChain: listener.defaultFilterChain === undefined ? undefined : chain(listener.defaultFilterChain),
-    };
+    const value = replacePlugins(listener, loaded);
+    return problems.length === 0
+      ? { kind: "ready", value }
+      : { kind: "failed", problem: problems.join("; "), standIn: value };
   }
 
   /** Modules that nothing names any more. */
@@ -283,13 +352,65 @@ function changes<T>(previous: ReadonlyMap<string, T>, next: ReadonlyMap<string, 
   };
 }
 
+/**
+ * What to send of a resource, undefined for nothing now. Without code the previous version serves on; where there is none,
+ * the stand-in is sent, so that the listener answers and the plugin's policy decides how.
+ */
+function valueOf<T>(
+  prepared: Prepared<T>,
+  previous: Sent<T> | undefined,
+  of: { readonly resource: "listener" | "plugin"; readonly name: string; readonly key: string },
+  { failures, warming }: Gathered,
+): T | undefined {
+  switch (prepared.kind) {
+    case "ready":
+      return prepared.value;
+    case "warming":
+      warming.add(of.key);
+      return undefined;
+    case "failed": {
+      const { resource, name } = of;
+      const standIn = previous === undefined || previous.isStandIn ? prepared.standIn : undefined;
+      const { problem } = prepared;
+      failures.push({ resource, name, problem, ...(standIn === undefined ? {} : { isPolicyApplied: true }) });
+      return standIn;
+    }
+  }
+}
+
+function replacePlugins(listener: Listener, loaded: ReadonlyMap<PluginConfig, PluginConfig>): Listener {
+  const chain = (model: FilterChain): FilterChain =>
+    model.filter.kind === "tcp"
+      ? model
+      : {
+          ...model,
+          filter: {
+            ...model.filter,
+            httpFilters: model.filter.httpFilters.map((filter) => withPlugins(filter, loaded)),
+          },
+        };
+  return {
+    ...listener,
+    filterChains: listener.filterChains.map(chain),
+    defaultFilterChain: listener.defaultFilterChain === undefined ? undefined : chain(listener.defaultFilterChain),
+  };
+}
+
 /** Every plugin that a listener names by itself, defaults of discovered ones included. */
 export function pluginsOf(listener: Listener): PluginConfig[] {
-  const chains =
-    listener.defaultFilterChain === undefined
-      ? listener.filterChains
-      : [...listener.filterChains, listener.defaultFilterChain];
-  return chains.flatMap(({ filter }) => (filter.kind === "http" ? filter.httpFilters.flatMap(pluginOf) : []));
+  return filtersOf(listener).flatMap(pluginOf);
+}
+
+/** Names of the filters whose configuration comes by ECDS and has no default. */
+function discoveredBy(listener: Listener): string[] {
+  return filtersOf(listener).flatMap(({ name, config }) =>
+    config.kind === "discovered" && config.defaultPlugin === undefined ? [name] : [],
+  );
+}
+
+function filtersOf({ filterChains, defaultFilterChain }: Listener): HttpFilter[] {
+  const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
+  return chains.flatMap(({ filter }) => (filter.kind === "http" ? filter.httpFilters : []));
 }
 
 function pluginOf({ config }: HttpFilter): PluginConfig[] {

@@ -6,8 +6,9 @@ import { type CheckedFiles, checkNamedFiles } from "../../xds/named-files.ts";
 import type { LocatedFile, LocatedIssue } from "../../xds/decode/yaml-document.ts";
 import type { Listener } from "../../xds/model/listener.ts";
 import type { PluginConfig } from "../../xds/model/plugin-config.ts";
-import { PluginCodeLoader } from "../plugin-code.ts";
+import { PluginCodeLoader } from "../code/code-loader.ts";
 import { pluginsOf } from "../publisher.ts";
+import { StatsTable } from "../stats/table.ts";
 import { formatProblem } from "../telemetry/format.ts";
 import { parseRunOptions, type RunOptions, RUN_FLAGS_HELP } from "./run-flags.ts";
 import { type CliIo, type Verb, wrongUsage } from "./verb.ts";
@@ -85,9 +86,14 @@ async function codeProblems(
   checked: CheckedFiles,
   environment: Record<string, string>,
 ): Promise<LocatedIssue[]> {
-  const code = new PluginCodeLoader(environment, () => 128);
+  const stats = new StatsTable({ onDefine: () => undefined });
+  const code = new PluginCodeLoader({ environment, settings: () => ({}), stats, endpointsOf: () => undefined });
   const problems: LocatedIssue[] = [];
   for (const plugin of [...[...listeners, ...checked.listeners].flatMap(pluginsOf), ...checked.plugins]) {
+    // What the network has cannot be checked here.
+    if (plugin.code.kind === "remote") {
+      continue;
+    }
     const place = placeOf(plugin, checked.files);
     if (checked.issues.some((issue) => place !== undefined && isSamePlace(issue, place))) {
       continue;

@@ -161,11 +161,17 @@ export const LAYERS: readonly Layer[] = [
     types: [MODEL, "sidecar/"],
     why: "model to live objects, and nothing else: no socket, no exporter",
   },
+  {
+    at: "sidecar/code/",
+    code: ["plugins/plugin-module.ts", "sidecar/runtime-settings.ts"],
+    types: [MODEL, "sidecar/stats/", "sidecar/telemetry/"],
+    why: "it brings bytes and compiles them; who needs them and where clusters are is handed to it",
+  },
   { at: "sidecar/worker-link.ts", code: [], types: EVERYTHING, why: "messages are types" },
   {
     at: "sidecar/publisher.ts",
     code: [],
-    types: [MODEL, "plugins/", "sidecar/plugin-code.ts", "sidecar/worker-link.ts"],
+    types: [MODEL, "plugins/", "sidecar/code/", "sidecar/worker-link.ts"],
     why: "it compares models and sends; who loads and who receives is handed to it",
   },
 

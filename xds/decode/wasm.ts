@@ -3,7 +3,7 @@
 
 import type { Any } from "@bufbuild/protobuf/wkt";
 import type { BytesValue, StringValue } from "@bufbuild/protobuf/wkt";
-import type { AsyncDataSource } from "../gen/envoy/config/core/v3/base_pb.ts";
+import type { AsyncDataSource, RemoteDataSource } from "../gen/envoy/config/core/v3/base_pb.ts";
 import {
   FailurePolicy as FailurePolicyMessage,
   type CapabilityRestrictionConfig,
@@ -22,6 +22,9 @@ import { child, item, type Findings } from "./issues.ts";
 const RUNTIMES: ReadonlySet<string> = new Set(["", "envoy.wasm.runtime.v8"]);
 /** Envoy's default backoff of FAIL_RELOAD. */
 const DEFAULT_RELOAD_BACKOFF_MS = 1_000;
+/** Envoy's defaults for fetching code: RemoteAsyncDataProvider. */
+const DEFAULT_FETCH_RETRIES = 1;
+const DEFAULT_FETCH_BACKOFF_MS = 1_000;
 const NO_BYTES = new Uint8Array();
 const SHA256 = /^[0-9a-fA-F]{64}$/;
 
@@ -109,21 +112,36 @@ function decodeCode(message: AsyncDataSource | undefined, path: string, findings
       return undefined;
     case "local":
       return decodeDataSource(specifier.value);
-    case "remote": {
-      const { httpUri, sha256, retryPolicy } = specifier.value;
-      if (sha256 !== "" && !SHA256.test(sha256)) {
-        findings.issue(child(path, "remote.sha256"), `${quoted(sha256)} must be 64 hexadecimal digits`);
-      }
-      return {
-        kind: "remote",
-        uri: httpUri?.uri ?? "",
-        cluster: httpUri?.httpUpstreamType.value ?? "",
-        timeoutMs: durationMs(httpUri?.timeout, 0),
-        sha256: sha256.toLowerCase(),
-        retries: retryPolicy?.numRetries ?? 0,
-      };
-    }
+    case "remote":
+      return decodeRemoteCode(specifier.value, child(path, "remote"), findings);
   }
+}
+
+function decodeRemoteCode(message: RemoteDataSource, path: string, findings: Findings): PluginCode {
+  const { httpUri, sha256, retryPolicy } = message;
+  if (sha256 !== "" && !SHA256.test(sha256)) {
+    findings.issue(child(path, "sha256"), `${quoted(sha256)} must be 64 hexadecimal digits`);
+  }
+  const uri = httpUri?.uri ?? "";
+  if (uri !== "" && !/^(?:https?|oci):\/\/./i.test(uri)) {
+    findings.issue(child(path, "http_uri.uri"), `${quoted(uri)} must begin with http://, https:// or oci://`);
+  }
+  const backoff = retryPolicy?.retryBackOff;
+  const retryBaseMs = durationMs(backoff?.baseInterval, DEFAULT_FETCH_BACKOFF_MS);
+  const retryMaxMs = durationMs(backoff?.maxInterval, 10 * retryBaseMs);
+  if (retryMaxMs < retryBaseMs) {
+    findings.issue(child(path, "retry_policy.retry_back_off.max_interval"), "must be at least base_interval");
+  }
+  return {
+    kind: "remote",
+    uri,
+    cluster: httpUri?.httpUpstreamType.value ?? "",
+    timeoutMs: durationMs(httpUri?.timeout, 0),
+    sha256: sha256.toLowerCase(),
+    retries: retryPolicy?.numRetries ?? DEFAULT_FETCH_RETRIES,
+    retryBaseMs,
+    retryMaxMs,
+  };
 }
 
 function decodeEnvironment(

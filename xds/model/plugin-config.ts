@@ -17,12 +17,21 @@ export type PluginCode =
       readonly timeoutMs: number;
       /** Lower-case hex; empty when the configuration has none. */
       readonly sha256: string;
+      /** Attempts after the first; Envoy's default 1. */
       readonly retries: number;
+      /** Backoff between attempts; Envoy's default 1,000 and ten times the base. */
+      readonly retryBaseMs: number;
+      readonly retryMaxMs: number;
     }
   | {
       /** Loaded and compiled already: what workers get, by the sha256 of the module. */
       readonly kind: "module";
       readonly digest: string;
+    }
+  | {
+      /** Could not be loaded: the plugin's failure policy applies. Workers only. */
+      readonly kind: "missing";
+      readonly problem: string;
     };
 
 export type FailurePolicy = "closed" | "open" | "reload";

@@ -1,0 +1,217 @@
+// Plugin code on the main thread: where a PluginConfig says it is → a checked, compiled module, or one line that says why not.
+// supervisor.ts asks before a configuration is acknowledged, publisher.ts before workers hear of it. Equal code is compiled
+// once, by digest, and never on a request's way; a module that no plugin names any more is forgotten.
+//
+//   local ─────────────────────────────┐
+//   http(s) ─▶ memory ─▶ disk ─▶ fetch ─┼─▶ sha256 ─▶ compiled already? ─▶ loadPluginModule ─▶ posted to the workers
+//   oci ─────▶ memory ─▶ disk ─▶ pull ──┘
+
+import { readFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { loadPluginModule, type PluginModule } from "../../plugins/plugin-module.ts";
+import type { PluginConfig } from "../../xds/model/plugin-config.ts";
+import { numberSetting, type RuntimeSettings } from "../runtime-settings.ts";
+import type { StatsScope } from "../stats/scope.ts";
+import type { Log } from "../telemetry/log-level.ts";
+import { CodeCache, sha256Of } from "./code-cache.ts";
+import { cachedCode, type CodeEndpoint, fetchCode, type FetchContext, type FetchedCode } from "./code-fetch.ts";
+import type { RemotePluginCode } from "./code-fetch.ts";
+import { type CodeSettings, codeSettings } from "./code-settings.ts";
+import { readLocalCode } from "./local-code.ts";
+import { parsePullSecrets, type PullSecrets } from "./pull-secrets.ts";
+import { RemoteCode } from "./remote-code.ts";
+
+export type CodeResult =
+  | { readonly ok: true; readonly module: PluginModule }
+  | { readonly ok: false; readonly problem: string };
+
+export interface CodeLoaderDeps {
+  readonly environment: Readonly<Record<string, string>>;
+  readonly settings: () => RuntimeSettings;
+  readonly stats: StatsScope;
+  readonly log?: Log;
+  /** Endpoints of a cluster by name; undefined when there is no such cluster. */
+  readonly endpointsOf: (cluster: string) => readonly CodeEndpoint[] | undefined;
+  /** PEM of the authorities to trust for https instead of Node's own. */
+  readonly ca?: string;
+}
+
+/** What Istio's control plane puts there for its agent: the content of the image's pull secret. */
+const SECRET_VARIABLE = "ISTIO_META_WASM_IMAGE_PULL_SECRET";
+const AGENT_VARIABLE = /^ISTIO_META_WASM_/;
+const DEFAULT_MEMORY_MIB = 128;
+
+export class PluginCodeLoader {
+  readonly #deps: CodeLoaderDeps;
+  readonly #remote: RemoteCode;
+  /** By the configuration object: the same object was read already. Local code only. */
+  readonly #local = new WeakMap<PluginConfig, Promise<CodeResult>>();
+  readonly #counted = new WeakSet<PluginConfig>();
+  readonly #byKey = new Map<string, WeakRef<PluginModule>>();
+  /** The pull secret of a remote code's own plugin. */
+  readonly #ownSecrets = new WeakMap<RemotePluginCode, string>();
+  #cache: { readonly folder: string; readonly bytes: number; readonly cache: CodeCache } | undefined = undefined;
+
+  constructor(deps: CodeLoaderDeps) {
+    this.#deps = deps;
+    const { stats } = deps;
+    this.#remote = new RemoteCode({
+      stats,
+      fetch: async (code, attempt, signal) => fetchCode(code, await this.#context(code, attempt, signal)),
+      cached: async (code) => cachedCode(code, await this.#context(code, 0, AbortSignal.abort())),
+      deadlineMs: () => this.#settings().deadlineMs,
+      now: () => performance.now(),
+      random: Math.random,
+      delay: (ms, signal) => delay(ms, undefined, { signal, ref: false }).catch(() => undefined),
+    });
+  }
+
+  /** Reads, checks and compiles the code of `plugin`. Never rejects. Files are read anew for each new configuration. */
+  async load(plugin: PluginConfig): Promise<CodeResult> {
+    return this.poll(plugin);
+  }
+
+  /** Like `load`, without a promise when remote code is known already, or known to be missing for now. */
+  poll(plugin: PluginConfig): CodeResult | Promise<CodeResult> {
+    const { code } = plugin;
+    if (code.kind !== "remote") {
+      let result = this.#local.get(plugin);
+      if (result === undefined) {
+        result = this.#loadLocal(plugin);
+        this.#local.set(plugin, result);
+      }
+      return result;
+    }
+    const secret = plugin.environment[SECRET_VARIABLE];
+    if (secret !== undefined) {
+      this.#ownSecrets.set(code, secret);
+    }
+    const isNew = !this.#counted.has(plugin);
+    this.#counted.add(plugin);
+    const fetched = this.#remote.poll(code, isNew);
+    return fetched instanceof Promise
+      ? fetched.then((each) => this.#compileRemote(plugin, code, each))
+      : this.#compileRemote(plugin, code, fetched);
+  }
+
+  /**
+   * Why a configuration with this plugin is refused, or undefined. As on Envoy, local code has to load; remote code has to be
+   * at hand only with `nack_on_code_cache_miss`, and is then fetched for the next time.
+   */
+  async problemOf(plugin: PluginConfig): Promise<string | undefined> {
+    const { code } = plugin;
+    if (code.kind === "remote") {
+      if (!plugin.nackOnCodeCacheMiss) {
+        return undefined;
+      }
+      const known = await this.#remote.peek(code);
+      if (known === undefined) {
+        void this.load(plugin);
+        return `The module of plugin "${plugin.name}" is not in the code cache yet; it is being fetched from ${code.uri}`;
+      }
+    }
+    const loaded = await this.load(plugin);
+    return loaded.ok ? undefined : loaded.problem;
+  }
+
+  /** The plugin's own environment, without what was meant for whoever loads its code. */
+  environmentOf(plugin: PluginConfig): Readonly<Record<string, string>> {
+    const entries = Object.entries(plugin.environment);
+    return entries.some(([name]) => AGENT_VARIABLE.test(name))
+      ? Object.fromEntries(entries.filter(([name]) => !AGENT_VARIABLE.test(name)))
+      : plugin.environment;
+  }
+
+  /** Ends fetches that are under way. */
+  close(): void {
+    this.#remote.close();
+  }
+
+  async #loadLocal(plugin: PluginConfig): Promise<CodeResult> {
+    const { code } = plugin;
+    if (code.kind === "remote" || code.kind === "module" || code.kind === "missing") {
+      return { ok: false, problem: `Cannot load the code of plugin "${plugin.name}": ${code.kind} is not a source` };
+    }
+    const bytes = await readLocalCode(code, this.#deps.environment, this.#settings().maxBytes);
+    return typeof bytes === "string"
+      ? { ok: false, problem: bytes }
+      : this.#compile(plugin, bytes, code.kind === "file" ? ` ("${code.path}")` : "");
+  }
+
+  #compileRemote(plugin: PluginConfig, code: RemotePluginCode, fetched: FetchedCode): CodeResult {
+    return fetched.ok
+      ? this.#compile(plugin, fetched.bytes, ` ("${code.uri}")`)
+      : {
+          ok: false,
+          problem: `Cannot fetch the module of plugin "${plugin.name}" from "${code.uri}": ${fetched.problem}`,
+        };
+  }
+
+  #compile(plugin: PluginConfig, bytes: Uint8Array, where: string): CodeResult {
+    const memoryMib = numberSetting(
+      this.#deps.settings(),
+      "outrigger.wasm.memory_mib",
+      plugin.name,
+      DEFAULT_MEMORY_MIB,
+    );
+    const key = `${sha256Of(bytes)}/${memoryMib}`;
+    const known = this.#byKey.get(key)?.deref();
+    if (known !== undefined) {
+      return { ok: true, module: known };
+    }
+    const loaded = loadPluginModule(bytes, { memoryMib });
+    if (!loaded.ok) {
+      return { ok: false, problem: `Cannot load the module of plugin "${plugin.name}"${where}: ${loaded.problem}` };
+    }
+    this.#byKey.set(key, new WeakRef(loaded.module));
+    return loaded;
+  }
+
+  #settings(): CodeSettings {
+    return codeSettings(this.#deps.settings(), this.#deps.environment);
+  }
+
+  async #context(code: RemotePluginCode, attempt: number, signal: AbortSignal): Promise<FetchContext> {
+    const settings = this.#settings();
+    return {
+      settings,
+      cache: this.#cacheFor(settings),
+      endpointsOf: this.#deps.endpointsOf,
+      secrets: await this.#secrets(settings, this.#ownSecrets.get(code)),
+      signal,
+      attempt,
+      ca: this.#deps.ca,
+    };
+  }
+
+  #cacheFor({ cacheFolder: folder, cacheBytes: bytes }: CodeSettings): CodeCache {
+    if (this.#cache?.folder !== folder || this.#cache.bytes !== bytes) {
+      const { stats, log } = this.#deps;
+      const onUnusable = (problem: string): void => log?.warn({ problem }, "plugin modules are not kept on disk");
+      this.#cache = { folder, bytes, cache: new CodeCache({ folder, maxBytes: bytes, stats, onUnusable }) };
+    }
+    return this.#cache.cache;
+  }
+
+  /** The plugin's own secrets before the environment's before the files'. What cannot be read is named and left out. */
+  async #secrets(settings: CodeSettings, own: string | undefined): Promise<PullSecrets> {
+    const texts: [from: string, text: string][] = [];
+    for (const path of settings.secretFiles.toReversed()) {
+      const text = await readFile(path, "utf8").catch(() => undefined);
+      if (text !== undefined) {
+        texts.push([path, text]);
+      }
+    }
+    texts.push(["OUTRIGGER_PULL_SECRETS", settings.secretText], [SECRET_VARIABLE, own ?? ""]);
+    const secrets = new Map<string, { readonly username: string; readonly password: string }>();
+    for (const [from, text] of texts) {
+      const parsed = text === "" ? undefined : parsePullSecrets(text);
+      if (parsed?.ok === false) {
+        this.#deps.log?.warn({ from, problem: parsed.problem }, "pull secrets cannot be read");
+      } else if (parsed !== undefined) {
+        parsed.secrets.forEach((credentials, registry) => secrets.set(registry, credentials));
+      }
+    }
+    return secrets;
+  }
+}
