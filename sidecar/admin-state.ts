@@ -183,16 +183,19 @@ class AdminState implements Ports.AdminPorts {
     for (const worker of this.#supervisor.workers) {
       worker.send({ kind: "log-level", component: component ?? "", level: parsed });
     }
-    return isKnown || component === "wasm";
+    return isKnown;
   }
 
   healthcheckFail(fail: boolean): void {
     this.#supervisor.healthcheckFailing = fail;
   }
 
-  drain({ graceful, inboundOnly }: Ports.DrainOptions): void {
-    const never = new AbortController().signal;
-    void this.#supervisor.drain({ inboundOnly, stopAccepting: !graceful }, never);
+  drain(options: Ports.DrainOptions): void {
+    this.#supervisor.drainListeners(options);
+  }
+
+  reopenLogs(): void {
+    this.#supervisor.reopenLogs();
   }
 
   quit(): void {

@@ -4,6 +4,7 @@
 
 import type { Address } from "../xds/model/address.ts";
 import type { Listener as ListenerModel } from "../xds/model/listener.ts";
+import { CloseChoice } from "./listener/close-choice.ts";
 import { type ConnectionOptions, connectionOptions, type WorkerContext } from "./listener/connection-options.ts";
 import { downstreamStats, listenerStats } from "./listener/downstream-stats.ts";
 import { type ChainEntry, selectFilterChain } from "./listener/filter-chain-match.ts";
@@ -33,7 +34,8 @@ interface Bound {
 export class ListenerSet {
   readonly #deps: ListenerSetDeps;
   readonly #bound = new Map<string, Bound>();
-  #drained: DrainOrder | undefined = undefined;
+  #drained: { readonly order: DrainOrder; readonly choice: CloseChoice } | undefined = undefined;
+  #isFailing = false;
 
   constructor(deps: ListenerSetDeps) {
     this.#deps = deps;
@@ -60,20 +62,41 @@ export class ListenerSet {
 
   /** Stops accepting and lets requests finish; resolves when the last connection is gone. */
   async drain(order: DrainOrder): Promise<void> {
-    this.#drained = order;
+    this.#drained = { order, choice: new CloseChoice(order.gradualMs) };
     const draining: Promise<void>[] = [];
     for (const { model, sockets } of this.#bound.values()) {
-      if (order.scope === "inbound" && model.trafficDirection !== "inbound") {
+      if (!isInScope(order, model)) {
         continue;
       }
       for (const socket of sockets.values()) {
         if (order.stopAccepting) {
           socket.stopAccepting();
         }
-        draining.push(socket.drain());
+        socket.closeChoice = this.#closeChoice(model);
+        if (order.gradualMs === 0) {
+          draining.push(socket.drain());
+        }
       }
     }
     await Promise.all(draining);
+  }
+
+  /** While it fails its health checks every response closes its connection, as in Envoy; listeners stay open. */
+  set isFailing(isFailing: boolean) {
+    this.#isFailing = isFailing;
+    for (const { model, sockets } of this.#bound.values()) {
+      for (const socket of sockets.values()) {
+        socket.closeChoice = this.#closeChoice(model);
+      }
+    }
+  }
+
+  #closeChoice(model: ListenerModel): CloseChoice | undefined {
+    if (this.#isFailing) {
+      return EVERY_RESPONSE;
+    }
+    const drained = this.#drained;
+    return drained !== undefined && isInScope(drained.order, model) ? drained.choice : undefined;
   }
 
   destroy(): void {
@@ -122,6 +145,7 @@ export class ListenerSet {
       this.#deps.context,
       listenerStats(this.#deps.scope, statName),
     );
+    socket.closeChoice = this.#closeChoice(model);
     bound.sockets.set(key, socket);
     try {
       await socket.start();
@@ -132,9 +156,14 @@ export class ListenerSet {
       return;
     }
     // The configuration or the process may have moved on while the address was being bound.
-    if (this.#bound.get(model.name)?.sockets.get(key) !== socket || this.#drained?.stopAccepting === true) {
+    if (this.#bound.get(model.name)?.sockets.get(key) !== socket || this.#isStopped(model)) {
       socket.stopAccepting();
     }
+  }
+
+  #isStopped(model: ListenerModel): boolean {
+    const order = this.#drained?.order;
+    return order !== undefined && order.stopAccepting && isInScope(order, model);
   }
 
   #remove(name: string): void {
@@ -203,6 +232,12 @@ class ChainHandler {
     stream.start(isInternal);
     return stream;
   }
+}
+
+const EVERY_RESPONSE = new CloseChoice(0);
+
+function isInScope(order: DrainOrder, model: ListenerModel): boolean {
+  return order.scope === "all" || model.trafficDirection === "inbound";
 }
 
 function addressesOf(model: ListenerModel): readonly Address[] {

@@ -21,6 +21,8 @@ const io: CliIo = {
   env: process.env,
   stop: stop.signal,
   kill: kill.signal,
+  // Without a listener Node.js would open its debugger.
+  onReopen: (run) => void process.on("SIGUSR1", run),
 };
 
 async function main(argv: readonly string[]): Promise<number> {

@@ -113,6 +113,13 @@ export class ServerStats {
     }
   }
 
+  /** POST /drain_listeners has closed the listening sockets. */
+  onListenersStopped(scope: "all" | "inbound"): void {
+    const listeners = [...(this.#deps.facts().snapshot?.listeners.values() ?? [])];
+    const stopped = listeners.filter(({ trafficDirection }) => scope === "all" || trafficDirection === "inbound");
+    this.#stats.counter("listener_manager.listener_stopped").add(stopped.length);
+  }
+
   /** The process has become LIVE. */
   onLive(): void {
     this.#initializationMs.record(Date.now() - this.#deps.startedAt);

@@ -56,6 +56,11 @@ export interface DrainOrder {
   readonly scope: "all" | "inbound";
   /** Stop accepting now; otherwise keep accepting and discourage keep-alive. */
   readonly stopAccepting: boolean;
+  /**
+   * 0: idle connections close now, the others with their next response. Otherwise each response closes its connection
+   * with a chance that grows to certainty in this many milliseconds.
+   */
+  readonly gradualMs: number;
 }
 
 export type Question =
@@ -66,6 +71,8 @@ export type Question =
 export type ToWorker =
   | { readonly kind: "config"; readonly delta: ConfigDelta }
   | { readonly kind: "drain"; readonly order: DrainOrder }
+  /** POST /healthcheck/fail or /healthcheck/ok: while it fails, every response closes its connection. */
+  | { readonly kind: "health"; readonly isFailing: boolean }
   | { readonly kind: "ask"; readonly id: number; readonly question: Question }
   | { readonly kind: "log-level"; readonly component: string; readonly level: string }
   | { readonly kind: "reopen-logs" }

@@ -54,10 +54,9 @@ class DataWorker {
   constructor(settings: WorkerSettings, post: (message: FromWorker, transfer?: ArrayBuffer[]) => void) {
     this.#settings = settings;
     this.#post = post;
-    this.#log = new WorkerLog(
-      parseLogLevel(settings.logLevel) ?? "info",
-      parseComponentLevels(settings.componentLogLevel).levels,
-      (line) => post({ kind: "log", line }),
+    const levels = parseComponentLevels(settings.componentLogLevel).levels;
+    this.#log = new WorkerLog(parseLogLevel(settings.logLevel) ?? "info", levels, (line) =>
+      post({ kind: "log", line }),
     );
     this.#stats = new StatsTable({ onDefine: (update) => post({ kind: "stats", update }) });
     this.#files = new LogFiles(this.#stats, { flushIntervalMs: settings.accessLogFlushMs });
@@ -68,7 +67,7 @@ class DataWorker {
       traceOf: (stream) => (stream instanceof WasmFilter ? (stream.stream.facts as StreamRecord).trace : undefined),
     });
     this.#calls = new PluginCalls({ clusters: () => this.#live.clusters, recorder: this.#recorder });
-    this.#lines = new PluginLines(this.#log.child("wasm"), settings.logLevel, this.#stats);
+    this.#lines = new PluginLines(this.#log.child("wasm"), levels.get("wasm") ?? settings.logLevel, this.#stats);
     const property = (_path: string, segments: readonly string[]) =>
       nodeProperty(settings.node, settings.nodeBytes, segments);
     this.#runtime = new PluginRuntime({
@@ -109,6 +108,9 @@ class DataWorker {
         return;
       case "drain":
         void this.#listeners.drain(message.order).then(() => this.#post({ kind: "drained" }));
+        return;
+      case "health":
+        this.#listeners.isFailing = message.isFailing;
         return;
       case "ask":
         this.#post({ kind: "answer", id: message.id, value: this.#answer(message.question) });

@@ -171,6 +171,15 @@ export const ENDPOINTS: readonly Endpoint[] = [
     },
   },
   {
+    path: "/reopen_logs",
+    help: "reopen access logs",
+    changesState: true,
+    answer: (ports) => {
+      ports.reopenLogs();
+      return textReply(OK);
+    },
+  },
+  {
     path: "/reset_counters",
     help: "reset all counters to zero",
     changesState: true,

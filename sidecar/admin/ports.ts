@@ -274,6 +274,7 @@ export interface AdminPorts {
   healthcheckFail(fail: boolean): void;
   /** Answers at once; the drain goes on by itself. */
   drain(options: DrainOptions): void;
+  reopenLogs(): void;
   /** Starts the shutdown and returns; the answer is sent before the server closes. */
   quit(): void;
 }

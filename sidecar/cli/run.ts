@@ -66,6 +66,7 @@ export async function serve(
   if (problems.length > 0) {
     return failed(supervisor, problems, io);
   }
+  io.onReopen?.(() => supervisor.reopenLogs());
   onStarted?.(supervisor);
   return untilTheEnd(supervisor, io, log);
 }
@@ -81,7 +82,7 @@ async function untilTheEnd(supervisor: Supervisor, io: CliIo, log: Log): Promise
     return failed(supervisor, why, io);
   }
   log.info({ why }, "draining");
-  const cut = await supervisor.drain({ inboundOnly: false, stopAccepting: true }, io.kill);
+  const cut = await supervisor.drain(io.kill);
   await supervisor.stop();
   log.info({ cut }, cut === 0 ? "stopped" : "stopped; requests in flight were cut");
   return 0;

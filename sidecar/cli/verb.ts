@@ -9,6 +9,8 @@ export interface CliIo {
   readonly stop: AbortSignal;
   /** Aborted by the second one: end at once. */
   readonly kill: AbortSignal;
+  /** `run` is called at each SIGUSR1, which Envoy takes as "open the logs again". */
+  readonly onReopen?: (run: () => void) => void;
 }
 
 export interface Verb {

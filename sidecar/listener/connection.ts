@@ -16,6 +16,7 @@ import { RequestHead, ResponseHead } from "../http/message.ts";
 import type { ConnectionInfo } from "../http/stream.ts";
 import type { DeadlineOwner } from "../http/timer-wheel.ts";
 import { CLOSE_DEADLINE, ConnectionDeadlines, DURATION_DEADLINE, HEAD_DEADLINE } from "./connection-deadlines.ts";
+import type { CloseChoice } from "./close-choice.ts";
 import type { ConnectionOptions, WorkerContext } from "./connection-options.ts";
 import { DownstreamSocket, type SocketOwner } from "./downstream-socket.ts";
 import { countBegun, countClosed, countCompleted, countOpened } from "./downstream-stats.ts";
@@ -29,6 +30,8 @@ const CONTINUE = new ResponseHead(100, "Continue");
 
 /** What a connection tells its listener. */
 export interface ConnectionObserver {
+  /** Set while the listener drains: whether a response closes its connection. */
+  readonly closeChoice: CloseChoice | undefined;
   /** Last call of a connection. */
   onConnectionClosed(connection: ServerConnection): void;
 }
@@ -213,6 +216,11 @@ export class ServerConnection implements H1Sink, DeadlineOwner, SocketOwner {
   respond(stream: ServerStream, head: ResponseHead, end: boolean): void {
     const writer = this.#writer;
     stream.status = head.status;
+    const choice = this.#observer.closeChoice;
+    if (choice !== undefined && this.#keepsOpen && choice.closes()) {
+      this.#isDraining = true;
+      this.#keepsOpen = false;
+    }
     if (!stream.requestIsComplete && stream.upgrade === "") {
       // What remains of the request would stand before the next one; nobody can wait for it.
       this.#options.stats.rqResponseBeforeRqComplete.inc();

@@ -6,6 +6,7 @@
 import { createServer, type ListenOptions, type Server, Socket } from "node:net";
 import type { Address } from "../../xds/model/address.ts";
 import type { ConnectionInfo } from "../http/stream.ts";
+import type { CloseChoice } from "./close-choice.ts";
 import { type ConnectionObserver, ServerConnection } from "./connection.ts";
 import type { ConnectionOptions, WorkerContext } from "./connection-options.ts";
 import type { ListenerStats } from "./downstream-stats.ts";
@@ -29,6 +30,8 @@ export class Listener implements ConnectionObserver {
   readonly #context: WorkerContext;
   readonly #stats: ListenerStats;
   readonly #connections = new Set<ServerConnection>();
+  /** Set while it drains; connections ask it before each response. */
+  closeChoice: CloseChoice | undefined = undefined;
   #selectChain: ChainSelector;
   #server: Server | undefined = undefined;
   #onDrained: (() => void) | undefined = undefined;

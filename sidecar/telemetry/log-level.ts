@@ -6,6 +6,9 @@ export type LogLevel = "trace" | "debug" | "info" | "warning" | "error" | "criti
 
 export const LOG_LEVELS: readonly LogLevel[] = ["trace", "debug", "info", "warning", "error", "critical", "off"];
 
+/** The component of lines that name none, as Envoy calls it. */
+export const MAIN_COMPONENT = "main";
+
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** What code that logs needs. Messages are constant texts; what varies goes into fields. */

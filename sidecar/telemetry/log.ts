@@ -3,10 +3,17 @@
 // Made on the main thread; workers hand their lines over (worker-log.ts).
 // The only importer of pino.
 
-import { openSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { pino } from "pino";
 import type { Logger } from "pino";
-import { type Log, type LogFields, type LogLevel, parseComponentLevels, parseLogLevel } from "./log-level.ts";
+import {
+  type Log,
+  type LogFields,
+  type LogLevel,
+  MAIN_COMPONENT,
+  parseComponentLevels,
+  parseLogLevel,
+} from "./log-level.ts";
 
 export interface LogOptions {
   readonly level: LogLevel;
@@ -33,12 +40,18 @@ const PINO_LEVELS: Readonly<Record<LogLevel, string>> = {
 export class RootLog implements Log {
   readonly #pino: Logger;
   readonly #components = new Map<string, ComponentLog>();
+  readonly #file: LogTarget | undefined;
   /** Levels set for a component, before or after its log exists. */
   readonly #levels = new Map<string, LogLevel>();
   #level: LogLevel;
+  /** Of lines without a component. */
+  #ownLevel: LogLevel;
 
   constructor(options: LogOptions) {
     this.#level = options.level;
+    this.#ownLevel = options.level;
+    this.#file = options.write === undefined ? new LogTarget(options.path) : undefined;
+    const write = options.write ?? ((line: string) => this.#file?.write(line));
     this.#pino = pino(
       {
         level: PINO_LEVELS[options.level],
@@ -50,7 +63,7 @@ export class RootLog implements Log {
         serializers: { err: pino.stdSerializers.err, error: errorText },
         messageKey: "message",
       },
-      { write: options.format === "text" ? textWriter(lineWriter(options)) : lineWriter(options) },
+      { write: options.format === "text" ? textWriter(write) : write },
     );
   }
 
@@ -79,22 +92,34 @@ export class RootLog implements Log {
     return log;
   }
 
-  /** Every component and its level, by name. */
+  /** After log rotation: the file of `path` is opened anew. False: it cannot be, and lines go on into the old one. */
+  reopen(): boolean {
+    return this.#file?.reopen() ?? true;
+  }
+
+  /** Every component and its level, by name; `main` is what has no component. */
   levels(): { readonly name: string; readonly level: LogLevel }[] {
-    return [...this.#components]
-      .map(([name, log]) => ({ name, level: log.level }))
-      .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    return [
+      { name: MAIN_COMPONENT, level: this.#ownLevel },
+      ...[...this.#components].map(([name, log]) => ({ name, level: log.level })),
+    ].toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** All components when `component` is undefined. False: no component of that name has a log yet; the level is kept. */
   setLevel(component: string | undefined, level: LogLevel): boolean {
     if (component === undefined) {
       this.#level = level;
+      this.#ownLevel = level;
       this.#levels.clear();
       this.#pino.level = PINO_LEVELS[level];
       for (const log of this.#components.values()) {
         log.level = level;
       }
+      return true;
+    }
+    if (component === MAIN_COMPONENT) {
+      this.#ownLevel = level;
+      this.#pino.level = PINO_LEVELS[level];
       return true;
     }
     this.#levels.set(component, level);
@@ -167,18 +192,37 @@ class ComponentLog implements Log {
   }
 }
 
-function lineWriter(options: LogOptions): (line: string) => void {
-  if (options.write !== undefined) {
-    return options.write;
+/** stderr, or a file. */
+class LogTarget {
+  readonly #path: string | undefined;
+  #fd: number;
+
+  constructor(path: string | undefined) {
+    this.#path = path;
+    this.#fd = path === undefined ? 2 : openSync(path, "a");
   }
-  const fd = options.path === undefined ? 2 : openSync(options.path, "a");
-  return (line) => {
+
+  write(line: string): void {
     try {
-      writeSync(fd, line);
+      writeSync(this.#fd, line);
     } catch {
       // A full pipe or disk must not take the proxy down: the line is lost.
     }
-  };
+  }
+
+  reopen(): boolean {
+    if (this.#path === undefined) {
+      return true;
+    }
+    try {
+      const fd = openSync(this.#path, "a");
+      closeSync(this.#fd);
+      this.#fd = fd;
+      return true;
+    } catch {
+      return false;
+    }
+  }
 }
 
 /** `12:34:56.789 warning xds: message  name=value …`, one line, control characters escaped. */

@@ -1,7 +1,7 @@
 // A worker's log: lines below the level end here, the others go to the main thread, which writes them (log.ts).
 // So a worker carries no logging library, and a slow disk or pipe never holds a request up.
 
-import type { Log, LogFields, LogLevel } from "./log-level.ts";
+import { type Log, type LogFields, type LogLevel, MAIN_COMPONENT } from "./log-level.ts";
 
 /** One line on its way to the main thread; survives structured cloning. */
 export interface LogLine {
@@ -31,7 +31,7 @@ export class WorkerLog implements Log {
   constructor(level: LogLevel, components: ReadonlyMap<string, LogLevel>, post: (line: LogLine) => void) {
     this.#level = RANK[level];
     this.#post = post;
-    components.forEach((own, component) => this.#levels.set(component, RANK[own]));
+    components.forEach((own, component) => this.setLevel(component, own));
   }
 
   /** All components when `component` is empty. */
@@ -40,7 +40,7 @@ export class WorkerLog implements Log {
       this.#level = RANK[level];
       this.#levels.clear();
     } else {
-      this.#levels.set(component, RANK[level]);
+      this.#levels.set(component === MAIN_COMPONENT ? "" : component, RANK[level]);
     }
   }
 

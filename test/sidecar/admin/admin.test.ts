@@ -77,6 +77,7 @@ test("POST reaches the program", async () => {
     "/healthcheck/ok",
     "/drain_listeners?inboundonly&graceful",
     "/drain_listeners?skip_exit",
+    "/reopen_logs",
     "/quitquitquit",
   ]) {
     const reply = await post(path);
@@ -87,6 +88,7 @@ test("POST reaches the program", async () => {
     "healthcheck false",
     'drain {"graceful":true,"inboundOnly":true,"skipExit":false}',
     'drain {"graceful":false,"inboundOnly":false,"skipExit":true}',
+    "reopen logs",
     "quit",
   ]);
 });

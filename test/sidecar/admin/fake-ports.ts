@@ -217,6 +217,7 @@ export function fakeProgram(overrides: Partial<AdminPorts> = {}): FakeProgram {
     },
     healthcheckFail: (fail) => asked.push(`healthcheck ${fail}`),
     drain: (options) => asked.push(`drain ${JSON.stringify(options)}`),
+    reopenLogs: () => asked.push("reopen logs"),
     quit: () => asked.push("quit"),
     ...overrides,
   };

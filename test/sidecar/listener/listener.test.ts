@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { TimerWheel } from "../../../sidecar/http/timer-wheel.ts";
+import { CloseChoice } from "../../../sidecar/listener/close-choice.ts";
 import { listenerStats } from "../../../sidecar/listener/downstream-stats.ts";
 import { Listener } from "../../../sidecar/listener/listener.ts";
 import type { Address } from "../../../xds/model/address.ts";
@@ -101,6 +102,29 @@ test("Listener.drain() closes idle connections at once and busy ones with their 
   assert.equal(server.stats.http("downstream_cx_drain_close"), 2);
   assert.equal(server.stats.values.get("listener.test.downstream_cx_active"), 0);
   await assert.rejects(RawClient.connect(server.port === 0 ? 1 : server.port));
+});
+
+test("Listener.closeChoice decides for each response, also on connections that came later", async () => {
+  await using server = await H1Server.start();
+  const answers = [false, false, true];
+  const random = (): number => (answers.shift() === false ? 0.9 : 0.1);
+  let now = 0;
+  server.listener.closeChoice = new CloseChoice(100, { now: () => now, random });
+  now = 50;
+  const client = await RawClient.connect(server.port);
+  client.send(GET);
+  await client.receiveUntil("ok");
+  client.send(GET);
+  await client.receiveUntil("ok");
+  client.send(GET);
+  assert.match(await client.receiveAll(), /connection: close\r\n\r\nok$/);
+  assert.equal(server.stats.http("downstream_cx_drain_close"), 1);
+  client.destroy();
+  server.listener.closeChoice = undefined;
+  const later = await RawClient.connect(server.port);
+  later.send(GET);
+  assert.doesNotMatch(await later.receiveUntil("ok"), /connection: close/);
+  later.destroy();
 });
 
 test("Listener knows both ends of a connection", async () => {

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, renameSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { LogLimit, parseComponentLevels, parseLogLevel } from "../../../sidecar/telemetry/log-level.ts";
 import { createLog, RootLog } from "../../../sidecar/telemetry/log.ts";
+import { WorkerLog } from "../../../sidecar/telemetry/worker-log.ts";
 
 function collect(format: "json" | "text", level: "debug" | "info" | "warning" = "info") {
   const lines: string[] = [];
@@ -46,6 +47,7 @@ test("setLevel() changes one component or all", () => {
   xds.debug({}, "yes");
   wasm.info({}, "no");
   assert.deepEqual(log.levels(), [
+    { name: "main", level: "warning" },
     { name: "wasm", level: "warning" },
     { name: "xds", level: "debug" },
   ]);
@@ -77,6 +79,47 @@ test("createLog() appends to a file, with the levels of the command line", () =>
   log.child("a").info({ a: 1 }, "hello");
   assert.equal(readFileSync(path, "utf8").trim().split("\n").length, 1);
   assert.match(readFileSync(path, "utf8"), /"a":1,"message":"hello"\}\n$/);
+});
+
+test("setLevel() knows lines without a component as main", () => {
+  const { log, lines } = collect("json", "warning");
+  const xds = log.child("xds");
+  assert.equal(log.setLevel("main", "debug"), true);
+  log.debug({}, "yes");
+  xds.info({}, "no");
+  log.child("later").info({}, "no");
+  assert.equal(lines.length, 1);
+  assert.equal(log.levels()[1]?.level, "debug");
+});
+
+test("reopen() goes on in a new file after rotation, and in the old one when there can be none", () => {
+  const folder = mkdtempSync(join(tmpdir(), "log-"));
+  const path = join(folder, "proxy.log");
+  const log = new RootLog({ level: "info", format: "json", path });
+  log.info({}, "before");
+  renameSync(path, `${path}.1`);
+  assert.equal(log.reopen(), true);
+  log.info({}, "after");
+  assert.match(readFileSync(`${path}.1`, "utf8"), /before/);
+  assert.match(readFileSync(path, "utf8"), /after/);
+  renameSync(folder, `${folder}-gone`);
+  assert.equal(log.reopen(), false);
+  log.info({}, "still");
+  assert.match(readFileSync(join(`${folder}-gone`, "proxy.log"), "utf8"), /still/);
+});
+
+test("WorkerLog has levels by component, main too", () => {
+  const lines: string[] = [];
+  const levels = new Map([["wasm", "debug"] as const, ["main", "error"] as const]);
+  const log = new WorkerLog("info", levels, ({ message }) => lines.push(message));
+  log.info({}, "no");
+  log.child("wasm").debug({}, "wasm");
+  log.child("other").info({}, "other");
+  log.setLevel("main", "info");
+  log.info({}, "main");
+  log.setLevel("", "off");
+  log.error({}, "no");
+  assert.deepEqual(lines, ["wasm", "other", "main"]);
 });
 
 test("LogLimit lets a burst through and counts what it holds back", () => {
