@@ -17,14 +17,13 @@ import type { Snapshot } from "../xds/model/snapshot.ts";
 import type { SnapshotChanges } from "../xds/snapshot-changes.ts";
 import { CLUSTER_TYPE, LISTENER_TYPE } from "../xds/type-urls.ts";
 import type { AdminServer } from "./admin/admin.ts";
-import type { ServerState } from "./admin/ports.ts";
+import type { DrainOptions, ServerState } from "./admin/ports.ts";
 import type { RunOptions } from "./cli/run-flags.ts";
 import { DnsResolver } from "./cluster/dns-resolver.ts";
-import { endpointsOf } from "./cluster-endpoints.ts";
-import { PluginCodeLoader } from "./code/code-loader.ts";
-import { CodeWarming } from "./code/code-warming.ts";
+import { PluginCodeLoader } from "./plugin-code.ts";
 import { PortCheck } from "./port-check.ts";
-import { pluginsOf, Publisher, type PublishFailure } from "./publisher.ts";
+import { pluginsOf, Publisher } from "./publisher.ts";
+import { numberSetting } from "./runtime-settings.ts";
 import { type ServerFacts, ServerStats } from "./server-stats.ts";
 import { StatsReader } from "./stats/reader.ts";
 import { StatsTable } from "./stats/table.ts";
@@ -36,7 +35,7 @@ import type { SpanExports } from "./telemetry/tracing.ts";
 import { samplingFromEnvironment } from "./telemetry/sampling.ts";
 import { UsageClock } from "./usage-clock.ts";
 import { WorkerHandle } from "./worker-handle.ts";
-import type { ApplyFailure, FromWorker, WorkerSettings } from "./worker-link.ts";
+import type { ApplyFailure, FromWorker, ToWorker, WorkerSettings } from "./worker-link.ts";
 
 export interface SupervisorDeps {
   readonly options: RunOptions;
@@ -65,7 +64,7 @@ export class Supervisor {
   readonly failures = new Map<string, ApplyFailure & { readonly at: number }>();
   snapshot: Snapshot | undefined = undefined;
   client: XdsClient | undefined = undefined;
-  healthcheckFailing = false;
+  #isHealthcheckFailing = false;
   #state: ServerState = "PRE_INITIALIZING";
   #admin: AdminServer | undefined = undefined;
   /** Loaded when the first spans come: the exporters are a third of what the program would load otherwise. */
@@ -77,8 +76,6 @@ export class Supervisor {
   readonly #quit = Promise.withResolvers<void>();
   readonly #drained = new Set<number>();
   #onDrained: (() => void) | undefined = undefined;
-  /** Resources that have waited for a plugin's code. */
-  readonly #held = new Set<string>();
   #wasLive = false;
   /** A static listener cannot be brought into use: the process ends, so it never says that it is ready. */
   #isFatal = false;
@@ -86,6 +83,8 @@ export class Supervisor {
   constructor(deps: SupervisorDeps) {
     this.deps = deps;
     const { options, environment } = deps;
+    // Known to /logging before the first line of a plugin.
+    deps.log.child("wasm");
     this.stats = new StatsTable({ onDefine: (update) => this.reader.apply(MAIN, update) });
     this.serverStats = new ServerStats({
       stats: this.stats,
@@ -100,22 +99,17 @@ export class Supervisor {
     this.usage = new UsageClock(options.concurrency, ({ changedAt, inUseAt }) =>
       propagation.record(inUseAt - changedAt),
     );
-    this.code = new PluginCodeLoader({
-      environment,
-      settings: () => this.snapshot?.runtime ?? {},
-      stats: this.stats,
-      log: deps.log.child("wasm"),
-      endpointsOf: (cluster) => endpointsOf(cluster, this.snapshot),
-    });
+    this.code = new PluginCodeLoader(environment, (plugin) =>
+      numberSetting(this.snapshot?.runtime ?? {}, "outrigger.wasm.memory_mib", plugin, 128),
+    );
     this.publisher = new Publisher({
-      createWarming: (onChanged) => new CodeWarming({ code: this.code, onChanged }),
+      code: this.code,
       send: (delta) => {
         this.serverStats.onPublished(delta);
         this.workers.forEach((worker) => worker.send({ kind: "config", delta }));
       },
       onFailures: (failures) => this.#onFailures(failures),
       onPublished: () => undefined,
-      onWarming: (key, isWarming) => this.#onWarming(key, isWarming),
       bindable: (listener) => this.#ports.bindable(listener),
     });
     this.#resolver = new DnsResolver({
@@ -171,13 +165,13 @@ export class Supervisor {
   }
 
   get state(): ServerState {
-    return this.healthcheckFailing && this.#state === "LIVE" ? "DRAINING" : this.#state;
+    return this.#isHealthcheckFailing && this.#state === "LIVE" ? "DRAINING" : this.#state;
   }
 
   /** Why it is not LIVE, one line each. */
   get notReady(): readonly string[] {
     if (this.#state === "LIVE") {
-      return this.healthcheckFailing ? ["health checks were told to fail: POST /healthcheck/ok ends that"] : [];
+      return this.#isHealthcheckFailing ? ["health checks were told to fail: POST /healthcheck/ok ends that"] : [];
     }
     if (this.#state === "DRAINING") {
       return ["draining"];
@@ -189,31 +183,59 @@ export class Supervisor {
         reasons.push(`control plane ${server.name} is away${server.lastError === "" ? "" : `: ${server.lastError}`}`);
       }
     }
-    for (const key of this.publisher.warming) {
-      reasons.push(`${key}: waiting for a plugin's code`);
-    }
     for (const failure of this.failures.values()) {
       reasons.push(failure.problem);
     }
     return reasons.length === 0 ? ["waiting for workers to start"] : reasons;
   }
 
+  /** POST /healthcheck/fail and /healthcheck/ok. */
+  set healthcheckFailing(isFailing: boolean) {
+    this.#isHealthcheckFailing = isFailing;
+    this.#tell({ kind: "health", isFailing });
+  }
+
+  /** POST /reopen_logs, and SIGUSR1: access logs were moved away and go on in new files of their names. */
+  reopenLogs(): void {
+    this.#tell({ kind: "reopen-logs" });
+    if (!this.deps.log.reopen()) {
+      this.deps.log.error({ path: this.deps.options.logPath }, "the log file cannot be opened again");
+    }
+  }
+
   /**
-   * Listeners stop accepting (or only discourage keep-alive); resolves when no request is in flight or time is up, with
+   * POST /drain_listeners, as Envoy: listeners stop accepting now; when graceful, at the end of the drain time, during which
+   * keep-alive is discouraged as --drain-strategy says; with skipExit they never stop. The process stays and /ready too.
+   */
+  drainListeners({ graceful, inboundOnly, skipExit }: DrainOptions): void {
+    const { drainTimeMs, drainStrategy } = this.deps.options;
+    const scope = inboundOnly ? "inbound" : "all";
+    const gradualMs = (graceful || skipExit) && drainStrategy === "gradual" ? drainTimeMs : 0;
+    const stop = (): void => {
+      this.serverStats.onListenersStopped(scope);
+      this.#tell({ kind: "drain", order: { scope, stopAccepting: true, gradualMs: 0 } });
+    };
+    if (!graceful && !skipExit) {
+      stop();
+      return;
+    }
+    this.#tell({ kind: "drain", order: { scope, stopAccepting: false, gradualMs } });
+    if (!skipExit) {
+      setTimeout(stop, drainTimeMs).unref();
+    }
+  }
+
+  /**
+   * Listeners stop accepting, and connections end with their next response; resolves when none is left or time is up, with
    * the number of requests that were still in flight on the workers that did not finish (-1: not known).
    */
-  async drain(order: { inboundOnly: boolean; stopAccepting: boolean }, kill: AbortSignal): Promise<number> {
+  async drain(kill: AbortSignal): Promise<number> {
     this.#state = "DRAINING";
     this.#drained.clear();
     const done = new Promise<void>((resolve) => {
       this.#onDrained = resolve;
     });
-    for (const worker of this.workers) {
-      worker.send({
-        kind: "drain",
-        order: { scope: order.inboundOnly ? "inbound" : "all", stopAccepting: order.stopAccepting },
-      });
-    }
+    this.#tell({ kind: "drain", order: { scope: "all", stopAccepting: true, gradualMs: 0 } });
     const deadline = Promise.withResolvers<void>();
     const timer = setTimeout(() => deadline.resolve(), this.deps.options.drainTimeMs);
     const onKill = (): void => deadline.resolve();
@@ -235,12 +257,16 @@ export class Supervisor {
   async stop(): Promise<void> {
     this.serverStats.close();
     this.client?.close();
-    this.publisher.close();
-    this.code.close();
     this.#resolver.close();
     await Promise.all(this.workers.map((worker) => worker.close()));
     await (await this.#exports)?.shutdown(SPAN_FLUSH_DEADLINE_MS);
     await this.#admin?.close();
+  }
+
+  #tell(message: ToWorker): void {
+    for (const worker of this.workers) {
+      worker.send(message);
+    }
   }
 
   #makeWorker(index: number): WorkerHandle {
@@ -266,6 +292,9 @@ export class Supervisor {
       {
         onMessage: (worker, message) => this.#onMessage(worker, message),
         onStarted: (worker) => {
+          if (this.#isHealthcheckFailing) {
+            worker.send({ kind: "health", isFailing: true });
+          }
           if (this.publisher.version > 0) {
             worker.send({ kind: "config", delta: this.publisher.everything() });
           }
@@ -317,8 +346,7 @@ export class Supervisor {
   async #checkStatic(): Promise<string[]> {
     const problems: string[] = [];
     for (const listener of this.deps.bootstrap.listeners) {
-      // Remote code has the time that it needs, while the rest starts.
-      for (const plugin of pluginsOf(listener).filter(({ code }) => code.kind !== "remote")) {
+      for (const plugin of pluginsOf(listener)) {
         const loaded = await this.code.load(plugin);
         if (!loaded.ok) {
           problems.push(loaded.problem);
@@ -332,22 +360,18 @@ export class Supervisor {
     return [...new Set(problems)];
   }
 
-  /** Before a resource is acknowledged: its plugins' local code must load. */
+  /** Before a resource is acknowledged: its plugins' code must load. */
   async #prepare(resource: Resource): Promise<readonly Issue[]> {
     const plugins: readonly PluginConfig[] =
       resource.kind === "listener" ? pluginsOf(resource.value) : resource.kind === "plugin" ? [resource.value] : [];
-    const problems = await Promise.all(plugins.map((plugin) => this.code.problemOf(plugin)));
-    return problems.flatMap((problem): Issue[] => (problem === undefined ? [] : [{ path: "", problem }]));
-  }
-
-  /** What waits for code is in use later than the rest of its snapshot. */
-  #onWarming(key: string, isWarming: boolean): void {
-    if (isWarming) {
-      this.#held.add(key);
-      this.usage.changed(key, Number.POSITIVE_INFINITY, Date.now());
-    } else if (this.usage.of(key) !== undefined) {
-      this.usage.changed(key, this.publisher.preparing, Date.now());
+    const issues: Issue[] = [];
+    for (const plugin of plugins) {
+      const loaded = await this.code.load(plugin);
+      if (!loaded.ok) {
+        issues.push({ path: "", problem: loaded.problem });
+      }
     }
+    return issues;
   }
 
   #onSnapshot(snapshot: Snapshot, changes: SnapshotChanges): void {
@@ -368,17 +392,16 @@ export class Supervisor {
     this.publisher.publish(snapshot);
   }
 
-  #onFailures(failures: readonly PublishFailure[]): void {
+  #onFailures(failures: readonly ApplyFailure[]): void {
     for (const failure of failures) {
       const isNew = this.failures.get(failure.name)?.problem !== failure.problem;
       this.failures.set(failure.name, { ...failure, at: Date.now() });
       if (isNew) {
         this.stats.counter(`listener_manager.${failure.resource}_apply_failure`).inc();
-        const outcome = failure.isPolicyApplied === true ? "its failure policy applies" : "the previous one serves on";
-        this.deps.log.error({ ...failure }, `configuration cannot be brought into use; ${outcome}`);
+        this.deps.log.error({ ...failure }, "configuration cannot be brought into use; the previous one serves on");
       }
       const isStatic = this.deps.bootstrap.listeners.some((listener) => listener.name === failure.name);
-      if (isStatic && !this.#wasLive && failure.isPolicyApplied !== true) {
+      if (isStatic && !this.#wasLive) {
         this.#isFatal = true;
         this.#fatal.resolve([failure.problem]);
       }
@@ -388,9 +411,6 @@ export class Supervisor {
   #checkLive(): void {
     const status = this.client?.status();
     if (this.#state !== "INITIALIZING" || this.#isFatal || status?.isInitialized !== true) {
-      return;
-    }
-    if ([...this.#held].some((key) => this.usage.of(key)?.inUseAt === 0)) {
       return;
     }
     if (this.usage.reached >= (this.snapshot?.version ?? 1) && this.usage.reached > 0) {
@@ -429,10 +449,23 @@ export class Supervisor {
       serviceName: bootstrap.node.cluster,
       nodeId: bootstrap.node.id,
       version,
-      resolveCluster: (name) => endpointsOf(name, this.snapshot)?.[0],
+      resolveCluster: (name) => this.#endpointOf(name),
       onState: (isWorking, problem) =>
         isWorking ? log.info({}, "spans are exported again") : log.warn({ problem }, "spans cannot be exported"),
     });
+  }
+
+  #endpointOf(name: string): { host: string; port: number } | undefined {
+    const cluster = this.snapshot?.clusters.get(name);
+    const discovery = cluster?.discovery;
+    const assignment =
+      discovery?.kind === "eds"
+        ? this.snapshot?.endpoints.get(discovery.serviceName)
+        : discovery?.kind === "original_dst" || discovery === undefined
+          ? undefined
+          : discovery.assignment;
+    const address = assignment?.localities[0]?.endpoints[0]?.address;
+    return address?.kind === "tcp" ? address : undefined;
   }
 
   #unknownFields(): "refuse" | "warn" | "ignore" {
