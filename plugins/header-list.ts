@@ -1,12 +1,13 @@
 // A header map over a flat array of pairs (name, value, name, value …). The host uses it for the answers of calls;
 // tests and embedders may use it for streams. Lookups are linear: such maps are small.
 
+import { lowerName } from "./field-syntax.ts";
 import type { HeaderAccess } from "./ports.ts";
 
 export class HeaderList implements HeaderAccess {
   #pairs: string[];
 
-  /** Takes the array over. Names must be lower-case. */
+  /** Takes the array over. Names keep their case; it means nothing. */
   constructor(pairs: string[] = []) {
     this.#pairs = pairs;
   }
@@ -15,13 +16,13 @@ export class HeaderList implements HeaderAccess {
     return this.#pairs.length / 2;
   }
 
-  /** The pairs, flat; a view, not a copy. */
+  /** The pairs, flat, names as they were written; a view, not a copy. */
   get pairs(): readonly string[] {
     return this.#pairs;
   }
 
   nameAt(index: number): string {
-    return this.#pairs[index * 2] as string;
+    return lowerName(this.#pairs[index * 2] as string);
   }
 
   valueAt(index: number): string {
@@ -31,7 +32,7 @@ export class HeaderList implements HeaderAccess {
   get(name: string): string | undefined {
     const pairs = this.#pairs;
     for (let i = 0; i < pairs.length; i += 2) {
-      if (pairs[i] === name) return pairs[i + 1];
+      if (lowerName(pairs[i] as string) === name) return pairs[i + 1];
     }
     return undefined;
   }
@@ -42,17 +43,21 @@ export class HeaderList implements HeaderAccess {
 
   replace(name: string, value: string): void {
     const pairs = this.#pairs;
+    const lower = lowerName(name);
     let first = -1;
     for (let i = 0; i < pairs.length; i += 2) {
-      if (pairs[i] !== name) continue;
+      if (lowerName(pairs[i] as string) !== lower) continue;
       if (first >= 0) {
-        this.#removeFrom(i, name);
+        this.#removeFrom(i, lower);
         break;
       }
       first = i;
     }
     if (first < 0) pairs.push(name, value);
-    else pairs[first + 1] = value;
+    else {
+      pairs[first] = name;
+      pairs[first + 1] = value;
+    }
   }
 
   remove(name: string): void {
@@ -67,7 +72,7 @@ export class HeaderList implements HeaderAccess {
     const pairs = this.#pairs;
     let kept = start;
     for (let i = start; i < pairs.length; i += 2) {
-      if (pairs[i] === name) continue;
+      if (lowerName(pairs[i] as string) === name) continue;
       pairs[kept] = pairs[i] as string;
       pairs[kept + 1] = pairs[i + 1] as string;
       kept += 2;

@@ -23,8 +23,9 @@ export interface PluginIdentity {
 /**
  * One header or trailer map of a stream. Pseudo headers (":method", ":path", ":authority", ":status" …) are
  * entries like any other and come first; there is no "host" entry (get("host") may answer ":authority").
- * Names are lower-case on both sides: the host lower-cases what a plugin writes, nameAt() must be lower-case.
- * The host has rejected invalid names and values (CR, LF, NUL) before it calls add, replace or replaceAll.
+ * Names have no case: nameAt() must answer lower-case, get() and remove() are given lower-case. add(), replace() and
+ * replaceAll() are given the plugin's own spelling (pseudo headers lower-case), which is what goes on the wire in
+ * HTTP/1; they find older entries in any case. The host has rejected invalid names and values (CR, LF, NUL) before it calls add, replace or replaceAll.
  */
 export interface HeaderAccess {
   /** Number of entries, pseudo headers included, repeated names counted each. */
@@ -35,7 +36,7 @@ export interface HeaderAccess {
   get(name: string): string | undefined;
   /** Appends an entry. */
   add(name: string, value: string): void;
-  /** Sets the only entry of the name; creates it when missing. */
+  /** Sets the only entry of the name, at the first one's place and under the new spelling; creates it when missing. */
   replace(name: string, value: string): void;
   /** Removes all entries of the name; a missing name is fine. The embedder decides what a removed pseudo header means. */
   remove(name: string): void;
@@ -55,7 +56,7 @@ export interface LocalReply {
   /** For response_code_details; spaces are already replaced by "_". Empty when the plugin gave none. */
   readonly details: string;
   readonly body: Uint8Array;
-  /** Flat pairs to append: name, value, … Already validated and lower-cased. */
+  /** Flat pairs to append: name, value, … Already validated, names as the plugin wrote them. */
   readonly headers: readonly string[];
   /** 0..16, or -1 for none. */
   readonly grpcStatus: number;

@@ -1,5 +1,6 @@
 // Header and trailer maps: seven functions over the maps of a stream (0..3) and of a call's answer (6, 7).
-// ABI section "HTTP fields". Names are lower-cased both ways; values are bytes, latin1 here.
+// ABI section "HTTP fields". Guests read names in lower case, as from Envoy, and look them up in any case; what they
+// write goes out in the case in which they wrote it (HTTP/1; Envoy lower-cases it). Values are bytes, latin1 here.
 //
 // Reading works in every later phase of the stream. Writing works while the part is still with this plugin, that is in
 // its own callback and while paused after it; later it is BadArgument, as in Envoy. What could split a message
@@ -16,6 +17,7 @@ import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
 
 const LAST_MAP = MapType.HttpCallResponseTrailers;
+const COLON = 0x3a;
 
 /** The map for reading; undefined when it does not exist now. */
 function readable(vm: Vm, map: number): HeaderAccess | undefined {
@@ -50,10 +52,17 @@ function onChanged(vm: Vm, map: number): void {
   if (map === MapType.HttpRequestHeaders) vm.effective.http?.stream.clearRouteCache();
 }
 
-/** "host" is how people call what every map has as ":authority". */
+/** The name to look up, in lower case. "host" is how people call what every request has as ":authority". */
 function fieldName(raw: string, map: number): string {
   const name = lowerName(raw);
   return name === "host" && map === MapType.HttpRequestHeaders ? ":authority" : name;
+}
+
+/** The name to write: the guest's own spelling, but for what is no line of its own. */
+function writtenName(raw: string, map: number): string {
+  if (raw.charCodeAt(0) === COLON) return lowerName(raw);
+  const isHost = map === MapType.HttpRequestHeaders && raw.length === 4 && lowerName(raw) === "host";
+  return isHost ? ":authority" : raw;
 }
 
 export function headerFunctions(vm: Vm): HostFunctions {
@@ -143,15 +152,15 @@ function writers(vm: Vm): HostFunctions {
       if (name === undefined || text === undefined) return Status.InvalidMemoryAccess;
       const headers = writable(vm, map >>> 0);
       if (headers === undefined || !isFieldName(name) || !isFieldValue(text)) return Status.BadArgument;
-      const field = fieldName(name, map);
-      if (field.charCodeAt(0) === 0x3a) headers.replace(field, text);
+      const field = writtenName(name, map);
+      if (field.charCodeAt(0) === COLON) headers.replace(field, text);
       else headers.add(field, text);
       vm.scratch.headersAdded++;
       onChanged(vm, map);
       return Status.Ok;
     },
 
-    /** Sets the only entry of a name. */
+    /** Sets the only entry of a name, at the first one's place. */
     proxy_replace_header_map_value(
       map: number,
       key: number,
@@ -164,7 +173,7 @@ function writers(vm: Vm): HostFunctions {
       if (name === undefined || text === undefined) return Status.InvalidMemoryAccess;
       const headers = writable(vm, map >>> 0);
       if (headers === undefined || !isFieldName(name) || !isFieldValue(text)) return Status.BadArgument;
-      headers.replace(fieldName(name, map), text);
+      headers.replace(writtenName(name, map), text);
       vm.scratch.headersReplaced++;
       onChanged(vm, map);
       return Status.Ok;
@@ -184,12 +193,12 @@ function writers(vm: Vm): HostFunctions {
   };
 }
 
-/** Lower-cases the names in place; false when a name or value must not go on the wire. */
+/** Gives pseudo headers their names in place; false when a name or value must not go on the wire. */
 function normalizePairs(pairs: string[], map: number): boolean {
   for (let i = 0; i < pairs.length; i += 2) {
     const name = pairs[i] as string;
     if (!isFieldName(name) || !isFieldValue(pairs[i + 1] as string)) return false;
-    pairs[i] = fieldName(name, map);
+    pairs[i] = writtenName(name, map);
   }
   return true;
 }

@@ -4,7 +4,7 @@
 
 import { LogLevel, Status, StreamType } from "../abi/constants.ts";
 import { decodePairs } from "../abi/pairs.ts";
-import { isFieldName, isFieldValue, lowerName } from "../field-syntax.ts";
+import { isFieldName, isFieldValue } from "../field-syntax.ts";
 import type { LocalReply } from "../ports.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
@@ -115,13 +115,13 @@ function clampStatus(vm: Vm, status: number): number {
   return clamped;
 }
 
-/** The pairs that may go on the wire, names lower-cased. Pseudo headers are the reply's own business. */
+/** The pairs that may go on the wire, names as the guest wrote them. Pseudo headers are the reply's own business. */
 function usableHeaders(vm: Vm, pairs: readonly string[]): string[] {
   const usable: string[] = [];
   for (let i = 0; i < pairs.length; i += 2) {
     const name = pairs[i] as string;
     const value = pairs[i + 1] as string;
-    if (isFieldName(name) && isFieldValue(value) && !name.startsWith(":")) usable.push(lowerName(name), value);
+    if (isFieldName(name) && isFieldValue(value) && !name.startsWith(":")) usable.push(name, value);
     else if (vm.host.ports.log.level(vm.effective.root.plugin.identity) <= LogLevel.Warn) {
       vm.warn(`proxy_send_local_response: header ${JSON.stringify(name)} cannot be sent: left out`);
     }

@@ -1,6 +1,7 @@
 // How a plugin sees the heads of a stream: pseudo-headers first, then the fields, names in lower case, no Host.
 // Made by wasm-filter.ts, one for each map that a plugin asks for. Hot path: `get` and `add` allocate nothing of their own.
-// Names lose their case only in the plugin's eyes; what it does not touch goes out as it came in.
+// Names lose their case only in the plugin's eyes: what it does not touch goes out as it came in, what it writes as it
+// wrote it.
 
 import type { HeaderAccess } from "../../plugins/ports.ts";
 import type { HeaderMap } from "../http/headers.ts";
@@ -8,6 +9,11 @@ import type { RequestHead, ResponseHead } from "../http/message.ts";
 
 const COLON = 58;
 const REQUEST_PSEUDO = [":authority", ":path", ":method", ":scheme"] as const;
+
+/** Which is the authority and no field of its own to a plugin, however it is spelled. */
+function isHost(name: string): boolean {
+  return name.length === 4 && name.toLowerCase() === "host";
+}
 
 /** Map 0: the request's head. A pseudo-header that a plugin removes keeps its value: without it no request can go on. */
 export class RequestHeaderView implements HeaderAccess {
@@ -51,7 +57,7 @@ export class RequestHeaderView implements HeaderAccess {
   }
 
   add(name: string, value: string): void {
-    if (name.charCodeAt(0) === COLON || name === "host") {
+    if (name.charCodeAt(0) === COLON || isHost(name)) {
       this.replace(name, value);
     } else {
       this.head.headers.add(name, value);
@@ -59,7 +65,15 @@ export class RequestHeaderView implements HeaderAccess {
   }
 
   replace(name: string, value: string): void {
-    switch (name) {
+    if (isHost(name)) {
+      this.head.setAuthority(value);
+      return;
+    }
+    if (name.charCodeAt(0) !== COLON) {
+      this.head.headers.replace(name, value);
+      return;
+    }
+    switch (name.toLowerCase()) {
       case ":path":
         this.head.path = value;
         return;
@@ -70,18 +84,12 @@ export class RequestHeaderView implements HeaderAccess {
         this.head.scheme = value;
         return;
       case ":authority":
-      case "host":
         this.head.setAuthority(value);
-        return;
-      default:
-        if (name.charCodeAt(0) !== COLON) {
-          this.head.headers.set(name, value);
-        }
     }
   }
 
   remove(name: string): void {
-    if (name.charCodeAt(0) !== COLON && name !== "host") {
+    if (name.charCodeAt(0) !== COLON && !isHost(name)) {
       this.head.headers.remove(name);
     }
   }
@@ -140,7 +148,7 @@ export class ResponseHeaderView implements HeaderAccess {
 
   replace(name: string, value: string): void {
     if (name.charCodeAt(0) !== COLON) {
-      this.head.headers.set(name, value);
+      this.head.headers.replace(name, value);
       return;
     }
     const status = Number(value);
@@ -196,7 +204,7 @@ export class TrailerView implements HeaderAccess {
 
   replace(name: string, value: string): void {
     if (name.charCodeAt(0) !== COLON) {
-      this.trailers.set(name, value);
+      this.trailers.replace(name, value);
     }
   }
 

@@ -135,16 +135,29 @@ export class HeaderMap {
       return;
     }
     this.setAt(first, value);
-    for (let index = this.size - 1; index > first; index--) {
-      if (this.indexOf(lower, index) === index) {
-        this.removeAt(index);
-      }
+    this.#removeAfter(first, lower);
+  }
+
+  /** As `set`, but the field that keeps its place is spelled as `name` from now on. */
+  replace(name: string, value: string): void {
+    const lower = name.toLowerCase();
+    const first = this.indexOf(lower);
+    if (first < 0) {
+      this.add(name, value);
+      return;
+    }
+    this.setAt(first, value, name);
+    this.#removeAfter(first, lower);
+  }
+
+  #removeAfter(first: number, lower: string): void {
+    for (let index = this.indexOf(lower, first + 1); index >= 0; index = this.indexOf(lower, index)) {
+      this.removeAt(index);
     }
   }
 
-  /** Changes the value of field `index`, keeping its name. */
-  setAt(index: number, value: string): void {
-    const name = this.nameAt(index);
+  /** Changes the value of field `index`, keeping its name unless there is another spelling. */
+  setAt(index: number, value: string, name = this.nameAt(index)): void {
     const own = (this.#own ??= []);
     const at = index * STRIDE;
     this.#pos[at] = -1;

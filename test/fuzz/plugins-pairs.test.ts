@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { decodePairs, encodeBytePairs, pairsByteLength, writePairs } from "../../plugins/abi/pairs.ts";
+import { lowerName } from "../../plugins/field-syntax.ts";
 import { HeaderList } from "../../plugins/header-list.ts";
 import { GuestMemory, sliceBuffer } from "../../plugins/memory.ts";
 
@@ -20,7 +21,8 @@ test("what writePairs() writes decodePairs() reads, whatever bytes are in it", (
       const map = new HeaderList(pairs);
       const length = pairsByteLength(map);
       if (length !== 0) writePairs(memory, pointer, map);
-      assert.deepEqual(decodePairs(memory.bytes, pointer, length), pairs);
+      const expected = pairs.map((text, i) => (i % 2 === 0 ? lowerName(text) : text));
+      assert.deepEqual(decodePairs(memory.bytes, pointer, length), expected);
       assert.equal(memory.bytes[pointer + length], 0, "nothing was written behind it");
     }),
   );

@@ -152,7 +152,7 @@ suite("local replies", () => {
     assert.deepEqual(stream.journal, ["reply 403 not_allowed"]);
     const [reply] = stream.replies;
     assert.equal(Buffer.from(reply?.body ?? []).toString(), "no");
-    assert.deepEqual(reply?.headers, ["x-why", "1"]);
+    assert.deepEqual(reply?.headers, ["X-Why", "1"]);
     assert.equal(reply?.grpcStatus, -1);
   });
 
@@ -250,7 +250,36 @@ suite("what may be written when", () => {
     stream.maps[1] = new HeaderList(["t", "1"]);
     context.onRequestTrailers(1);
     assert.deepEqual(lines(), ["a", "a", "c", "a", "/"]);
-    assert.deepEqual(stream.map(0).pairs.slice(6), ["x-one", "1", "x-two", "1"]);
+    assert.deepEqual(stream.map(0).pairs.slice(6), ["X-One", "1", "x-two", "1"]);
+  });
+
+  test("a header goes out as the plugin spelled it, is read in lower case and found in any", () => {
+    const guest = new WatGuest();
+    const map = "(i32.const 2)";
+    const replace = `(drop (call $proxy_replace_header_map_value ${map} ${guest.text("X-OLD")} ${guest.text("new")}))`;
+    const read = `(drop (call $proxy_get_header_map_value ${map} ${guest.text("X-ONE")} ${OUT})) ${guest.logResult()}`;
+    const pairs = `(drop (call $proxy_get_header_map_pairs ${map} ${OUT})) ${guest.logResult()}`;
+    guest.on("proxy_on_response_headers", `${add(guest, 2, "x-One")} ${replace} ${read} ${pairs} (i32.const 0)`);
+    const { plugin, lines } = loaded(guest);
+    const stream = new FakeStream();
+    const context = plugin.createHttpContext(stream);
+    context.onRequestHeaders(3, true);
+    stream.respond("x-old", "1", "Date", "now", "X-Old", "2");
+    context.onResponseHeaders(4, true);
+    assert.deepEqual(stream.map(2).pairs, [":status", "200", "X-OLD", "new", "Date", "now", "x-One", "1"]);
+    const [added, first, list] = lines();
+    assert.deepEqual([added, first], ["a", "1"]);
+    assert.match(list ?? "", /x-old\0new\0date\0now\0x-one\x001\0$/);
+  });
+
+  test("a request's Host and pseudo headers are one entry however a plugin spells them", () => {
+    const guest = new WatGuest();
+    const replace = (name: string): string =>
+      `(drop (call $proxy_replace_header_map_value (i32.const 0) ${guest.text(name)} ${guest.text(name)}))`;
+    guest.on("proxy_on_request_headers", `${replace("HOST")} ${replace(":Path")} (i32.const 0)`);
+    const stream = new FakeStream();
+    loaded(guest).plugin.createHttpContext(stream).onRequestHeaders(3, true);
+    assert.deepEqual(stream.map(0).pairs, [":method", "GET", ":path", ":Path", ":authority", "HOST"]);
   });
 
   test("names and values that could split a message are refused", () => {
