@@ -191,7 +191,7 @@ class AdminState implements Ports.AdminPorts {
   }
 
   drain(options: Ports.DrainOptions): void {
-    this.#supervisor.drainListeners(options);
+    this.#supervisor.draining.listeners(options);
   }
 
   reopenLogs(): void {

@@ -139,7 +139,7 @@ export class ServerStats {
     gauge("server.memory_allocated", memory.heapUsed);
     gauge("server.memory_heap_size", memory.heapTotal);
     gauge("server.memory_physical_size", memory.rss);
-    gauge("server.total_connections", openConnections(reader));
+    gauge("server.total_connections", sumOf(reader, /^listener\.(?!admin\.).*\.downstream_cx_active$/));
     gauge("runtime.num_keys", Object.keys(facts.snapshot?.runtime ?? {}).length);
     gauge("cluster_manager.active_clusters", facts.snapshot?.clusters.size ?? 0);
     gauge("cluster_manager.warming_clusters", facts.warmingClusters);
@@ -148,6 +148,11 @@ export class ServerStats {
     gauge("listener_manager.total_listeners_draining", facts.state === "DRAINING" ? facts.activeListeners : 0);
     // What is new must be known to the reader before it is asked.
     stats.flush();
+  }
+
+  /** On all workers and connection managers. */
+  get requestsInFlight(): number {
+    return sumOf(this.#deps.reader, /^http\.(?!admin\.).*\.downstream_rq_active$/);
   }
 
   close(): void {
@@ -212,9 +217,6 @@ export class ServerStats {
   }
 }
 
-function openConnections(reader: StatsReader): number {
-  return reader
-    .numbers()
-    .filter(({ name }) => name.startsWith("listener.") && name.endsWith(".downstream_cx_active"))
-    .reduce((sum, { name, value }) => sum + (name.startsWith("listener.admin.") ? 0 : value), 0);
+function sumOf(reader: StatsReader, names: RegExp): number {
+  return reader.numbers().reduce((sum, { name, value }) => (names.test(name) ? sum + value : sum), 0);
 }

@@ -12,13 +12,13 @@ import { loadResourcesFile } from "../xds/decode/resources-file.ts";
 import type { Issue } from "../xds/decode/issues.ts";
 import type { Bootstrap } from "../xds/model/bootstrap.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
-import type { XdsLog } from "../xds/log.ts";
 import type { Snapshot } from "../xds/model/snapshot.ts";
 import type { SnapshotChanges } from "../xds/snapshot-changes.ts";
 import { CLUSTER_TYPE, LISTENER_TYPE } from "../xds/type-urls.ts";
 import type { AdminServer } from "./admin/admin.ts";
-import type { DrainOptions, ServerState } from "./admin/ports.ts";
+import type { ServerState } from "./admin/ports.ts";
 import type { RunOptions } from "./cli/run-flags.ts";
+import { Draining } from "./draining.ts";
 import { DnsResolver } from "./cluster/dns-resolver.ts";
 import { PluginCodeLoader } from "./plugin-code.ts";
 import { PortCheck } from "./port-check.ts";
@@ -28,12 +28,12 @@ import { type ServerFacts, ServerStats } from "./server-stats.ts";
 import { StatsReader } from "./stats/reader.ts";
 import { StatsTable } from "./stats/table.ts";
 import type { RootLog } from "./telemetry/log.ts";
-import type { Log } from "./telemetry/log-level.ts";
 import { formatProblem } from "./telemetry/format.ts";
 import { targetFromEnvironment } from "./telemetry/export-target.ts";
 import type { SpanExports } from "./telemetry/tracing.ts";
 import { samplingFromEnvironment } from "./telemetry/sampling.ts";
 import { UsageClock } from "./usage-clock.ts";
+import { xdsLog } from "./xds-log.ts";
 import { WorkerHandle } from "./worker-handle.ts";
 import type { ApplyFailure, FromWorker, ToWorker, WorkerSettings } from "./worker-link.ts";
 
@@ -59,6 +59,7 @@ export class Supervisor {
   readonly workers: readonly WorkerHandle[];
   readonly usage: UsageClock;
   readonly publisher: Publisher;
+  readonly draining: Draining;
   readonly code: PluginCodeLoader;
   /** What could not be brought into use, by resource name; a later version clears it. */
   readonly failures = new Map<string, ApplyFailure & { readonly at: number }>();
@@ -74,8 +75,6 @@ export class Supervisor {
   readonly #sharedData = createSharedMemory();
   readonly #fatal = Promise.withResolvers<readonly string[]>();
   readonly #quit = Promise.withResolvers<void>();
-  readonly #drained = new Set<number>();
-  #onDrained: (() => void) | undefined = undefined;
   #wasLive = false;
   /** A static listener cannot be brought into use: the process ends, so it never says that it is ready. */
   #isFatal = false;
@@ -115,6 +114,13 @@ export class Supervisor {
     this.#resolver = new DnsResolver({
       stats: this.stats,
       onResolved: (assignment) => this.publisher.publishResolved(assignment),
+    });
+    this.draining = new Draining({
+      workerCount: options.concurrency,
+      drainTimeMs: options.drainTimeMs,
+      strategy: options.drainStrategy,
+      order: (order) => this.#tell({ kind: "drain", order }),
+      onListenersStopped: (scope) => this.serverStats.onListenersStopped(scope),
     });
     this.workers = Array.from({ length: options.concurrency }, (_, index) => this.#makeWorker(index));
   }
@@ -204,53 +210,12 @@ export class Supervisor {
   }
 
   /**
-   * POST /drain_listeners, as Envoy: listeners stop accepting now; when graceful, at the end of the drain time, during which
-   * keep-alive is discouraged as --drain-strategy says; with skipExit they never stop. The process stays and /ready too.
-   */
-  drainListeners({ graceful, inboundOnly, skipExit }: DrainOptions): void {
-    const { drainTimeMs, drainStrategy } = this.deps.options;
-    const scope = inboundOnly ? "inbound" : "all";
-    const gradualMs = (graceful || skipExit) && drainStrategy === "gradual" ? drainTimeMs : 0;
-    const stop = (): void => {
-      this.serverStats.onListenersStopped(scope);
-      this.#tell({ kind: "drain", order: { scope, stopAccepting: true, gradualMs: 0 } });
-    };
-    if (!graceful && !skipExit) {
-      stop();
-      return;
-    }
-    this.#tell({ kind: "drain", order: { scope, stopAccepting: false, gradualMs } });
-    if (!skipExit) {
-      setTimeout(stop, drainTimeMs).unref();
-    }
-  }
-
-  /**
-   * Listeners stop accepting, and connections end with their next response; resolves when none is left or time is up, with
-   * the number of requests that were still in flight on the workers that did not finish (-1: not known).
+   * Ends serving: resolves when no connection is left or time is up, with the number of requests that were still in flight
+   * on the workers that did not finish.
    */
   async drain(kill: AbortSignal): Promise<number> {
     this.#state = "DRAINING";
-    this.#drained.clear();
-    const done = new Promise<void>((resolve) => {
-      this.#onDrained = resolve;
-    });
-    this.#tell({ kind: "drain", order: { scope: "all", stopAccepting: true, gradualMs: 0 } });
-    const deadline = Promise.withResolvers<void>();
-    const timer = setTimeout(() => deadline.resolve(), this.deps.options.drainTimeMs);
-    const onKill = (): void => deadline.resolve();
-    kill.addEventListener("abort", onKill);
-    await Promise.race([done, deadline.promise]);
-    clearTimeout(timer);
-    kill.removeEventListener("abort", onKill);
-    return this.#drained.size === this.workers.length ? 0 : this.requestsInFlight;
-  }
-
-  get requestsInFlight(): number {
-    return this.reader
-      .numbers()
-      .filter(({ name }) => name.startsWith("http.") && name.endsWith(".downstream_rq_active"))
-      .reduce((sum, { value }) => sum + value, 0);
+    return (await this.draining.finish(kill)) ? 0 : this.serverStats.requestsInFlight;
   }
 
   /** Flushes and closes everything. Never rejects. */
@@ -332,10 +297,7 @@ export class Supervisor {
         this.#checkLive();
         return;
       case "drained":
-        this.#drained.add(worker.index);
-        if (this.#drained.size === this.workers.length) {
-          this.#onDrained?.();
-        }
+        this.draining.onDrained(worker.index);
         return;
       case "answer":
         return;
@@ -472,15 +434,6 @@ export class Supervisor {
     const { rejectUnknownDynamicFields, ignoreUnknownDynamicFields } = this.deps.options;
     return rejectUnknownDynamicFields ? "refuse" : ignoreUnknownDynamicFields ? "ignore" : "warn";
   }
-}
-
-/** xds/ says the message first, the program's log the fields. */
-function xdsLog(log: Log): XdsLog {
-  return {
-    debug: (message, fields) => log.debug(fields, message),
-    info: (message, fields) => log.info(fields, message),
-    warn: (message, fields) => log.warn(fields, message),
-  };
 }
 
 /** Names a worker thread's life in statistics: a replacement is another owner. */

@@ -101,12 +101,16 @@ test("refresh() counts the xDS client's numbers once, and shows its texts", () =
 });
 
 test("refresh() sums the connections of listeners, without the admin port's", () => {
-  const { value, stats } = fixture();
+  const { server, value, stats } = fixture();
   stats.gauge("listener.0.0.0.0_80.downstream_cx_active").set(5);
   stats.gauge("listener.0.0.0.0_81.downstream_cx_active").set(2);
   stats.gauge("listener.admin.downstream_cx_active").set(9);
   stats.flush();
   assert.equal(value("server.total_connections"), 7);
+  stats.gauge("http.in.downstream_rq_active").set(3);
+  stats.gauge("http.admin.downstream_rq_active").set(1);
+  stats.flush();
+  assert.equal(server.requestsInFlight, 3);
 });
 
 test("onSnapshot() tells what is new from what has changed", () => {
