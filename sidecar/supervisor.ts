@@ -20,10 +20,11 @@ import type { ServerState } from "./admin/ports.ts";
 import type { RunOptions } from "./cli/run-flags.ts";
 import { Draining } from "./draining.ts";
 import { DnsResolver } from "./cluster/dns-resolver.ts";
-import { PluginCodeLoader } from "./plugin-code.ts";
+import { endpointsOf } from "./cluster-endpoints.ts";
+import { PluginCodeLoader } from "./code/code-loader.ts";
+import { CodeWarming } from "./code/code-warming.ts";
 import { PortCheck } from "./port-check.ts";
-import { pluginsOf, Publisher } from "./publisher.ts";
-import { numberSetting } from "./runtime-settings.ts";
+import { pluginsOf, Publisher, type PublishFailure } from "./publisher.ts";
 import { type ServerFacts, ServerStats } from "./server-stats.ts";
 import { StatsReader } from "./stats/reader.ts";
 import { StatsTable } from "./stats/table.ts";
@@ -75,6 +76,8 @@ export class Supervisor {
   readonly #sharedData = createSharedMemory();
   readonly #fatal = Promise.withResolvers<readonly string[]>();
   readonly #quit = Promise.withResolvers<void>();
+  /** Resources that have waited for a plugin's code. */
+  readonly #held = new Set<string>();
   #wasLive = false;
   /** A static listener cannot be brought into use: the process ends, so it never says that it is ready. */
   #isFatal = false;
@@ -98,17 +101,22 @@ export class Supervisor {
     this.usage = new UsageClock(options.concurrency, ({ changedAt, inUseAt }) =>
       propagation.record(inUseAt - changedAt),
     );
-    this.code = new PluginCodeLoader(environment, (plugin) =>
-      numberSetting(this.snapshot?.runtime ?? {}, "outrigger.wasm.memory_mib", plugin, 128),
-    );
+    this.code = new PluginCodeLoader({
+      environment,
+      settings: () => this.snapshot?.runtime ?? {},
+      stats: this.stats,
+      log: deps.log.child("wasm"),
+      endpointsOf: (cluster) => endpointsOf(cluster, this.snapshot),
+    });
     this.publisher = new Publisher({
-      code: this.code,
+      createWarming: (onChanged) => new CodeWarming({ code: this.code, onChanged }),
       send: (delta) => {
         this.serverStats.onPublished(delta);
         this.workers.forEach((worker) => worker.send({ kind: "config", delta }));
       },
       onFailures: (failures) => this.#onFailures(failures),
       onPublished: () => undefined,
+      onWarming: (key, isWarming) => this.#onWarming(key, isWarming),
       bindable: (listener) => this.#ports.bindable(listener),
     });
     this.#resolver = new DnsResolver({
@@ -189,6 +197,9 @@ export class Supervisor {
         reasons.push(`control plane ${server.name} is away${server.lastError === "" ? "" : `: ${server.lastError}`}`);
       }
     }
+    for (const key of this.publisher.warming) {
+      reasons.push(`${key}: waiting for a plugin's code`);
+    }
     for (const failure of this.failures.values()) {
       reasons.push(failure.problem);
     }
@@ -222,6 +233,8 @@ export class Supervisor {
   async stop(): Promise<void> {
     this.serverStats.close();
     this.client?.close();
+    this.publisher.close();
+    this.code.close();
     this.#resolver.close();
     await Promise.all(this.workers.map((worker) => worker.close()));
     await (await this.#exports)?.shutdown(SPAN_FLUSH_DEADLINE_MS);
@@ -308,7 +321,8 @@ export class Supervisor {
   async #checkStatic(): Promise<string[]> {
     const problems: string[] = [];
     for (const listener of this.deps.bootstrap.listeners) {
-      for (const plugin of pluginsOf(listener)) {
+      // Remote code has the time that it needs, while the rest starts.
+      for (const plugin of pluginsOf(listener).filter(({ code }) => code.kind !== "remote")) {
         const loaded = await this.code.load(plugin);
         if (!loaded.ok) {
           problems.push(loaded.problem);
@@ -322,18 +336,22 @@ export class Supervisor {
     return [...new Set(problems)];
   }
 
-  /** Before a resource is acknowledged: its plugins' code must load. */
+  /** Before a resource is acknowledged: its plugins' local code must load. */
   async #prepare(resource: Resource): Promise<readonly Issue[]> {
     const plugins: readonly PluginConfig[] =
       resource.kind === "listener" ? pluginsOf(resource.value) : resource.kind === "plugin" ? [resource.value] : [];
-    const issues: Issue[] = [];
-    for (const plugin of plugins) {
-      const loaded = await this.code.load(plugin);
-      if (!loaded.ok) {
-        issues.push({ path: "", problem: loaded.problem });
-      }
+    const problems = await Promise.all(plugins.map((plugin) => this.code.problemOf(plugin)));
+    return problems.flatMap((problem): Issue[] => (problem === undefined ? [] : [{ path: "", problem }]));
+  }
+
+  /** What waits for code is in use later than the rest of its snapshot. */
+  #onWarming(key: string, isWarming: boolean): void {
+    if (isWarming) {
+      this.#held.add(key);
+      this.usage.changed(key, Number.POSITIVE_INFINITY, Date.now());
+    } else if (this.usage.of(key) !== undefined) {
+      this.usage.changed(key, this.publisher.preparing, Date.now());
     }
-    return issues;
   }
 
   #onSnapshot(snapshot: Snapshot, changes: SnapshotChanges): void {
@@ -354,16 +372,17 @@ export class Supervisor {
     this.publisher.publish(snapshot);
   }
 
-  #onFailures(failures: readonly ApplyFailure[]): void {
+  #onFailures(failures: readonly PublishFailure[]): void {
     for (const failure of failures) {
       const isNew = this.failures.get(failure.name)?.problem !== failure.problem;
       this.failures.set(failure.name, { ...failure, at: Date.now() });
       if (isNew) {
         this.stats.counter(`listener_manager.${failure.resource}_apply_failure`).inc();
-        this.deps.log.error({ ...failure }, "configuration cannot be brought into use; the previous one serves on");
+        const outcome = failure.isPolicyApplied === true ? "its failure policy applies" : "the previous one serves on";
+        this.deps.log.error({ ...failure }, `configuration cannot be brought into use; ${outcome}`);
       }
       const isStatic = this.deps.bootstrap.listeners.some((listener) => listener.name === failure.name);
-      if (isStatic && !this.#wasLive) {
+      if (isStatic && !this.#wasLive && failure.isPolicyApplied !== true) {
         this.#isFatal = true;
         this.#fatal.resolve([failure.problem]);
       }
@@ -373,6 +392,9 @@ export class Supervisor {
   #checkLive(): void {
     const status = this.client?.status();
     if (this.#state !== "INITIALIZING" || this.#isFatal || status?.isInitialized !== true) {
+      return;
+    }
+    if ([...this.#held].some((key) => this.usage.of(key)?.inUseAt === 0)) {
       return;
     }
     if (this.usage.reached >= (this.snapshot?.version ?? 1) && this.usage.reached > 0) {
@@ -411,23 +433,10 @@ export class Supervisor {
       serviceName: bootstrap.node.cluster,
       nodeId: bootstrap.node.id,
       version,
-      resolveCluster: (name) => this.#endpointOf(name),
+      resolveCluster: (name) => endpointsOf(name, this.snapshot)?.[0],
       onState: (isWorking, problem) =>
         isWorking ? log.info({}, "spans are exported again") : log.warn({ problem }, "spans cannot be exported"),
     });
-  }
-
-  #endpointOf(name: string): { host: string; port: number } | undefined {
-    const cluster = this.snapshot?.clusters.get(name);
-    const discovery = cluster?.discovery;
-    const assignment =
-      discovery?.kind === "eds"
-        ? this.snapshot?.endpoints.get(discovery.serviceName)
-        : discovery?.kind === "original_dst" || discovery === undefined
-          ? undefined
-          : discovery.assignment;
-    const address = assignment?.localities[0]?.endpoints[0]?.address;
-    return address?.kind === "tcp" ? address : undefined;
   }
 
   #unknownFields(): "refuse" | "warn" | "ignore" {
