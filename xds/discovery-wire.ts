@@ -93,18 +93,15 @@ export function encodeResponse(response: DiscoveryResponse): Uint8Array {
   const { typeUrl, nonce } = response;
   const controlPlane = { identifier: response.controlPlane };
   if (response.kind === "sotw") {
-    const resources = response.resources.map((resource) => anyOf(resource));
+    const resources = response.resources.map((resource) =>
+      needsWrapper(resource) ? wrapped(resource) : anyOf(resource),
+    );
     const message = { versionInfo: response.version, resources, typeUrl, nonce, controlPlane };
     return toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, message));
   }
   const message = create(DeltaDiscoveryResponseSchema, {
     systemVersionInfo: response.version,
-    resources: response.resources.map((resource) => ({
-      name: resource.name,
-      version: resource.version,
-      ...(resource.bytes === undefined ? {} : { resource: anyOf(resource) }),
-      ...(resource.ttlMs === undefined ? {} : { ttl: durationOf(resource.ttlMs) }),
-    })),
+    resources: response.resources.map(resourceOf),
     removedResources: [...response.removed],
     typeUrl,
     nonce,
@@ -174,6 +171,25 @@ function nodeInfo(node: Node | undefined): NodeInfo | undefined {
   const version = node.userAgentVersionType.case === "userAgentVersion" ? node.userAgentVersionType.value : "";
   const userAgent = version === "" ? node.userAgentName : `${node.userAgentName}/${version}`;
   return { id: node.id, cluster: node.cluster, userAgent };
+}
+
+/** In a state-of-the-world response only a wrapper has room for a time to live, and for no content. */
+function needsWrapper(resource: WireResource): boolean {
+  return resource.bytes === undefined || resource.ttlMs !== undefined;
+}
+
+function wrapped(resource: WireResource) {
+  const value = toBinary(ResourceSchema, create(ResourceSchema, resourceOf(resource)));
+  return { typeUrl: RESOURCE_WRAPPER_TYPE, value };
+}
+
+function resourceOf(resource: WireResource) {
+  return {
+    name: resource.name,
+    version: resource.version,
+    ...(resource.bytes === undefined ? {} : { resource: anyOf(resource) }),
+    ...(resource.ttlMs === undefined ? {} : { ttl: durationOf(resource.ttlMs) }),
+  };
 }
 
 function anyOf(resource: WireResource) {

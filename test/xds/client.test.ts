@@ -8,66 +8,12 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { systemClock } from "../../xds/clock.ts";
 import type { Clock } from "../../xds/clock.ts";
-import type { FileResource } from "../../xds/decode/resources-file.ts";
-import type { DiscoveryResponse } from "../../xds/discovery-messages.ts";
 import { CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTE_TYPE, TYPE_METHODS } from "../../xds/type-urls.ts";
 import { EventLog } from "../support/events.ts";
 import { FakeControlPlane } from "../support/fake-control-plane.ts";
-import type { FakeStream } from "../support/fake-control-plane.ts";
 import { startClient } from "../support/xds-client.ts";
-import type { TestClient } from "../support/xds-client.ts";
-import {
-  adsBootstrap,
-  bootstrap,
-  edsCluster,
-  endpoints,
-  listener,
-  one,
-  routes,
-  staticCluster,
-} from "../support/xds-resources.ts";
-import type { AdsVariant } from "../support/xds-resources.ts";
-
-type Scene = TestClient & { server: FakeControlPlane; stream: FakeStream };
-
-/** A client whose CDS and LDS requests have arrived at a server that has not answered yet. */
-async function scene(t: TestContext, variant: AdsVariant, options = {}): Promise<Scene> {
-  const server = new FakeControlPlane();
-  t.after(() => server.close());
-  const started = startClient(adsBootstrap(await server.listen(), variant), options);
-  t.after(() => started.client.close());
-  const stream = await server.nextStream();
-  await stream.next();
-  await stream.next();
-  return { ...started, server, stream };
-}
-
-function sotw(typeUrl: string, version: string, ...all: readonly FileResource[]): DiscoveryResponse {
-  const resources = all.map((each) => ({
-    name: "",
-    version: "",
-    typeUrl: each.typeUrl,
-    bytes: each.value,
-    ttlMs: undefined,
-  }));
-  return { kind: "sotw", typeUrl, version, nonce: `nonce-${version}`, resources, controlPlane: "fake" };
-}
-
-function delta(
-  typeUrl: string,
-  nonce: string,
-  all: readonly FileResource[],
-  removed: readonly string[] = [],
-): DiscoveryResponse {
-  const resources = all.map(({ name, value, typeUrl: own }) => ({
-    name,
-    version: nonce,
-    typeUrl: own,
-    bytes: value,
-    ttlMs: undefined,
-  }));
-  return { kind: "delta", typeUrl, version: "", nonce, resources, removed, controlPlane: "fake" };
-}
+import { delta, scene, sotw } from "../support/xds-scene.ts";
+import { bootstrap, edsCluster, endpoints, listener, one, routes, staticCluster } from "../support/xds-resources.ts";
 
 test("client sends the node once, its metadata and its features", async (t) => {
   const { stream, server } = await scene(t, "GRPC");
