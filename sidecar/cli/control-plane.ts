@@ -6,6 +6,7 @@ import { createControlPlane } from "../../xds/server/control-plane.ts";
 import type { ControlPlaneEvent } from "../../xds/server/control-plane.ts";
 import { ServedFile } from "../../xds/server/served-file.ts";
 import { typeLabel } from "../../xds/type-urls.ts";
+import { formatProblem } from "../telemetry/format.ts";
 import { describeFlags, parseFlags } from "./flags.ts";
 import type { Flag } from "./flags.ts";
 import { wrongUsage } from "./verb.ts";
@@ -57,9 +58,11 @@ export async function runControlPlane(argv: readonly string[], io: CliIo): Promi
   const { file, port, address } = settings;
   const served = new ServedFile({
     path: file,
+    formatProblem,
     onResources: (resources) => {
+      say(io, `${file} changed: ${describeChanges(serving, resources)}`);
+      serving = resources;
       server.setResources(resources);
-      say(io, `${file} changed: ${summary(resources)}`);
     },
     onProblems: (problems) => {
       io.err(`${problems.join("\n")}\n${file} is refused, the last good version stays in force\n`);
@@ -70,6 +73,7 @@ export async function runControlPlane(argv: readonly string[], io: CliIo): Promi
     io.err(`${first.problems.join("\n")}\n`);
     return 1;
   }
+  let serving = first.resources;
   const server = createControlPlane({ resources: first.resources, onEvent: (event) => say(io, describe(event)) });
   try {
     const bound = await server.listen(address, port);
@@ -121,6 +125,27 @@ function summary(resources: readonly FileResource[]): string {
   return parts.length === 0 ? "no resources" : parts.join(", ");
 }
 
+/** How many changes are named; the rest is counted. */
+const MAX_CHANGES = 8;
+
+/** `Cluster "app", added Listener "in", removed Cluster "old"`. */
+function describeChanges(before: readonly FileResource[], after: readonly FileResource[]): string {
+  const keyOf = ({ typeUrl, name }: FileResource) => `${nounOf(typeUrl)} ${quoted(name)}`;
+  const left = new Map(before.map((resource) => [keyOf(resource), resource.value]));
+  const changes: string[] = [];
+  for (const resource of after) {
+    const key = keyOf(resource);
+    const value = left.get(key);
+    left.delete(key);
+    if (value === undefined) changes.push(`added ${key}`);
+    else if (Buffer.compare(value, resource.value) !== 0) changes.push(key);
+  }
+  for (const key of left.keys()) changes.push(`removed ${key}`);
+  if (changes.length === 0) return "nothing that is served";
+  const more = changes.length - MAX_CHANGES;
+  return changes.slice(0, MAX_CHANGES).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
 function nounOf(typeUrl: string): string {
   return typeUrl.slice(typeUrl.lastIndexOf(".") + 1);
 }
@@ -142,7 +167,7 @@ function describe(event: ControlPlaneEvent): string {
       return `${client} disconnected: ${event.reason}`;
     case "pushed": {
       const removed = event.removed === 0 ? "" : ` and ${event.removed} removed`;
-      return `${client} ${typeLabel(event.typeUrl)} ${event.version} sent: ${event.resources} resources${removed}`;
+      return `${client} ${typeLabel(event.typeUrl)} ${event.version} sent: ${event.resources} resource${event.resources === 1 ? "" : "s"}${removed}`;
     }
     case "acknowledged":
       return `${client} ${typeLabel(event.typeUrl)} ${event.version} acknowledged`;

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { systemClock } from "../clock.ts";
 import type { Clock } from "../clock.ts";
 import { readProblem } from "../decode/file-problem.ts";
+import type { FormatProblem } from "../decode/issues.ts";
 import { parseResources } from "../decode/resources-file.ts";
 import type { FileResource } from "../decode/resources-file.ts";
 import { formatLocated } from "../decode/yaml-document.ts";
@@ -18,6 +19,8 @@ export type ReadFile =
 export type ServedFileDeps = Readonly<{
   path: string;
   clock?: Clock;
+  /** Checks the format strings of the resources, as in DecodeOptions. */
+  formatProblem?: FormatProblem;
   /** The content changed and is good. */
   onResources(resources: readonly FileResource[]): void;
   /** The content changed and is refused: the last good one counts. */
@@ -39,10 +42,10 @@ export class ServedFile {
 
   /** Reads the file for the first time. Watching begins when it is good. */
   open(): ReadFile {
-    const { path, clock } = this.#deps;
+    const { path, clock, formatProblem } = this.#deps;
     const text = readText(path);
     if (typeof text !== "string") return { ok: false, problems: text };
-    const loaded = parse(text, path);
+    const loaded = parse(text, path, formatProblem);
     if (!loaded.ok) return loaded;
     this.#text = text;
     this.#unwatch = watchFile({ path, quietMs: QUIET_MS, clock: clock ?? systemClock, onChange: () => this.#reload() });
@@ -54,7 +57,7 @@ export class ServedFile {
   }
 
   #reload(): void {
-    const { path, onResources } = this.#deps;
+    const { path, onResources, formatProblem } = this.#deps;
     const text = readText(path);
     if (typeof text !== "string") {
       this.#report(text);
@@ -69,7 +72,7 @@ export class ServedFile {
       this.#report([`${path}:1:1: the file is empty`]);
       return;
     }
-    const loaded = parse(text, path);
+    const loaded = parse(text, path, formatProblem);
     if (!loaded.ok) {
       this.#report(loaded.problems);
       return;
@@ -96,7 +99,7 @@ function readText(path: string): string | readonly string[] {
   }
 }
 
-function parse(text: string, path: string): ReadFile {
-  const loaded = parseResources(text, path);
+function parse(text: string, path: string, formatProblem: FormatProblem | undefined): ReadFile {
+  const loaded = parseResources(text, path, formatProblem);
   return loaded.ok ? loaded : { ok: false, problems: loaded.issues.map(formatLocated) };
 }

@@ -57,6 +57,8 @@ test("control-plane serves a file, follows it, and refuses a bad version", async
 
   await writeFile(file, cluster("a") + cluster("b"));
   await until("b", ({ clusters }) => clusters.has("b"));
+  await started.lines.first("change", (text) => text.endsWith('resources.yaml changed: added Cluster "b"'));
+  await started.lines.first("push", (text) => text.endsWith(" sent: 1 resource"));
 
   await writeFile(file, cluster("a") + cluster("c", "no_such_field: 1"));
   const refused = await started.lines.first("refusal", (text) => text.includes("is refused"));
@@ -67,6 +69,7 @@ test("control-plane serves a file, follows it, and refuses a bad version", async
   await writeFile(`${file}.new`, cluster("a") + cluster("d"));
   await rename(`${file}.new`, file);
   await until("d without b", ({ clusters }) => clusters.has("d") && !clusters.has("b"));
+  await started.lines.first("removal", (text) => text.endsWith('added Cluster "d", removed Cluster "b"'));
 
   started.stop();
   assert.equal(await started.done, 0);
