@@ -24,6 +24,8 @@ export interface PluginFault {
   /** Name of the export that ran: "proxy_on_request_headers", "_initialize" … */
   readonly callback: string;
   readonly contextId: number;
+  /** When, in milliseconds since the Unix epoch. */
+  readonly at: number;
   readonly kind: FaultKind;
   /** One line, for example "unreachable". */
   readonly message: string;

@@ -38,6 +38,7 @@ export class PluginRuntime implements RuntimeHost {
   observer: HookObserver | undefined;
   readonly onHostCall: HostCallListener | undefined;
   readonly shared: SharedStore;
+  vmsCreated = 0;
   readonly #groups = new Map<string, VmGroup>();
   readonly #plugins = new Set<Plugin>();
   readonly #paths = new PropertyPaths();

@@ -17,6 +17,8 @@ export interface RuntimeHost {
   /** Set before a VM is created, or it is not heard by it. */
   readonly onHostCall: HostCallListener | undefined;
   readonly shared: SharedStore;
+  /** Instances made so far, those for trying a plugin out included. */
+  vmsCreated: number;
   /** A call token that no call under way has; never 0. */
   nextCallToken(): number;
   /** Interns a property path as the guest sent it. */

@@ -70,6 +70,7 @@ export class Vm {
     this.environment = Object.entries(starter.spec.environment).map(([key, value]) => `${key}=${value}`);
     this.vmConfiguration = starter.spec.vmConfiguration;
     this.#onFault = onFault;
+    host.vmsCreated++;
     this.active = new RootContext(this, starter, 0).context;
     this.effective = this.active;
     this.#start(starter.spec.capabilities);
@@ -256,8 +257,10 @@ function faultOf(
   message: string,
   frames: readonly string[],
 ): PluginFault {
-  const plugin = context.root.plugin.identity;
-  return { plugin: plugin.name, vmId: plugin.vmId, callback, contextId: context.id, kind, message, frames };
+  const { vm, plugin } = context.root;
+  const { name, vmId } = plugin.identity;
+  const at = vm.host.ports.clock.wallMs();
+  return { plugin: name, vmId, callback, contextId: context.id, at, kind, message, frames };
 }
 
 /** Start functions in the order of the ABI: _initialize, then main if there is one; _start only without _initialize. */

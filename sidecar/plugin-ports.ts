@@ -5,6 +5,8 @@ import type { Clock, MetricSink, PluginIdentity, PluginLog, Timer } from "../plu
 import type { PropertyValue } from "../plugins/property-value.ts";
 import type { JsonValue, Node } from "../xds/model/bootstrap.ts";
 import type { Counter, Gauge, Histogram, StatsScope } from "./stats/scope.ts";
+import { numberSetting, type RuntimeSettings } from "./runtime-settings.ts";
+import { labelled } from "./stats/tags.ts";
 import { type Log, LogLimit } from "./telemetry/log-level.ts";
 
 export const PLUGIN_CLOCK: Clock = {
@@ -17,8 +19,13 @@ export const PLUGIN_CLOCK: Clock = {
   },
 };
 
-/** Lines a second that one plugin may log by default; the rest is dropped and counted. */
-const LOG_LINES_PER_S = 1_000;
+/** Lines a second that one plugin may log on one worker by default; the rest is dropped and counted. */
+const LOG_LINES_PER_S = 100;
+/** Longest name of a metric that a plugin may define. */
+const MAX_METRIC_NAME = 512;
+// Names end up in lines of text; braces would be taken for labels (stats/tags.ts).
+// oxlint-disable-next-line no-control-regex
+const NOT_IN_METRIC_NAMES = /[\x00-\x1f\x7f{}]/g;
 const LEVELS = ["debug", "debug", "info", "warn", "error", "error"] as const;
 /** Plugin lines below this level are not even decoded, by the log's level. */
 const FIRST_LEVEL: Readonly<Record<string, number>> = {
@@ -32,17 +39,31 @@ const FIRST_LEVEL: Readonly<Record<string, number>> = {
   off: 6,
 };
 
-/** proxy_log and the guests' standard output, as lines of the component `wasm`. */
+interface LineBudget {
+  readonly limit: LogLimit;
+  readonly dropped: Counter;
+}
+
+/**
+ * proxy_log and the guests' standard output, as lines of the component `wasm`: of each plugin at most
+ * `outrigger.wasm.log_lines_per_s`. The next line after a gap says how many were dropped.
+ */
 export class PluginLines implements PluginLog {
   readonly #log: Log;
-  readonly #dropped: Counter;
-  readonly #limits = new Map<string, LogLimit>();
+  readonly #scope: StatsScope;
+  readonly #budgets = new Map<string, LineBudget>();
+  #settings: RuntimeSettings = {};
   #level: number;
 
   constructor(log: Log, level: string, scope: StatsScope) {
     this.#log = log;
     this.#level = FIRST_LEVEL[level] ?? 2;
-    this.#dropped = scope.counter("wasm.log_lines_dropped");
+    this.#scope = scope;
+  }
+
+  set settings(settings: RuntimeSettings) {
+    this.#settings = settings;
+    this.#budgets.clear();
   }
 
   set levelName(level: string) {
@@ -57,14 +78,10 @@ export class PluginLines implements PluginLog {
     if (level < this.#level) {
       return;
     }
-    let limit = this.#limits.get(plugin.name);
-    if (limit === undefined) {
-      limit = new LogLimit({ intervalMs: 1_000, burst: LOG_LINES_PER_S });
-      this.#limits.set(plugin.name, limit);
-    }
-    const held = limit.take();
+    const budget = this.#budgets.get(plugin.name) ?? this.#budgetOf(plugin.name);
+    const held = budget.limit.take();
     if (held < 0) {
-      this.#dropped.inc();
+      budget.dropped.inc();
       return;
     }
     const fields = {
@@ -75,9 +92,22 @@ export class PluginLines implements PluginLog {
     };
     this.#log[LEVELS[level] ?? "info"](fields, message);
   }
+
+  #budgetOf(plugin: string): LineBudget {
+    const burst = numberSetting(this.#settings, "outrigger.wasm.log_lines_per_s", plugin, LOG_LINES_PER_S);
+    const budget = {
+      limit: new LogLimit({ intervalMs: 1_000, burst }),
+      dropped: this.#scope.counter(labelled("outrigger_wasm_log_lines_dropped_total", { plugin })),
+    };
+    this.#budgets.set(plugin, budget);
+    return budget;
+  }
 }
 
-/** Metrics that plugins define, as Envoy names them: `wasmcustom.<name>`. */
+/**
+ * Metrics that plugins define, as Envoy names them: `wasmcustom.<name>`, and without that prefix for Prometheus.
+ * What a plugin reads is its own worker's part; what the statistics show is the sum.
+ */
 export class PluginMetrics implements MetricSink {
   readonly #scope: StatsScope;
   readonly #ids = new Map<string, number>();
@@ -95,10 +125,10 @@ export class PluginMetrics implements MetricSink {
     if (known !== undefined) {
       return this.#types[known - 1] === type ? known : undefined;
     }
-    if (this.#metrics.length >= this.#limit) {
+    if (this.#metrics.length >= this.#limit || name.length > MAX_METRIC_NAME) {
       return undefined;
     }
-    const full = `wasmcustom.${name}`;
+    const full = `wasmcustom.${name.replace(NOT_IN_METRIC_NAMES, "_")}`;
     this.#metrics.push(
       type === 0 ? this.#scope.counter(full) : type === 1 ? this.#scope.gauge(full) : this.#scope.histogram(full),
     );

@@ -44,7 +44,8 @@ function pluginView(answers: readonly HostView[], { configs, failures, reader }:
   const config = configs.get(identity.name);
   const failure = failureOf(identity.name, failures);
   const worst = Math.max(...answers.map(({ state }) => STATES.indexOf(state)));
-  const fault = answers.map(({ lastFault }) => lastFault).find((each) => each !== undefined);
+  const faults = answers.flatMap(({ lastFault }) => lastFault ?? []);
+  const fault = faults.toSorted((a, b) => b.at - a.at)[0];
   return {
     name: identity.name,
     rootId: identity.rootId,
@@ -63,7 +64,7 @@ function pluginView(answers: readonly HostView[], { configs, failures, reader }:
       ? {}
       : {
           lastFault: {
-            at: "",
+            at: new Date(fault.at).toISOString(),
             callback: fault.callback,
             kind: fault.kind,
             message: fault.message,

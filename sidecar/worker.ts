@@ -136,6 +136,7 @@ class DataWorker {
   async #apply(delta: ConfigDelta): Promise<void> {
     if (delta.runtime !== undefined) {
       this.#runtimeKeys = delta.runtime;
+      this.#lines.settings = delta.runtime;
       this.#recorder.ringSize = numberSetting(delta.runtime, "outrigger.trace.ring_size", "", TRACE_RING_SIZE);
     }
     let binding: Promise<void> = Promise.resolve();
@@ -150,7 +151,8 @@ class DataWorker {
   }
 
   #publishGauges(): void {
-    this.#gauges.publish([...this.#runtime.plugins].map((plugin) => plugin.view()));
+    const views = [...this.#runtime.plugins].map((plugin) => plugin.view());
+    this.#gauges.publish(views, this.#runtime.vmsCreated);
   }
 
   #answer(question: Question): unknown {

@@ -38,6 +38,8 @@ const TAGS: readonly Tag[] = [
 ];
 
 const CLUSTER = "cluster.";
+/** What plugins define: see `PluginMetrics`. */
+const PLUGIN_METRIC = "wasmcustom.";
 
 /** Escapes a label's value: backslash, quote and line feed. */
 export function escapeLabel(value: string): string {
@@ -65,6 +67,11 @@ export function prometheusName(name: string, dottedClusters: ReadonlySet<string>
   }
   if (name.startsWith("outrigger_") || name.startsWith("istio_")) {
     return { metric: cleanName(name), labels: "" };
+  }
+  if (name.startsWith(PLUGIN_METRIC)) {
+    // Envoy's custom namespace: neither its own prefix nor `envoy_` is shown. The name is a plugin's, so anything.
+    const metric = cleanName(name.slice(PLUGIN_METRIC.length));
+    return { metric: /^[a-zA-Z_]/.test(metric) ? metric : `_${metric}`, labels: "" };
   }
   const cluster = name.startsWith(CLUSTER) ? clusterOf(name, dottedClusters) : "";
   let rest = cluster === "" ? name : CLUSTER + name.slice(CLUSTER.length + cluster.length + 1);

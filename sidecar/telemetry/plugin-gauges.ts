@@ -2,7 +2,7 @@
 // worker.ts calls `publish` after each change of configuration and every few seconds: nothing of it is on a request's way.
 
 import type { PluginView } from "../../plugins/plugin.ts";
-import type { Gauge, StatsScope } from "../stats/scope.ts";
+import type { Counter, Gauge, StatsScope } from "../stats/scope.ts";
 import { labelled } from "../stats/tags.ts";
 
 /** How often a worker publishes: as often as Envoy flushes its statistics. */
@@ -21,15 +21,23 @@ type Gauges = Readonly<Record<keyof Held, Gauge>>;
 export class PluginGauges {
   readonly #scope: StatsScope;
   readonly #active: Gauge;
+  readonly #created: Counter;
+  #createdBefore = 0;
   readonly #byPlugin = new Map<string, Gauges>();
 
   constructor(scope: StatsScope) {
     this.#scope = scope;
     this.#active = scope.gauge("wasm.envoy.wasm.runtime.v8.active");
+    this.#created = scope.counter("wasm.envoy.wasm.runtime.v8.created");
   }
 
-  /** A plugin that is no longer among them goes to zero. A VM that plugins share counts for each of them. */
-  publish(views: readonly PluginView[]): void {
+  /**
+   * A plugin that is no longer among them goes to zero. A VM that plugins share counts for each of them.
+   * `created` is how many VMs the worker has made since it started.
+   */
+  publish(views: readonly PluginView[], created: number): void {
+    this.#created.add(created - this.#createdBefore);
+    this.#createdBefore = created;
     const held = new Map<string, Held>();
     let active = 0;
     for (const { identity, state, memoryBytes, openStreams, restarts, sharedBy } of views) {

@@ -163,6 +163,8 @@ const NAMES: readonly { name: string; metric: string; labels: string; clusters?:
   },
   { name: "control_plane.connected_state", metric: "envoy_control_plane_connected_state", labels: "" },
   { name: "istio_requests_total", metric: "istio_requests_total", labels: "" },
+  { name: "wasmcustom.cache.hits", metric: "cache_hits", labels: "" },
+  { name: "wasmcustom.5xx", metric: "_5xx", labels: "" },
 ];
 
 for (const { name, metric, labels, clusters } of NAMES) {
@@ -173,8 +175,8 @@ for (const { name, metric, labels, clusters } of NAMES) {
 
 test("prometheusName() always gives a valid metric name", () => {
   fc.assert(
-    fc.property(fc.string({ maxLength: 60 }), (name) => {
-      const { metric } = prometheusName(name, NONE);
+    fc.property(fc.constantFrom("", "wasmcustom."), fc.string({ maxLength: 60 }), (prefix, name) => {
+      const { metric } = prometheusName(prefix + name, NONE);
       return /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(metric);
     }),
   );

@@ -207,6 +207,7 @@ test("buildSpans() shows a fault as an error with an exception event", () => {
     vmId: "",
     callback: "proxy_on_request_headers",
     contextId: 7,
+    at: 0,
     kind: "trap",
     message: "unreachable",
     frames: ["a", "b"],

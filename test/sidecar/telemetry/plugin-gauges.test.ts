@@ -28,13 +28,13 @@ test("PluginGauges sums the VMs of one plugin, and clears those that are gone", 
     table.flush();
     return reader.value(`outrigger_wasm_${what}{plugin="${plugin}"}`);
   };
-  gauges.publish([view("a"), view("a", { state: "held-back" }), view("b", { state: "failed", memoryBytes: 0 })]);
+  gauges.publish([view("a"), view("a", { state: "held-back" }), view("b", { state: "failed", memoryBytes: 0 })], 0);
   assert.deepEqual(
     ["vms", "memory_bytes", "open_streams", "held_back", "vm_restarts"].map((what) => value(what, "a")),
     [2, 2_000, 4, 1, 2],
   );
   assert.equal(value("vms", "b"), 0);
-  gauges.publish([view("b")]);
+  gauges.publish([view("b")], 0);
   assert.equal(value("vms", "a"), 0);
   assert.equal(value("memory_bytes", "a"), 0);
   assert.equal(value("vms", "b"), 1);
@@ -43,7 +43,12 @@ test("PluginGauges sums the VMs of one plugin, and clears those that are gone", 
 test("PluginGauges counts a VM that plugins share once as Envoy's active one", () => {
   const reader = new StatsReader();
   const table = new StatsTable({ onDefine: (update) => reader.apply("w", update) });
-  new PluginGauges(table).publish([view("a", { sharedBy: 2 }), view("b", { sharedBy: 2 }), view("c")]);
+  const gauges = new PluginGauges(table);
+  gauges.publish([view("a", { sharedBy: 2 }), view("b", { sharedBy: 2 }), view("c")], 3);
   table.flush();
   assert.equal(reader.value("wasm.envoy.wasm.runtime.v8.active"), 2);
+  assert.equal(reader.value("wasm.envoy.wasm.runtime.v8.created"), 3);
+  gauges.publish([], 5);
+  table.flush();
+  assert.equal(reader.value("wasm.envoy.wasm.runtime.v8.created"), 5);
 });

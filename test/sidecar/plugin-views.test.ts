@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { PluginFault } from "../../plugins/errors.ts";
+import type { PluginView } from "../../plugins/plugin.ts";
+import { type PluginFacts, pluginViews } from "../../sidecar/plugin-views.ts";
+import { StatsReader } from "../../sidecar/stats/reader.ts";
+import { StatsTable } from "../../sidecar/stats/table.ts";
+import { callStat } from "../../sidecar/telemetry/hook-meter.ts";
+
+function answer(overrides: Partial<PluginView> = {}): PluginView {
+  return {
+    identity: { index: 1, name: "auth", rootId: "root", vmId: "vm", digest: "d1", abiVersion: "0.2.1" },
+    language: "go",
+    state: "running",
+    sharedBy: 1,
+    memoryBytes: 1_000,
+    openStreams: 0,
+    faults: 0,
+    restarts: 0,
+    lastFault: undefined,
+    ...overrides,
+  };
+}
+
+function fault(at: number, message: string): PluginFault {
+  const callback = "proxy_on_request_headers";
+  return { plugin: "auth", vmId: "vm", callback, contextId: 3, at, kind: "trap", message, frames: ["f"] };
+}
+
+function facts(answers: readonly PluginView[], reader = new StatsReader()): PluginFacts {
+  return { configs: new Map(), failures: new Map(), reader, answers };
+}
+
+test("pluginViews() sums the workers of a plugin and shows its worst state", () => {
+  const [view, ...more] = pluginViews(facts([answer(), answer({ memoryBytes: 2_000, state: "held-back" })]));
+  assert.deepEqual(more, []);
+  assert.deepEqual(
+    [view?.name, view?.rootId, view?.vmId, view?.digest, view?.abiVersion, view?.state, view?.vms, view?.memoryBytes],
+    ["auth", "root", "vm", "d1", "0.2.1", "held-back", 2, 3_000],
+  );
+});
+
+test("pluginViews() shows the latest fault of all workers with its time", () => {
+  const early = Date.UTC(2026, 0, 2, 3, 4, 5, 6);
+  const [view] = pluginViews(
+    facts([
+      answer({ lastFault: fault(early, "first") }),
+      answer({ lastFault: fault(early + 1_000, "second") }),
+      answer(),
+    ]),
+  );
+  assert.deepEqual(view?.lastFault, {
+    at: "2026-01-02T03:04:06.006Z",
+    callback: "proxy_on_request_headers",
+    kind: "trap",
+    message: "second",
+    frames: ["f"],
+  });
+});
+
+test("pluginViews() shows calls, faults and time of each callback that ran", () => {
+  const reader = new StatsReader();
+  const table = new StatsTable({ onDefine: (update) => reader.apply("w", update) });
+  const callback = "proxy_on_request_headers";
+  table.counter(callStat("calls_total", "auth", callback)).add(4);
+  table.counter(callStat("faults_total", "auth", callback)).add(1);
+  const histogram = table.histogram(callStat("duration_ms", "auth", callback));
+  [0.25, 0.25, 0.25, 0.25].forEach((ms) => histogram.record(ms));
+  table.flush();
+  const [view] = pluginViews(facts([answer()], reader));
+  const [only, ...more] = view?.callbacks ?? [];
+  assert.deepEqual(more, []);
+  assert.deepEqual([only?.callback, only?.calls, only?.faults, only?.totalMs, only?.meanMs], [callback, 4, 1, 1, 0.25]);
+});
