@@ -162,6 +162,7 @@ class DataWorker {
           .latest(question.limit)
           .map((trace) => viewTrace(trace, this.#settings.index, performance.timeOrigin));
       case "plugins":
+        this.#publishGauges();
         return [...this.#runtime.plugins].map((plugin) => plugin.view());
       case "hosts":
         return [...this.#live.clusters].map(([name, cluster]) => ({ name, hosts: cluster.view() }));
