@@ -4,6 +4,7 @@
 //   start: static plugins and ports are checked ─▶ admin ─▶ workers ─▶ xDS ─▶ snapshots ─▶ publisher ─▶ workers
 //   stop:  drain workers ─▶ flush spans ─▶ close xDS, admin, workers
 
+import { flushCompileCache } from "node:module";
 import { hostname } from "node:os";
 import { createSharedMemory } from "../plugins/shared-store.ts";
 import { createXdsClient, type XdsClient } from "../xds/client.ts";
@@ -400,6 +401,8 @@ export class Supervisor {
     if (this.usage.reached >= (this.snapshot?.version ?? 1) && this.usage.reached > 0) {
       this.#state = "LIVE";
       this.#wasLive = true;
+      // Now, because a process that is killed writes nothing at its end.
+      flushCompileCache();
       this.serverStats.onLive();
       const listeners = this.publisher.listeners.map(({ name, address }) => ({ name, ...address }));
       this.deps.log.info({ listeners, afterMs: Date.now() - this.startedAt }, "ready");

@@ -2,6 +2,7 @@
 // supervisor.ts owns one for each place (`--concurrency` of them). Restarts back off, so a worker that dies at once
 // does not burn the CPU; the other workers serve meanwhile, as each has its own listening sockets.
 
+import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
 import type { FromWorker, Question, ToWorker, WorkerSettings } from "./worker-link.ts";
 
@@ -21,6 +22,11 @@ const LAST_RESTART_MS = 10_000;
 const HEALTHY_AFTER_MS = 10_000;
 /** A closing worker that does not end by itself is ended. */
 const CLOSE_DEADLINE_MS = 2_000;
+/**
+ * Half of a worker's young generation. The launcher's 2 MiB suit the main thread; measured with the Go plugin at 50
+ * connections, a worker's 4 take 5 % less CPU than 2, and 16 take no less than 4 but 25 MB more.
+ */
+const SEMI_SPACE_MIB = 4;
 
 export class WorkerHandle {
   readonly index: number;
@@ -51,10 +57,13 @@ export class WorkerHandle {
 
   start(): void {
     const settings = this.#settings(this.#incarnation);
+    const compileCache = settings.environment["NODE_COMPILE_CACHE"];
+    setFlagsFromString(`--max-semi-space-size=${SEMI_SPACE_MIB}`);
     const worker = new Worker(new URL("./worker.ts", import.meta.url), {
       workerData: settings,
       name: `data-${this.index}`,
-      env: {},
+      // Without it the worker would strip the types of every file anew, for 17 MB and half of its start.
+      env: compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache },
     });
     this.#worker = worker;
     this.#startedAt = performance.now();

@@ -2,6 +2,7 @@
 // Started by worker-handle.ts with WorkerSettings; everything it is told and says is in worker-link.ts.
 // A request lives and dies on one worker; nothing here waits for the main thread while it serves.
 
+import { flushCompileCache } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
 import { PluginRuntime } from "../plugins/plugin-runtime.ts";
 import type { HttpConnectionManager, Listener } from "../xds/model/listener.ts";
@@ -47,6 +48,8 @@ class DataWorker {
   readonly #live: LiveConfig;
   readonly #listeners: ListenerSet;
   #failures: ApplyFailure[] = [];
+  /** The files that this thread compiled are in the compile cache. */
+  #isFlushed = false;
   #runtimeKeys: ConfigDelta["runtime"] = {};
   /** Deltas are brought into use one after the other: binding an address takes a turn. */
   #busy: Promise<void> = Promise.resolve();
@@ -148,6 +151,10 @@ class DataWorker {
     this.#failures = [];
     this.#publishGauges();
     this.#post({ kind: "in-use", version: delta.version, failures });
+    if (!this.#isFlushed) {
+      this.#isFlushed = true;
+      flushCompileCache();
+    }
   }
 
   #publishGauges(): void {

@@ -3,7 +3,6 @@
 // status. Owned by client.ts.
 
 import { createHash } from "node:crypto";
-import { openStream } from "./ads-stream.ts";
 import type { StreamSettings, StreamSink } from "./ads-stream.ts";
 import type { Clock } from "./clock.ts";
 import type { FileResource, LoadedResources } from "./decode/resources-file.ts";
@@ -12,6 +11,7 @@ import type { Node } from "./gen/envoy/config/core/v3/base_pb.ts";
 import { GrpcSource } from "./grpc-source.ts";
 import type { ServerStatus } from "./grpc-source.ts";
 import { grpcTargets } from "./grpc-targets.ts";
+import { openLazily } from "./lazy-stream.ts";
 import type { XdsLog } from "./log.ts";
 import type { Cluster } from "./model/cluster.ts";
 import type { ApiConfigSource, ConfigSource } from "./model/config-source.ts";
@@ -142,7 +142,7 @@ export class Sources {
         connectTimeoutMs: CONNECT_TIMEOUT_MS,
         maxMessageBytes: MAX_MESSAGE_BYTES,
       };
-      return { target: address.target, stream: openStream(settings, sink) };
+      return { target: address.target, stream: openLazily(settings, sink) };
     };
     const grpc = new GrpcSource({
       name: name === "ads" ? "ads" : `${addresses[0]?.target ?? ""}${method}`,

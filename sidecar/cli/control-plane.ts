@@ -2,7 +2,6 @@
 // what each client acknowledged or refused. The work is xds/server's.
 
 import type { FileResource } from "../../xds/decode/resources-file.ts";
-import { createControlPlane } from "../../xds/server/control-plane.ts";
 import type { ControlPlaneEvent } from "../../xds/server/control-plane.ts";
 import { ServedFile } from "../../xds/server/served-file.ts";
 import { typeLabel } from "../../xds/type-urls.ts";
@@ -56,6 +55,8 @@ export async function runControlPlane(argv: readonly string[], io: CliIo): Promi
   const settings = settingsOf(argv);
   if (typeof settings === "string") return wrongUsage(io, "control-plane", settings);
   const { file, port, address } = settings;
+  // gRPC is not loaded for the other verbs.
+  const { createControlPlane } = await import("../../xds/server/control-plane.ts");
   const served = new ServedFile({
     path: file,
     formatProblem,
