@@ -55,7 +55,9 @@ export async function cachedCode(code: RemotePluginCode, context: FetchContext):
 
 async function fetchUri(code: RemotePluginCode, context: FetchContext): Promise<FetchedCode> {
   const { settings, signal, ca, cache } = context;
-  const url = URL.canParse(code.uri) ? new URL(code.uri) : undefined;
+  // Envoy takes a URI without a scheme, too.
+  const text = code.uri.includes("://") ? code.uri : `http://${code.uri}`;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:")) {
     return final("its scheme is none of http:, https: and oci:");
   }

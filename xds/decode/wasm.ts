@@ -122,10 +122,6 @@ function decodeRemoteCode(message: RemoteDataSource, path: string, findings: Fin
   if (sha256 !== "" && !SHA256.test(sha256)) {
     findings.issue(child(path, "sha256"), `${quoted(sha256)} must be 64 hexadecimal digits`);
   }
-  const uri = httpUri?.uri ?? "";
-  if (uri !== "" && !/^(?:https?|oci):\/\/./i.test(uri)) {
-    findings.issue(child(path, "http_uri.uri"), `${quoted(uri)} must begin with http://, https:// or oci://`);
-  }
   const backoff = retryPolicy?.retryBackOff;
   const retryBaseMs = durationMs(backoff?.baseInterval, DEFAULT_FETCH_BACKOFF_MS);
   const retryMaxMs = durationMs(backoff?.maxInterval, 10 * retryBaseMs);
@@ -134,7 +130,7 @@ function decodeRemoteCode(message: RemoteDataSource, path: string, findings: Fin
   }
   return {
     kind: "remote",
-    uri,
+    uri: httpUri?.uri ?? "",
     cluster: httpUri?.httpUpstreamType.value ?? "",
     timeoutMs: durationMs(httpUri?.timeout, 0),
     sha256: sha256.toLowerCase(),
