@@ -125,14 +125,16 @@ class PluginCall implements PendingHttpCall {
   #options(): Omit<Dispatcher.RequestOptions, "origin"> {
     const { headers, body } = this.#call;
     const fields: string[] = ["host", pseudo(headers, ":authority")];
+    const traceparent = this.#callout === undefined ? "" : traceparentOf(this.#callout);
+    if (traceparent !== "") {
+      fields.push("traceparent", traceparent);
+    }
     for (let i = 0; i < headers.length; i += 2) {
       const name = headers[i] as string;
-      if (!name.startsWith(":") && !FRAMING.has(name)) {
+      // Without a trace of ours the plugin's own context passes.
+      if (!name.startsWith(":") && !FRAMING.has(name) && (name !== "traceparent" || traceparent === "")) {
         fields.push(name, headers[i + 1] as string);
       }
-    }
-    if (this.#callout !== undefined) {
-      fields.push("traceparent", traceparentOf(this.#callout));
     }
     return {
       method: pseudo(headers, ":method") as Dispatcher.HttpMethod,
@@ -170,16 +172,8 @@ class PluginCall implements PendingHttpCall {
   }
 }
 
-/** What undici frames by itself, and what this call sets. */
-const FRAMING = new Set([
-  "host",
-  "content-length",
-  "transfer-encoding",
-  "connection",
-  "keep-alive",
-  "upgrade",
-  "traceparent",
-]);
+/** What undici frames by itself. */
+const FRAMING = new Set(["host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"]);
 
 function pseudo(headers: readonly string[], name: string): string {
   for (let i = 0; i < headers.length; i += 2) {

@@ -92,6 +92,10 @@ export class StreamTrace {
   endedAt = 0;
   status = 0;
   responseFlags = "";
+  responseDetails = "";
+  /** 0: nothing went upstream, or nothing came back. */
+  upstreamSentAt = 0;
+  upstreamFirstByteAt = 0;
   routeName = "";
   clusterName = "";
   upstreamAddress = "";

@@ -151,14 +151,15 @@ export class TraceRecorder implements HookObserver {
 
   /**
    * A plugin makes a call. `stream`: on whose behalf, undefined for a root context. Returns the call, whose
-   * `traceparentOf` goes with it, or undefined when it is not traced.
+   * `traceparentOf` goes with it, or undefined when nobody would show it. Calls are rare, so those of requests that are
+   * not sampled are kept too, for /traces.
    */
   callStarted(
     stream: StreamAccess | undefined,
     call: Pick<Callout, "token" | "rpc" | "cluster" | "method" | "path" | "authority" | "startedAt">,
   ): Callout | undefined {
     const trace = stream === undefined ? this.#rootTrace() : this.#options.traceOf(stream);
-    if (trace === undefined || trace.traceId === "" || trace.callouts.length >= MAX_CALLOUTS) {
+    if (trace === undefined || trace.callouts.length >= MAX_CALLOUTS) {
       return undefined;
     }
     const callout: Callout = {
@@ -181,7 +182,7 @@ export class TraceRecorder implements HookObserver {
       sampled: trace.sampled,
       trace,
     };
-    if (trace.sampled && this.#calls.size < MAX_PENDING_CALLS) {
+    if (this.#calls.size < MAX_PENDING_CALLS) {
       trace.callouts.push(callout);
       this.#calls.set(call.token, callout);
     }
@@ -211,6 +212,9 @@ export class TraceRecorder implements HookObserver {
     trace.endedAt = info.endedAt;
     trace.status = info.status;
     trace.responseFlags = info.responseFlags;
+    trace.responseDetails = info.responseCodeDetails;
+    trace.upstreamSentAt = info.upstreamSentAt;
+    trace.upstreamFirstByteAt = info.upstreamFirstByteAt;
     trace.routeName = info.routeName;
     trace.clusterName = info.clusterName;
     trace.upstreamAddress = info.upstreamAddress;
@@ -223,9 +227,9 @@ export class TraceRecorder implements HookObserver {
     if (trace.sampled) {
       const done = trace.callouts.filter((callout) => callout.endedAt > 0);
       this.#addRecord(RecordKind.Request, trace, trace, info, done);
-      for (const callout of trace.callouts) {
-        callout.trace = undefined;
-      }
+    }
+    for (const callout of trace.callouts) {
+      callout.trace = undefined;
     }
     const size = this.#ring.length;
     if (size === 0) {
@@ -297,7 +301,7 @@ export class TraceRecorder implements HookObserver {
     adopt(trace, record, trace.addHook(record, -1));
     this.#postRoot(
       trace,
-      answered === undefined
+      answered === undefined || answered.traceId === ""
         ? ""
         : `${answered.traceId}-${calloutSpanId(answered.spanHigh, answered.spanLow, answered.index)}`,
     );
@@ -376,8 +380,11 @@ export class TraceRecorder implements HookObserver {
   }
 }
 
-/** The context that goes with a plugin's call: its own CLIENT span's. */
+/** The context that goes with a plugin's call: its own CLIENT span's. Empty when the request is not traced. */
 export function traceparentOf(callout: Callout): string {
+  if (callout.traceId === "") {
+    return "";
+  }
   const spanId = calloutSpanId(callout.spanHigh, callout.spanLow, callout.index);
   return `00-${callout.traceId}-${spanId}-${callout.sampled ? "01" : "00"}`;
 }

@@ -3,7 +3,7 @@
 
 import { CALLBACK_NAMES } from "../../plugins/abi/callbacks.ts";
 import { Hook, HOOK_STRIDE } from "./stream-trace.ts";
-import type { StreamTrace } from "./stream-trace.ts";
+import type { Callout, StreamTrace } from "./stream-trace.ts";
 
 /** Structurally admin/ports.ts's TracedHookView. */
 export interface TracedHook {
@@ -14,8 +14,29 @@ export interface TracedHook {
   readonly durationMs: number;
   readonly action?: "continue" | "pause";
   readonly pausedMs?: number;
+  readonly endOfStream?: boolean;
+  readonly bodyBytes?: number;
+  readonly headersAdded?: number;
+  readonly headersReplaced?: number;
+  readonly headersRemoved?: number;
   readonly hostCalls: number;
+  /** Place in `callouts` of the call whose answer it received. */
+  readonly answersCallout?: number;
   readonly fault?: string;
+}
+
+/** Structurally admin/ports.ts's TracedCalloutView. */
+export interface TracedCallout {
+  readonly byHook: number;
+  readonly rpc: "http" | "grpc";
+  readonly cluster: string;
+  readonly method: string;
+  readonly authority: string;
+  readonly path: string;
+  readonly startMs: number;
+  readonly durationMs?: number;
+  readonly status?: number;
+  readonly error?: string;
 }
 
 /** Structurally admin/ports.ts's TraceView. */
@@ -28,13 +49,16 @@ export interface TracedRequest {
   readonly path: string;
   readonly status: number;
   readonly responseFlags: string;
+  readonly responseDetails: string;
   readonly cluster: string;
   readonly route: string;
   readonly upstreamHost: string;
   readonly requestId: string;
   readonly traceId: string;
   readonly sampled: boolean;
+  readonly upstream?: { readonly sentMs: number; readonly firstByteMs?: number };
   readonly hooks: readonly TracedHook[];
+  readonly callouts: readonly TracedCallout[];
   readonly hooksDropped: number;
 }
 
@@ -55,15 +79,47 @@ export function viewTrace(trace: StreamTrace, worker: number, timeOrigin: number
     path: trace.path,
     status: trace.status,
     responseFlags: trace.responseFlags,
+    responseDetails: trace.responseDetails,
     cluster: trace.clusterName,
     route: trace.routeName,
     upstreamHost: trace.upstreamAddress,
     requestId: trace.requestId,
     traceId: trace.traceId,
     sampled: trace.sampled,
+    ...(trace.upstreamSentAt === 0 ? {} : { upstream: viewUpstream(trace) }),
     hooks,
+    callouts: trace.callouts.map((callout) => viewCallout(trace, callout)),
     hooksDropped: trace.hooksDropped,
   };
+}
+
+function viewUpstream(trace: StreamTrace): NonNullable<TracedRequest["upstream"]> {
+  return {
+    sentMs: milliseconds(trace.upstreamSentAt - trace.startedAt),
+    ...(trace.upstreamFirstByteAt === 0
+      ? {}
+      : { firstByteMs: milliseconds(trace.upstreamFirstByteAt - trace.startedAt) }),
+  };
+}
+
+function viewCallout(trace: StreamTrace, callout: Callout): TracedCallout {
+  const { parentHook, rpc, cluster, method, authority, path, startedAt, endedAt, status, error } = callout;
+  return {
+    byHook: parentHook,
+    rpc,
+    cluster,
+    method,
+    authority,
+    path,
+    startMs: milliseconds(startedAt - trace.startedAt),
+    ...(endedAt === 0 ? {} : { durationMs: milliseconds(endedAt - startedAt), status }),
+    ...(error === "" ? {} : { error }),
+  };
+}
+
+/** `{name: count}`, or nothing for what a callback of this kind has not. */
+function count(name: string, value: number, least: number): object {
+  return value < least ? {} : { [name]: value };
 }
 
 function viewHook(trace: StreamTrace, index: number): TracedHook {
@@ -82,7 +138,13 @@ function viewHook(trace: StreamTrace, index: number): TracedHook {
     durationMs: milliseconds(endedAt - startedAt),
     ...(action < 0 ? {} : { action: action === 0 ? "continue" : "pause" }),
     ...(paused === undefined ? {} : { pausedMs: milliseconds(Math.max(0, paused)) }),
+    ...((hooks[at + Hook.EndOfStream] as number) < 0 ? {} : { endOfStream: hooks[at + Hook.EndOfStream] === 1 }),
+    ...count("bodyBytes", hooks[at + Hook.BodyBytes] as number, 0),
+    ...count("headersAdded", hooks[at + Hook.HeadersAdded] as number, 1),
+    ...count("headersReplaced", hooks[at + Hook.HeadersReplaced] as number, 1),
+    ...count("headersRemoved", hooks[at + Hook.HeadersRemoved] as number, 1),
     hostCalls: hooks[at + Hook.HostCalls] as number,
+    ...count("answersCallout", hooks[at + Hook.AnsweredCall] as number, 0),
     ...(fault === undefined ? {} : { fault: `${fault.kind}: ${fault.message}` }),
   };
 }

@@ -176,6 +176,7 @@ test("/plugins, /traces and /xds have snake_case keys", async () => {
       duration_ms: 2,
       action: "pause",
       paused_ms: 3,
+      headers_added: 2,
       host_calls: 1,
     },
   ]);

@@ -132,6 +132,7 @@ export const TRACE: TraceView = {
   path: '/<script>alert("x")</script>',
   status: 200,
   responseFlags: "",
+  responseDetails: "via_upstream",
   cluster: "web",
   route: "r",
   upstreamHost: "10.0.0.1:80",
@@ -139,6 +140,20 @@ export const TRACE: TraceView = {
   traceId: "",
   sampled: false,
   hooksDropped: 0,
+  upstream: { sentMs: 6, firstByteMs: 8 },
+  callouts: [
+    {
+      byHook: 0,
+      rpc: "http",
+      cluster: "authz",
+      method: "POST",
+      authority: "authz.example",
+      path: '/check?<b>"',
+      startMs: 2,
+      durationMs: 3,
+      status: 403,
+    },
+  ],
   hooks: [
     {
       plugin: "p",
@@ -148,6 +163,7 @@ export const TRACE: TraceView = {
       durationMs: 2,
       action: "pause",
       pausedMs: 3,
+      headersAdded: 2,
       hostCalls: 1,
     },
   ],

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { adminPage } from "../../../sidecar/admin/page.ts";
 import { ENDPOINTS } from "../../../sidecar/admin/endpoints.ts";
-import { fakeProgram } from "./fake-ports.ts";
+import type { AdminPorts } from "../../../sidecar/admin/ports.ts";
+import { fakeProgram, TRACE } from "./fake-ports.ts";
 
 /** As much of a document as the page's script uses. */
 class FakeNode {
@@ -10,6 +11,9 @@ class FakeNode {
   readonly style: Record<string, string> = {};
   readonly tag: string;
   className = "";
+  title = "";
+  value = "";
+  checked = false;
   open = false;
   children: FakeNode[] = [];
   text = "";
@@ -29,6 +33,10 @@ class FakeNode {
     this.append(...nodes);
   }
 
+  addEventListener(): void {
+    // Nobody clicks.
+  }
+
   get all(): FakeNode[] {
     return [this, ...this.children.flatMap((child) => child.all)];
   }
@@ -45,11 +53,14 @@ function textNode(text: string): FakeNode {
 }
 
 /** Runs the script against the endpoints' real answers; an async function body stands for the module. */
-async function runPage(): Promise<Record<string, FakeNode>> {
+async function runPage(overrides: Partial<AdminPorts> = {}, filter = ""): Promise<Record<string, FakeNode>> {
   const html = adminPage().body;
   const script = /<script type="module">([\s\S]*)<\/script>/.exec(html)?.[1] ?? "";
   const ids = Object.fromEntries([...html.matchAll(/ id="(\w+)"/g)].map(([, id]) => [id, new FakeNode("div")]));
-  const program = fakeProgram();
+  const program = fakeProgram(overrides);
+  const input = ids["filter"];
+  assert.ok(input !== undefined);
+  input.value = filter;
   const fetch = async (url: string) => {
     const [path = "", query = ""] = url.split("?");
     const endpoint = ENDPOINTS.find((candidate) => candidate.path === path);
@@ -80,19 +91,22 @@ async function runPage(): Promise<Record<string, FakeNode>> {
   return ids;
 }
 
+function words(ids: Record<string, FakeNode>, id: string): string {
+  return ids[id]?.words ?? "";
+}
+
 test("the page's script fills every section without a failure", async () => {
   const ids = await runPage();
-  const words = Object.fromEntries(Object.entries(ids).map(([id, node]) => [id, node.words]));
-  assert.match(words["ready"] ?? "", /^LIVE n1 · abc\/1\.0\.0.* · up 3s$/);
-  assert.match(words["listeners"] ?? "", /in127\.0\.0\.1:9080, ::1:9080/);
-  assert.match(words["clusters"] ?? "", /web10\.0\.0\.1:80HEALTHY4/);
-  assert.match(words["clusters"] ?? "", /::1:81UNHEALTHY/);
-  assert.match(words["plugins"] ?? "", /prunning0\.2\.121\.0 MiB40\.250 ms/);
-  assert.match(words["xds"] ?? "", /cp connected/);
-  assert.match(words["traces"] ?? "", /200 GET shop\/<script>alert\("x"\)<\/script>/);
+  assert.match(words(ids, "ready"), /^LIVE n1 · 1\.0\.0 · up 3s · 2 workers$/);
+  assert.match(words(ids, "listeners"), /in127\.0\.0\.1:9080, \[::1\]:9080/);
+  assert.match(words(ids, "clusters"), /web10\.0\.0\.1:80HEALTHY14001/);
+  assert.match(words(ids, "clusters"), /\[::1\]:81UNHEALTHY/);
+  assert.match(words(ids, "plugins"), /running0\.2\.121\.0 MiB40\.25 ms0$/);
+  assert.match(words(ids, "xds"), /cp connected/);
+  assert.match(words(ids, "traces"), /200GET shop\/<script>alert\("x"\)<\/script>→ web · plugins 2\.00 ms10\.0 ms/);
 });
 
-test("the page draws a callback's place in its request, and its pause", async () => {
+test("the page draws each callback, call and the upstream at its place in the request", async () => {
   const { traces } = await runPage();
   const bars = traces?.all.filter((node) => node.className.startsWith("bar")) ?? [];
   assert.deepEqual(
@@ -100,6 +114,63 @@ test("the page draws a callback's place in its request, and its pause", async ()
     [
       ["bar ", "10%", "20%"],
       ["bar pause", "30%", "30%"],
+      ["bar bad", "20%", "30%"],
+      ["bar wait", "60%", "20%"],
+      ["bar up", "80%", "20%"],
     ],
   );
+});
+
+test("the page says in words what a callback did", async () => {
+  const ids = await runPage();
+  assert.match(words(ids, "traces"), /p request_headers2\.00 ms · \+2 headers · paused 3\.00 ms/);
+  assert.match(words(ids, "traces"), /↳ call 1 to authz3\.00 ms · http 403 · POST authz\.example\/check\?<b>"/);
+  const [hook] = TRACE.hooks;
+  assert.ok(hook !== undefined);
+  const fault = "trap: unreachable <img src=x>";
+  const failed = { ...TRACE, status: 503, callouts: [], hooks: [{ ...hook, fault }] };
+  const bad = await runPage({ traces: () => [failed] });
+  assert.match(words(bad, "traces"), /plugin fault/);
+  const [text] = bad["traces"]?.all.filter((node) => node.tag === "pre") ?? [];
+  assert.equal(text?.words, fault);
+});
+
+test("the page shows only the requests that the reader asks for", async () => {
+  const traces = (): (typeof TRACE)[] => [TRACE, { ...TRACE, path: "/other" }];
+  assert.match(words(await runPage({ traces }, "OTHER"), "traces"), /\/other/);
+  assert.doesNotMatch(words(await runPage({ traces }, "OTHER"), "traces"), /script/);
+  assert.equal(words(await runPage({ traces }, "nowhere"), "traces"), "none matches");
+  assert.equal(words(await runPage({ traces: () => [] }), "traces"), "no requests yet");
+});
+
+test("the page says where configuration is in use and why it was refused", async () => {
+  const at = "2026-11-25T03:51:46.598Z";
+  const common = { version: "7", state: "ACKED", receivedAt: at, acknowledgedAt: at };
+  const refused = { version: "8", at, reason: "no <port>" };
+  const xds = (): ReturnType<AdminPorts["xds"]> => [
+    {
+      server: "ads 127.0.0.1:18000",
+      connected: false,
+      lastError: "connection refused",
+      types: [
+        {
+          typeUrl: "type.googleapis.com/envoy.config.listener.v3.Listener",
+          version: "8",
+          nonce: "n",
+          refused,
+          resources: [
+            { ...common, name: "a", inUseAt: at, inUseOnWorkers: [at, at] },
+            { ...common, name: "b", inUseOnWorkers: [at, ""] },
+            { ...common, name: "c", refused },
+          ],
+        },
+      ],
+    },
+  ];
+  const text = words(await runPage({ xds }), "xds");
+  assert.match(text, /ads 127\.0\.0\.1:18000 away connection refused/);
+  assert.match(text, /Listenerlatest response8no <port>/);
+  assert.match(text, /Listenera703:51:46\.598in use since 03:51:46\.598/);
+  assert.match(text, /Listenerb703:51:46\.598in use on 1 of 2 workers/);
+  assert.match(text, /Listenerc703:51:46\.5988 refused: no <port>/);
 });

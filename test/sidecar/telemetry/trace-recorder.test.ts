@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { readBatch } from "../../../sidecar/telemetry/span-record.ts";
 import type { SpanBatch } from "../../../sidecar/telemetry/span-record.ts";
 import { Field, RequestText, TraceText } from "../../../sidecar/telemetry/span-record.ts";
+import { traceparentOf } from "../../../sidecar/telemetry/trace-recorder.ts";
 import { MAX_HOOKS } from "../../../sidecar/telemetry/stream-trace.ts";
 import { viewTrace } from "../../../sidecar/telemetry/trace-view.ts";
 import { fakeHead, fakeHook, fakeInfo, fakeStream, fakeTracing, RecorderBench } from "./fake-requests.ts";
@@ -75,6 +76,7 @@ test("TraceRecorder posts nothing for a request that is not sampled, and keeps i
     path: "/orders/7?q=1",
     status: 503,
     responseFlags: "UF",
+    responseDetails: "via_upstream",
     cluster: "web",
     route: "orders",
     upstreamHost: "10.0.0.2:80",
@@ -90,11 +92,69 @@ test("TraceRecorder posts nothing for a request that is not sampled, and keeps i
         durationMs: 1,
         action: "pause",
         pausedMs: 5,
+        endOfStream: true,
         hostCalls: 3,
       },
     ],
+    upstream: { sentMs: 2, firstByteMs: 5 },
+    callouts: [],
     hooksDropped: 0,
   });
+});
+
+test("viewTrace() shows what each callback did: header changes, body bytes, fault, calls and their answers", () => {
+  const bench = new RecorderBench();
+  const { stream, trace, head } = start(bench, fakeHead(), bench.tracing(fakeTracing({ randomSampling: 0 })));
+  const call = { rpc: "http", cluster: "authz", method: "GET", path: "/check", authority: "authz", token: 9 } as const;
+  const callout = bench.recorder.callStarted(stream, { ...call, startedAt: 1001 });
+  assert.ok(callout !== undefined);
+  bench.recorder.hook(fakeHook({ stream, callTokens: [9], headersAdded: 1, headersRemoved: 2 }));
+  bench.recorder.callStarted(stream, { ...call, token: 10, startedAt: 1003 });
+  bench.recorder.callEnded(callout, 403, "", 1004);
+  bench.recorder.hook(fakeHook({ stream: undefined, callback: 17, action: -1, answeredToken: 9, endOfStream: -1 }));
+  bench.recorder.hook(fakeHook({ stream, callback: 10, bodyBytes: 12, endOfStream: 1, headersReplaced: 3 }));
+  bench.recorder.finish(trace, fakeInfo(head));
+  const [view] = bench.recorder.latest(1).map((kept) => viewTrace(kept, 0, 0));
+  const [first, answer, body] = view?.hooks ?? [];
+  assert.deepEqual([first?.headersAdded, first?.headersReplaced, first?.headersRemoved], [1, undefined, 2]);
+  assert.deepEqual([answer?.answersCallout, answer?.endOfStream, answer?.bodyBytes], [0, undefined, undefined]);
+  assert.deepEqual([body?.bodyBytes, body?.endOfStream, body?.headersReplaced], [12, true, 3]);
+  assert.deepEqual(view?.callouts, [
+    {
+      byHook: 0,
+      rpc: "http",
+      cluster: "authz",
+      method: "GET",
+      authority: "authz",
+      path: "/check",
+      startMs: 1,
+      durationMs: 3,
+      status: 403,
+    },
+    { byHook: -1, rpc: "http", cluster: "authz", method: "GET", authority: "authz", path: "/check", startMs: 3 },
+  ]);
+  bench.tick();
+  assert.equal(bench.batches.length, 0);
+});
+
+test("a call of a request without a trace carries no context, and a late answer touches no other request", () => {
+  const bench = new RecorderBench(1);
+  const stream = fakeStream();
+  const trace = bench.recorder.begin(fakeHead(), 1000);
+  bench.streams.set(stream, trace);
+  const call = { rpc: "http", cluster: "a", method: "GET", path: "/", authority: "a", token: 3 } as const;
+  const callout = bench.recorder.callStarted(stream, { ...call, startedAt: 1001 });
+  assert.ok(callout !== undefined);
+  assert.equal(traceparentOf(callout), "");
+  bench.recorder.finish(trace, fakeInfo(fakeHead()));
+  const second = bench.recorder.begin(fakeHead(), 2000);
+  bench.recorder.finish(second, fakeInfo(fakeHead()));
+  const third = bench.recorder.begin(fakeHead(), 3000);
+  assert.equal(third, trace);
+  bench.streams.clear();
+  bench.recorder.callEnded(callout, 200, "", 3001);
+  bench.recorder.hook(fakeHook({ stream: undefined, callback: 17, answeredToken: 3 }));
+  assert.equal(third.hookCount, 0);
 });
 
 test("latest() gives the newest first and forgets the oldest", () => {
