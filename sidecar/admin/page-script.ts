@@ -35,13 +35,15 @@ const address = (a) => (a?.socket_address
   : (a?.pipe?.path ?? ""));
 const ms = (value) => (value < 0.0995 ? Math.round(value * 1000) + " µs" : value.toFixed(value < 10 ? 2 : 1) + " ms");
 const bytes = (value) => (value < 1048576 ? Math.round(value / 1024) + " KiB" : (value / 1048576).toFixed(1) + " MiB");
+const many = (count, noun) => count + " " + noun + (count === 1 ? "" : "s");
 const clock = (time) => new Date(time).toISOString().slice(11, 23);
 const stat = (host, name) => host.stats.find((entry) => entry.name === name)?.value ?? "0";
 const short = (typeUrl) => typeUrl.split(".").pop();
 
 const place = (className, from, length, end) => {
   const part = el("div", "bar " + className);
-  part.style.left = (Math.max(0, from) / end) * 100 + "%";
+  // What runs after the answer must not fall over the edge.
+  part.style.left = "min(" + (Math.max(0, from) / end) * 100 + "%, 100% - 2px)";
   part.style.width = (Math.max(0, length) / end) * 100 + "%";
   return part;
 };
@@ -89,7 +91,7 @@ const waterfall = (t) => {
     t.hooks_dropped ? el("div", "warn", t.hooks_dropped + " more callbacks ran and were not kept") : "",
     el("div", "facts", facts.filter(Boolean).join(" · ")));
 };
-const request = (t) => {
+const request = (t, isOnly) => {
   const isBad = t.status >= 500 || t.status === 0;
   const hasFault = t.hooks.some((h) => h.fault);
   const inPlugins = t.hooks.reduce((sum, h) => sum + h.duration_ms, 0);
@@ -98,10 +100,12 @@ const request = (t) => {
     el("span", isBad ? "bad" : t.status >= 400 ? "warn" : "good", t.status || "—"),
     el("span", "cut", t.method + " " + t.authority + t.path),
     el("span", "cut wide " + (hasFault ? "bad" : "dim"), hasFault ? "plugin fault" :
-      (t.cluster ? "→ " + t.cluster : t.response_details) + (t.response_flags ? " " + t.response_flags : "") +
+      (t.cluster ? "→ " + t.cluster : t.response_details || "answered here") + (t.response_flags ? " " + t.response_flags : "") +
       (t.hooks.length > 0 ? " · plugins " + ms(inPlugins) : "")),
     el("span", "dim mono", ms(t.duration_ms)));
-  return details("request " + t.worker + ":" + t.started_at + t.request_id, "request", summary, waterfall(t));
+  const node = details("request " + t.worker + ":" + t.started_at + t.request_id, "request", summary, waterfall(t));
+  if (isOnly) node.open = true;
+  return node;
 };
 
 const sections = {
@@ -111,7 +115,7 @@ const sections = {
     const info = await get("/server_info");
     show("ready", el("span", "badge " + (response.ok ? "good" : "bad"), state), " ", el("span", "dim",
       [info.node?.id, info.version.split("/")[1], "up " + info.uptime_current_epoch,
-        (info.command_line_options?.concurrency ?? 1) + " workers"].filter(Boolean).join(" · ")),
+        many(info.command_line_options?.concurrency ?? 1, "worker")].filter(Boolean).join(" · ")),
     ...reasons.map((reason) => el("div", "bad", reason)));
   },
   async traces() {
@@ -122,7 +126,7 @@ const sections = {
       (wanted === "" || [t.method, t.authority + t.path, t.status, t.cluster, t.route, t.request_id, t.trace_id,
         ...t.hooks.map((h) => h.plugin)].join(" ").toLowerCase().includes(wanted)));
     show("traces", ...(matches.length === 0 ? [el("p", "dim", traces.length === 0 ? "no requests yet" : "none matches")]
-      : matches.slice(0, 50).map(request)));
+      : matches.slice(0, 50).map((t) => request(t, matches.length === 1))));
   },
   async plugins() {
     const { plugins } = await get("/plugins");
@@ -163,7 +167,7 @@ const sections = {
       : r.in_use_at ? hint(el("span", "good", "in use since " + clock(r.in_use_at)), (r.in_use_on_workers ?? []).map((at, i) => "worker " + i + ": " + at).join("\\n"))
       : (r.in_use_on_workers ?? []).some((at) => at !== "") ? el("span", "warn", "in use on " + r.in_use_on_workers.filter((at) => at !== "").length + " of " + r.in_use_on_workers.length + " workers")
       : r.acknowledged_at ? el("span", "warn", "acknowledged") : el("span", "dim", r.state.toLowerCase().replaceAll("_", " "));
-    const from = (s) => el("p", "", s.server + " ", el("span", s.connected ? "good" : "bad", s.connected ? "connected" : "away"), " ",
+    const from = (s) => el("p", "", s.server + " ", s.server === "static" ? "" : el("span", s.connected ? "good" : "bad", s.connected ? "connected" : "away"), " ",
       el("span", "dim", [s.control_plane, s.since && "since " + clock(s.since), s.last_error].filter(Boolean).join(" · ")));
     const rows = servers.flatMap((s) => s.types.flatMap((t) => [
       ...(t.refused ? [[short(t.type_url), el("span", "bad", "latest response"), t.refused.version, "", el("span", "bad", t.refused.reason)]] : []),
@@ -173,6 +177,8 @@ const sections = {
 };
 const load = (id) => sections[id]().catch((error) => show(id, el("p", "bad", error.message)));
 const refresh = () => Promise.all(Object.keys(sections).map(load));
+// A link can carry a filter: /#<x-request-id> opens that request.
+byId("filter").value = decodeURIComponent(location.hash.slice(1)) || byId("filter").value;
 byId("filter").addEventListener("input", () => void load("traces"));
 byId("faults").addEventListener("change", () => void load("traces"));
 await refresh();

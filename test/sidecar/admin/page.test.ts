@@ -58,9 +58,6 @@ async function runPage(overrides: Partial<AdminPorts> = {}, filter = ""): Promis
   const script = /<script type="module">([\s\S]*)<\/script>/.exec(html)?.[1] ?? "";
   const ids = Object.fromEntries([...html.matchAll(/ id="(\w+)"/g)].map(([, id]) => [id, new FakeNode("div")]));
   const program = fakeProgram(overrides);
-  const input = ids["filter"];
-  assert.ok(input !== undefined);
-  input.value = filter;
   const fetch = async (url: string) => {
     const [path = "", query = ""] = url.split("?");
     const endpoint = ENDPOINTS.find((candidate) => candidate.path === path);
@@ -81,6 +78,7 @@ async function runPage(overrides: Partial<AdminPorts> = {}, filter = ""): Promis
       querySelectorAll: () => [],
     },
     fetch,
+    location: { hash: `#${encodeURIComponent(filter)}` },
     Node: FakeNode,
     setInterval: () => 0,
   };
@@ -112,11 +110,11 @@ test("the page draws each callback, call and the upstream at its place in the re
   assert.deepEqual(
     bars.map((bar) => [bar.className, bar.style["left"], bar.style["width"]]),
     [
-      ["bar ", "10%", "20%"],
-      ["bar pause", "30%", "30%"],
-      ["bar bad", "20%", "30%"],
-      ["bar wait", "60%", "20%"],
-      ["bar up", "80%", "20%"],
+      ["bar ", "min(10%, 100% - 2px)", "20%"],
+      ["bar pause", "min(30%, 100% - 2px)", "30%"],
+      ["bar bad", "min(20%, 100% - 2px)", "30%"],
+      ["bar wait", "min(60%, 100% - 2px)", "20%"],
+      ["bar up", "min(80%, 100% - 2px)", "20%"],
     ],
   );
 });
@@ -137,7 +135,9 @@ test("the page says in words what a callback did", async () => {
 
 test("the page shows only the requests that the reader asks for", async () => {
   const traces = (): (typeof TRACE)[] => [TRACE, { ...TRACE, path: "/other" }];
-  assert.match(words(await runPage({ traces }, "OTHER"), "traces"), /\/other/);
+  const other = await runPage({ traces }, "OTHER");
+  assert.match(words(other, "traces"), /\/other/);
+  assert.equal(other["traces"]?.children[0]?.open, true);
   assert.doesNotMatch(words(await runPage({ traces }, "OTHER"), "traces"), /script/);
   assert.equal(words(await runPage({ traces }, "nowhere"), "traces"), "none matches");
   assert.equal(words(await runPage({ traces: () => [] }), "traces"), "no requests yet");
