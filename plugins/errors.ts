@@ -5,6 +5,8 @@
 export type FaultKind =
   /** A WebAssembly trap: unreachable, memory out of bounds, division by zero … A Rust or Go panic ends here. */
   | "trap"
+  /** The guest used more fuel than the callback had: a loop without end, or too much work. */
+  | "out_of_fuel"
   /** The guest's call stack is exhausted. */
   | "stack_overflow"
   /** The guest called proc_exit. */

@@ -23,6 +23,7 @@ export class HookScratch implements HookRecord {
   headersReplaced = 0;
   headersRemoved = 0;
   bodyBytes = -1;
+  fuel = -1;
   fault: PluginFault | undefined = undefined;
   callTokens: number[] = [];
   answeredToken = 0;

@@ -27,6 +27,8 @@ export interface HookRecord {
   readonly headersRemoved: number;
   /** Bytes offered to a body callback; -1 elsewhere. */
   readonly bodyBytes: number;
+  /** Fuel that the callback used, about one unit for a machine instruction; -1 without metering. */
+  readonly fuel: number;
   /** Set when the callback failed. */
   readonly fault: PluginFault | undefined;
   /** Tokens of the HTTP (and gRPC) calls that this callback started, in order; empty almost always. Reused array. */

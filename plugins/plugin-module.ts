@@ -2,13 +2,14 @@
 // Runs on the embedder's main thread; the result is plain data with a WebAssembly.Module in it, so it can be posted to
 // workers (V8 shares the machine code). plugin-runtime.ts instantiates it. Uses wasm-binary.ts to look inside.
 //
-// The declared maximum of the memory is rewritten here, because no engine setting caps a single instance. Rewriting
-// for fuel (instrumented loops and calls) belongs between the same two steps: outline, rewrite, compile.
+// Two things are rewritten here, because no engine setting limits a single instance: the declared maximum of the memory, and
+// the code, which gets a fuel gauge (metering/).
 
 import { createHash } from "node:crypto";
 import type { AbiVersion } from "./abi/constants.ts";
 import { V0_1_0 } from "./abi/v0-1-0.ts";
 import { V0_2_1 } from "./abi/v0-2-1.ts";
+import { meterModule } from "./metering/instrumenter.ts";
 import {
   type BinaryOutline,
   type FunctionImport,
@@ -32,6 +33,8 @@ export interface PluginModule {
   /** Imports that the host does not know but can answer with Unimplemented, as "env.proxy_x". */
   readonly stubbedImports: readonly string[];
   readonly maximumMemoryPages: number;
+  /** Whether its callbacks use fuel; without it nothing ends one that loops. */
+  readonly isMetered: boolean;
 }
 
 export type ModuleResult =
@@ -41,6 +44,8 @@ export type ModuleResult =
 export interface ModuleOptions {
   /** Most memory that one instance may have, in MiB. Default 128: a Go plugin starts at 8 and rarely passes 40. */
   readonly memoryMib?: number;
+  /** Whether callbacks use fuel. Default true. */
+  readonly metering?: boolean;
 }
 
 const PAGES_PER_MIB = 16;
@@ -68,12 +73,9 @@ export function loadPluginModule(bytes: Uint8Array, options: ModuleOptions = {})
   const maximumPages = Math.max(1, Math.floor((options.memoryMib ?? DEFAULT_MEMORY_MIB) * PAGES_PER_MIB));
   const memoryProblem = checkMemories(outline, maximumPages);
   if (memoryProblem !== undefined) return refuse(memoryProblem);
-  let module: WebAssembly.Module;
-  try {
-    module = new WebAssembly.Module(withMemoryMaximum(bytes, outline, maximumPages));
-  } catch (error) {
-    return refuse(`not a valid WebAssembly module: ${firstLine(error)}`);
-  }
+  const isMetered = options.metering ?? true;
+  const module = compile(withMemoryMaximum(bytes, outline, maximumPages), isMetered);
+  if (typeof module === "string") return refuse(module);
   return {
     ok: true,
     module: {
@@ -87,8 +89,25 @@ export function loadPluginModule(bytes: Uint8Array, options: ModuleOptions = {})
       exports: outline.exportNames,
       stubbedImports: outline.imports.filter((i) => i.name.startsWith("proxy_") && !KNOWN.has(i.name)).map(importName),
       maximumMemoryPages: maximumPages,
+      isMetered,
     },
   };
+}
+
+/** The compiled module, or why there is none. */
+function compile(bytes: Uint8Array<ArrayBuffer>, isMetered: boolean): WebAssembly.Module | string {
+  try {
+    if (!isMetered) return new WebAssembly.Module(bytes);
+    // Only what is valid as it came is metered: nothing of the guest's may name what metering appends. Compiling says why not.
+    if (!WebAssembly.validate(bytes)) {
+      void new WebAssembly.Module(bytes);
+      return "not a valid WebAssembly module";
+    }
+    const metered = meterModule(bytes);
+    return metered.ok ? new WebAssembly.Module(metered.bytes) : `the module cannot be metered: ${metered.problem}`;
+  } catch (error) {
+    return `not a valid WebAssembly module: ${firstLine(error)}`;
+  }
 }
 
 function importName(from: FunctionImport): string {

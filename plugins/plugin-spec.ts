@@ -1,6 +1,7 @@
 // What the embedder says about one plugin: Envoy's PluginConfig in the host's words, plus our limits.
 // plugin-runtime.ts takes it; nothing in it is changed after that.
 
+import type { FuelLimits } from "./metering/fuel-gauge.ts";
 import type { PluginModule } from "./plugin-module.ts";
 
 /**
@@ -29,6 +30,8 @@ export interface PluginSpec {
   readonly capabilities?: readonly string[];
   /** Envoy's allow_on_headers_stop_iteration: Pause from a headers callback still delivers the body. Default false. */
   readonly allowOnHeadersStopIteration?: boolean;
+  /** Default: about 50 ms of a processor for a callback, half a second for the start. */
+  readonly fuel?: FuelLimits;
   /** Faults within faultWindowMs after which the VM is not replaced until the window has passed. Default 20. */
   readonly maxFaults?: number;
   /** Default 10 s: with maxFaults, at most two restarts a second in the long run. */

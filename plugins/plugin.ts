@@ -4,6 +4,7 @@
 import type { RootContext } from "./contexts.ts";
 import type { PluginFault } from "./errors.ts";
 import { HttpContext } from "./http-context.ts";
+import { DEFAULT_FUEL, type FuelLimits } from "./metering/fuel-gauge.ts";
 import type { PluginIdentity, StreamAccess } from "./ports.ts";
 import type { PluginSpec } from "./plugin-spec.ts";
 import type { VmGroup } from "./vm-group.ts";
@@ -26,6 +27,7 @@ export interface PluginView {
 export class Plugin {
   readonly identity: PluginIdentity;
   readonly spec: PluginSpec;
+  readonly fuel: FuelLimits;
   readonly #group: VmGroup;
   /** The root context in the VM that runs now; undefined before start and after a failed one. */
   root: RootContext | undefined = undefined;
@@ -34,6 +36,7 @@ export class Plugin {
 
   constructor(spec: PluginSpec, group: VmGroup) {
     this.spec = spec;
+    this.fuel = spec.fuel ?? DEFAULT_FUEL;
     this.#group = group;
     this.identity = {
       index: spec.index ?? 0,

@@ -5,8 +5,8 @@
 // whoever made the outermost call runs `drain()` after it. And after a fault nothing is ever called in the instance
 // again: its memory is in an unknown state.
 //
-// There is no way to interrupt a guest that loops: it blocks this thread's event loop until fuel is built in
-// (plugin-module.ts has the place for it). Only ending the whole worker helps until then.
+// Nothing can interrupt a guest that loops. It ends itself: its code takes fuel from a gauge that is filled before each
+// callback, and traps when there is none left (metering/). A module that was loaded without metering has no such end.
 
 import { Callback, CALLBACK_NAMES, type CallbackId, FAULTED } from "./abi/callbacks.ts";
 import { Status } from "./abi/constants.ts";
@@ -19,6 +19,8 @@ import { HookScratch, describeCallback } from "./hook-scratch.ts";
 import type { HttpContext } from "./http-context.ts";
 import { buildImports } from "./hostcalls/table.ts";
 import { GuestMemory } from "./memory.ts";
+import { FuelGauge } from "./metering/fuel-gauge.ts";
+import { FUEL_EXPORTS } from "./metering/instrumenter.ts";
 import type { Plugin } from "./plugin.ts";
 import type { PluginModule } from "./plugin-module.ts";
 import type { RuntimeHost } from "./runtime-host.ts";
@@ -39,6 +41,7 @@ export class Vm {
   readonly host: RuntimeHost;
   readonly module: PluginModule;
   readonly memory = new GuestMemory();
+  readonly fuel = new FuelGauge();
   readonly contexts = new ContextTable();
   /** "KEY=value" of the guest's environment. */
   readonly environment: readonly string[];
@@ -73,10 +76,10 @@ export class Vm {
     host.vmsCreated++;
     this.active = new RootContext(this, starter, 0).context;
     this.effective = this.active;
-    this.#start(starter.spec.capabilities);
+    this.#start(starter.spec.capabilities, starter.fuel.start);
   }
 
-  #start(capabilities: readonly string[] | undefined): void {
+  #start(capabilities: readonly string[] | undefined, fuel: number): void {
     this.window = CallWindow.Start;
     let running = "instantiate";
     try {
@@ -85,6 +88,10 @@ export class Vm {
       this.memory.attach(exports["memory"] as WebAssembly.Memory);
       this.#allocate = exports[this.module.allocator] as Export;
       this.#callbacks = CALLBACK_NAMES.map((name) => this.#callbackExport(exports, name, capabilities));
+      if (this.fuel.attach(exports)) {
+        this.fuel.fill(fuel);
+        (exports[FUEL_EXPORTS.start] as Export | undefined)?.();
+      }
       running = "_initialize" in exports ? "_initialize" : "_start";
       for (const name of startExports(exports)) {
         running = name;
@@ -130,6 +137,8 @@ export class Vm {
     this.callback = id;
     const scratch = this.scratch;
     scratch.reset();
+    const limits = context.root.plugin.fuel;
+    this.fuel.fill(startsRoot(id, context) ? limits.start : limits.perCallback);
     const observer = this.host.observer;
     const startedAt = observer === undefined ? 0 : this.host.ports.clock.monotonicMs();
     let result: number;
@@ -145,6 +154,7 @@ export class Vm {
       scratch.startedAt = startedAt;
       scratch.endedAt = this.host.ports.clock.monotonicMs();
       describeCallback(scratch, context, id, a, b, result);
+      scratch.fuel = this.fuel.used();
       scratch.fault = this.fault;
       scratch.answeredToken = this.answeredToken;
       observer.hook(scratch);
@@ -235,7 +245,17 @@ export class Vm {
 
   #fail(error: unknown, callback: string): void {
     const message = error instanceof Error ? error.message : String(error);
-    this.#die(faultKind(error), callback, message.split("\n", 1)[0] ?? "", guestFrames(error));
+    const kind = faultKind(error);
+    if (kind === "trap" && this.fuel.isSpent()) {
+      this.#die("out_of_fuel", callback, this.#spentText(callback), guestFrames(error));
+    } else this.#die(kind, callback, message.split("\n", 1)[0] ?? "", guestFrames(error));
+  }
+
+  #spentText(callback: string): string {
+    const { start, perCallback, startName, perCallbackName } = this.active.root.plugin.fuel;
+    const isStart = startsRoot(this.callback, this.active);
+    const [limit, name] = isStart ? [start, startName] : [perCallback, perCallbackName];
+    return `${callback} used all of its ${limit} units of fuel; ${name} sets the limit (0: none)`;
   }
 
   #die(kind: FaultKind, callback: string, message: string, frames: readonly string[]): void {
@@ -268,6 +288,11 @@ function startExports(exports: Record<string, unknown>): string[] {
   if (typeof exports["_initialize"] !== "function") return typeof exports["_start"] === "function" ? ["_start"] : [];
   const main = ["main", "__main_void"].find((name) => typeof exports[name] === "function");
   return main === undefined ? ["_initialize"] : ["_initialize", main];
+}
+
+/** Whether the callback is part of the start (-1: the instance's own), which has more fuel. */
+function startsRoot(callback: number, context: GuestContext): boolean {
+  return callback <= Callback.OnConfigure && context.http === undefined;
 }
 
 /** A plugin that does not export a callback is not interested: it agrees. */

@@ -30,6 +30,8 @@ declare namespace WebAssembly {
     constructor(module: Module, imports: Record<string, Record<string, unknown>>);
     readonly exports: Record<string, unknown>;
   }
+  /** Whether the bytes would compile. */
+  function validate(bytes: Uint8Array<ArrayBuffer>): boolean;
   class RuntimeError extends Error {}
   class CompileError extends Error {}
   class LinkError extends Error {}

@@ -124,7 +124,7 @@ export class BodyScan {
     const op = reader.byte();
     const cost = COSTS[op] as number;
     if (cost !== 0) this.#spend(cost);
-    switch (IMMEDIATES[op]) {
+    switch (IMMEDIATES[op] as number) {
       case Immediate.None:
         if (op <= Op.Return) this.#control(op, at, 0);
         else if (op === Op.CatchAll) this.#alternative();
@@ -147,7 +147,7 @@ export class BodyScan {
   }
 
   #scanRare(reader: ByteReader, op: number, at: number): void {
-    switch (IMMEDIATES[op]) {
+    switch (IMMEDIATES[op] as number) {
       case Immediate.TwoIndices:
         reader.u32();
         reader.u32();

@@ -45,6 +45,7 @@ export function fakeHook(fields: Partial<HookRecord>): HookRecord {
     headersReplaced: 0,
     headersRemoved: 0,
     bodyBytes: -1,
+    fuel: -1,
     fault: undefined,
     callTokens: [],
     answeredToken: 0,
