@@ -71,7 +71,7 @@ export function loadBootstrap(input: BootstrapInput): LoadedBootstrap {
   setNode(message, input);
   const decoded = decodeBootstrap(message, allowUnknown ? "warn" : "refuse", input.formatProblem);
   const locate = (issue: Issue) => place(issue, files, input.path ?? "");
-  for (const warning of quietControlPlane(decoded.warnings, message)) {
+  for (const warning of quietGrpcClusters(decoded.warnings, message, decoded.ok ? decoded.value : undefined)) {
     warnings.push({ ...locate(warning), kind: warning.kind, field: warning.field });
   }
   if (decoded.ok && issues.length === 0) {
@@ -171,14 +171,24 @@ function setNode(message: BootstrapMessage, input: BootstrapInput): void {
   message.node.locality.zone = serviceZone;
 }
 
-/** A control plane's cluster speaks HTTP/2 through gRPC, where the warning about HTTP/2 upstreams does not apply. */
-function quietControlPlane(warnings: readonly Warning[], message: BootstrapMessage): readonly Warning[] {
+/** Clusters of control planes and of span collectors speak HTTP/2 by gRPC, where the warning about HTTP/2 upstreams does not apply. */
+function quietGrpcClusters(
+  warnings: readonly Warning[],
+  message: BootstrapMessage,
+  value: Bootstrap | undefined,
+): readonly Warning[] {
   const services = message.dynamicResources?.adsConfig?.grpcServices ?? [];
-  const names = services.flatMap(({ targetSpecifier: target }) =>
-    target.case === "envoyGrpc" ? target.value.clusterName : [],
+  const names = new Set(
+    services.flatMap(({ targetSpecifier: target }) => (target.case === "envoyGrpc" ? target.value.clusterName : [])),
   );
+  for (const { filterChains, defaultFilterChain } of value?.listeners ?? []) {
+    for (const { filter } of defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain]) {
+      const collector = filter.kind === "http" ? filter.tracing?.provider?.export : undefined;
+      if (collector?.kind === "grpc") names.add(collector.cluster);
+    }
+  }
   const prefixes = (message.staticResources?.clusters ?? []).flatMap(({ name }, index) =>
-    names.includes(name) ? `static_resources.clusters[${index}].` : [],
+    names.has(name) ? `static_resources.clusters[${index}].` : [],
   );
   return warnings.filter(({ path }) => !prefixes.some((prefix) => path.startsWith(prefix)));
 }

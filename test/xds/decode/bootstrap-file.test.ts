@@ -138,6 +138,41 @@ test("loadBootstrap() turns unknown fields into warnings when it is told to", ()
   );
 });
 
+test("loadBootstrap() warns of HTTP/2 to upstreams, but not for the collector that tracing names", () => {
+  const text = (provider: string): string => `
+static_resources:
+  listeners:
+    - name: l
+      address: { socket_address: { address: 127.0.0.1, port_value: 1 } }
+      filter_chains:
+        - filters:
+            - name: hcm
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: l
+                ${provider}
+                route_config: { name: r }
+                http_filters:
+                  - name: router
+                    typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
+  clusters:
+    - { name: app, http2_protocol_options: {} }
+    - { name: collector, http2_protocol_options: {} }
+`;
+  const tracing =
+    "tracing: { provider: { name: o, typed_config: { " +
+    '"@type": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig, ' +
+    "grpc_service: { envoy_grpc: { cluster_name: collector } } } } }";
+  const paths = (yaml: string): string[] => {
+    const loaded = loadBootstrap({ path: "b.yaml", text: yaml });
+    assert.ok(loaded.ok, loaded.ok ? "" : loaded.issues.map(formatLocated).join("\n"));
+    return loaded.warnings.map(({ path }) => path);
+  };
+  const both = [0, 1].map((index) => `static_resources.clusters[${index}].http2_protocol_options`);
+  assert.deepEqual(paths(text("")), both);
+  assert.deepEqual(paths(text(tracing)), both.slice(0, 1));
+});
+
 test("loadBootstrap() reads YAML, JSON and binary files alike", () => {
   const directory = mkdtempSync(join(tmpdir(), "outrigger-bootstrap-"));
   const write = (name: string, content: string | Uint8Array) => {
