@@ -83,7 +83,17 @@ const PREPARE_TIMEOUT_MS = 10_000;
 const MAX_WARNED = 1_000;
 
 /** LDS or CDS. "answered" covers a refused response and a timeout: both let the start go on. */
-type Collection = { readonly typeUrl: string; readonly source: ConfigSource; isAnswered: boolean };
+type Collection = {
+  readonly typeUrl: string;
+  readonly source: ConfigSource;
+  isAnswered: boolean;
+  /** The latest response was refused, at least in part, or has just been repaired. */
+  isRefused: boolean;
+  cancelRepaired: (() => void) | undefined;
+};
+
+/** After a repair of CDS, the routes that belong to it follow within this time. */
+const REPAIR_MS = 2_000;
 
 const NOTHING: Interest = { isWildcard: false, names: new Set() };
 const EVERYTHING: Interest = { isWildcard: true, names: new Set() };
@@ -146,7 +156,8 @@ class Client implements XdsClient {
       [CLUSTER_TYPE, bootstrap.cds],
       [LISTENER_TYPE, bootstrap.lds],
     ] as const) {
-      if (source !== undefined) this.#collections.push({ typeUrl, source, isAnswered: false });
+      if (source !== undefined)
+        this.#collections.push({ typeUrl, source, isAnswered: false, isRefused: false, cancelRepaired: undefined });
     }
   }
 
@@ -175,6 +186,7 @@ class Client implements XdsClient {
     this.#cancelUpdate?.();
     this.#timers.close();
     for (const cancel of this.#ttls.values()) cancel();
+    for (const { cancelRepaired } of this.#collections) cancelRepaired?.();
     this.#sources.close();
   }
 
@@ -206,10 +218,27 @@ class Client implements XdsClient {
   #taken(response: DiscoveryResponse, outcome: Outcome): Outcome {
     if (this.#isClosed) return outcome;
     const { typeUrl } = response;
-    for (const collection of this.#collections) if (collection.typeUrl === typeUrl) collection.isAnswered = true;
+    for (const collection of this.#collections) {
+      if (collection.typeUrl !== typeUrl) continue;
+      collection.isAnswered = true;
+      this.#noteVerdict(collection, outcome.error !== undefined);
+    }
     this.#stats.count(response, outcome, this.#clock.now());
     this.#scheduleUpdate();
     return outcome;
+  }
+
+  #noteVerdict(collection: Collection, isRefused: boolean): void {
+    if (!isRefused && (!collection.isRefused || collection.cancelRepaired !== undefined)) return;
+    collection.cancelRepaired?.();
+    collection.cancelRepaired = undefined;
+    collection.isRefused = true;
+    if (isRefused) return;
+    collection.cancelRepaired = this.#clock.after(REPAIR_MS, () => {
+      collection.cancelRepaired = undefined;
+      collection.isRefused = false;
+      this.#scheduleUpdate();
+    });
   }
 
   #interestOf(source: string, typeUrl: string): Interest {
@@ -235,12 +264,13 @@ class Client implements XdsClient {
     this.#cancelUpdate = undefined;
     if (this.#isClosed) return;
     const previous = this.#assembly.snapshot;
-    const isClusterSetComplete = !this.#collections.some((each) => each.typeUrl === CLUSTER_TYPE && !each.isAnswered);
+    const cds = this.#collections.find(({ typeUrl }) => typeUrl === CLUSTER_TYPE);
     const layers = this.#options.bootstrap.runtimeLayers;
     this.#runtime = mergeRuntime(layers, (name) => this.#store.model(RUNTIME_TYPE, name), this.#runtime);
     this.#assembly = assemble({
       tables: this.#store.tables,
-      isClusterSetComplete,
+      isClusterSetComplete: cds?.isAnswered ?? true,
+      isClusterSetRefused: cds?.isRefused ?? false,
       runtime: this.#runtime,
       previous,
       overdue: this.#overdue,

@@ -66,6 +66,14 @@ export type ServerStatus = Readonly<{
 /** NACKs of content that was refused before: at least half a second, at most 10 s, so that a repaired push is not kept waiting. */
 const REFUSAL_PAUSE: BackoffSettings = { baseMs: 1_000, maxMs: 10_000, jitter: "half" };
 
+/**
+ * A held NACK goes out this soon after the server has sent a new version of another type: it has moved on, and holds the
+ * repair back until the NACK. Not at once, so that a server that changes something at each NACK makes no tight loop.
+ */
+const MOVED_ON_MS = 50;
+
+type Pause = { cancel: () => void; isShort: boolean };
+
 /** Responses of one type that wait for an earlier one to be prepared; beyond this the stream is not read. */
 const MAX_WAITING = 8;
 
@@ -74,7 +82,10 @@ export class GrpcSource {
   readonly #subscriptions: Subscriptions;
   /** By type, while one of its responses is being prepared: those that came after it. */
   readonly #queues = new Map<string, Receipt[]>();
-  readonly #pauses = new Map<string, () => void>();
+  /** By type, while its NACK is held. */
+  readonly #pauses = new Map<string, Pause>();
+  /** By type, the last version that was acknowledged. */
+  readonly #accepted = new Map<string, string>();
   readonly #latest = new Map<string, LatestResponse>();
   #stream: DiscoveryStream | undefined;
   #cancelRetry: (() => void) | undefined;
@@ -122,7 +133,7 @@ export class GrpcSource {
   close(): void {
     this.#isClosed = true;
     this.#cancelRetry?.();
-    for (const cancel of this.#pauses.values()) cancel();
+    for (const { cancel } of this.#pauses.values()) cancel();
     this.#stream?.close();
     this.#stream = undefined;
   }
@@ -227,19 +238,33 @@ export class GrpcSource {
       const fields = { source: name, type: typeLabel(typeUrl), version, nonce, reason: outcome.error.message };
       log.warn("xds update refused", fields);
     }
-    this.#pauses.get(typeUrl)?.();
+    this.#pauses.get(typeUrl)?.cancel();
     this.#pauses.delete(typeUrl);
-    if (wait > 0) {
-      const delayMs = backoffDelayMs(REFUSAL_PAUSE, wait - 1, random);
-      const cancel = clock.after(delayMs, () => {
-        this.#pauses.delete(typeUrl);
-        this.#subscriptions.release(typeUrl);
-        this.#flush();
-      });
-      this.#pauses.set(typeUrl, cancel);
+    if (wait > 0) this.#hold(typeUrl, backoffDelayMs(REFUSAL_PAUSE, wait - 1, random), false);
+    if (outcome.error === undefined && version !== this.#accepted.get(typeUrl)) {
+      this.#accepted.set(typeUrl, version);
+      this.#hasten(version);
     }
     this.#deps.onChange();
     this.#flush();
+  }
+
+  /** The server has sent `news`: what it holds back for a NACK of another version shall come soon. */
+  #hasten(news: string): void {
+    for (const [typeUrl, { isShort }] of this.#pauses) {
+      if (!isShort && this.#latest.get(typeUrl)?.version !== news) this.#hold(typeUrl, MOVED_ON_MS, true);
+    }
+  }
+
+  /** Sends the NACK of a type after a pause, which takes the place of the one before. */
+  #hold(typeUrl: string, delayMs: number, isShort: boolean): void {
+    this.#pauses.get(typeUrl)?.cancel();
+    const cancel = this.#deps.clock.after(delayMs, () => {
+      this.#pauses.delete(typeUrl);
+      this.#subscriptions.release(typeUrl);
+      this.#flush();
+    });
+    this.#pauses.set(typeUrl, { cancel, isShort });
   }
 
   #flush(): void {

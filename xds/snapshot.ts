@@ -60,6 +60,8 @@ export type AssembleInput = Readonly<{
   tables: ResourceTables;
   /** False until the first CDS answer (or its timeout): an unknown cluster may still come. */
   isClusterSetComplete: boolean;
+  /** CDS stands refused, in part or whole, or has just been repaired: a cluster that is not known may still come. */
+  isClusterSetRefused: boolean;
   runtime: Runtime;
   previous: Snapshot;
   /** Keys of waits without a resource whose time is up. */
@@ -236,7 +238,8 @@ class Assembler {
     const before = this.#input.previous.routes.get(name);
     let usable = latest ?? before;
     if (latest !== undefined && latest !== before) {
-      const blocking = this.#blockingCluster(routeClusters(latest), latest);
+      const served = before === undefined ? undefined : routeClusters(before);
+      const blocking = this.#blockingCluster(routeClusters(latest), latest, served);
       if (blocking !== undefined) {
         usable = before;
         const isFirst = before === undefined;
@@ -247,14 +250,19 @@ class Assembler {
     return usable;
   }
 
-  /** The first cluster that `owner`, a new version, has to wait for. */
-  #blockingCluster(names: readonly string[], owner: object): string | undefined {
-    const { tables, isClusterSetComplete, overdue } = this.#input;
+  /**
+   * The first cluster that `owner`, a new version, has to wait for. `served` are the clusters of the version that serves
+   * meanwhile, if there is one.
+   */
+  #blockingCluster(names: readonly string[], owner: object, served?: readonly string[]): string | undefined {
+    const { tables, isClusterSetComplete, isClusterSetRefused, overdue } = this.#input;
     if (overdue.has(owner)) return undefined;
     for (const name of names) {
       if (this.#clusters.has(name)) continue;
-      // A cluster that nobody announced is not waited for: requests to it are answered by the route's rules.
-      if (isClusterSetComplete && !tables.clusters.has(name)) continue;
+      // A cluster that nobody announced is not waited for: requests to it are answered by the route's rules. It is while CDS
+      // stands refused and a version serves that needs it not: routes of a repair come before its clusters then.
+      const mayCome = isClusterSetRefused && served !== undefined && !served.includes(name);
+      if (isClusterSetComplete && !mayCome && !tables.clusters.has(name)) continue;
       this.#waits.set(owner, { key: owner, timeoutMs: CLUSTER_WAIT_MS, resource: undefined });
       return `Cluster ${JSON.stringify(name)}`;
     }

@@ -166,6 +166,32 @@ test("GrpcSource acknowledges repaired content at once, without the held refusal
   assert.deepEqual(scene.take(), []);
 });
 
+test("GrpcSource sends a held refusal soon after the server has moved on with another type", () => {
+  const scene = new Scene();
+  scene.wantClusters();
+  scene.source.setInterest(ENDPOINTS_TYPE, { isWildcard: false, names: new Set(["a"]) });
+  scene.take();
+  scene.outcome = ({ typeUrl, version }) => (typeUrl === CLUSTER_TYPE ? bad(version) : GOOD);
+  scene.sink.onResponse(sotwResponse(ENDPOINTS_TYPE, "v1", "e1"));
+  scene.sink.onResponse(sotwResponse(CLUSTER_TYPE, "v2", "c1"));
+  scene.sink.onResponse(sotwResponse(CLUSTER_TYPE, "v2", "c2"));
+  assert.deepEqual(scene.take(), ["v1 e1", "- c1 NACK refused v2"]);
+  // The same version again is no news, nor is the one that was refused.
+  scene.sink.onResponse(sotwResponse(ENDPOINTS_TYPE, "v1", "e2"));
+  scene.sink.onResponse(sotwResponse(ENDPOINTS_TYPE, "v2", "e3"));
+  assert.deepEqual(scene.take(), ["v1 e2", "v2 e3"]);
+  scene.clock.advance(100);
+  assert.deepEqual(scene.take(), []);
+  scene.sink.onResponse(sotwResponse(ENDPOINTS_TYPE, "v3", "e4"));
+  assert.deepEqual(scene.take(), ["v3 e4"]);
+  scene.clock.advance(49);
+  // More news does not keep it waiting.
+  scene.sink.onResponse(sotwResponse(ENDPOINTS_TYPE, "v4", "e5"));
+  assert.deepEqual(scene.take(), ["v4 e5"]);
+  scene.clock.advance(1);
+  assert.deepEqual(scene.take(), ["- c2 NACK refused v2"]);
+});
+
 test("GrpcSource takes responses of one type in their order, and other types meanwhile", async () => {
   const scene = new Scene();
   scene.wantClusters();

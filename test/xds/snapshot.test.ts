@@ -26,6 +26,7 @@ class Scene {
   readonly store = new ResourceStore();
   readonly overdue = new WeakSet<object>();
   isClusterSetComplete = true;
+  isClusterSetRefused = false;
   last: Assembly = { snapshot: EMPTY_SNAPSHOT, wanted: [], waits: [], warming: [] };
 
   accept(...all: readonly FileResource[]): Assembly {
@@ -39,10 +40,10 @@ class Scene {
   }
 
   assemble(): Assembly {
-    const { overdue, isClusterSetComplete, store } = this;
+    const { overdue, isClusterSetComplete, isClusterSetRefused, store } = this;
     const { runtime, ...previous } = this.last.snapshot;
-    const input = { tables: store.tables, isClusterSetComplete, runtime, previous: this.last.snapshot, overdue };
-    this.last = assemble(input);
+    const state = { isClusterSetComplete, isClusterSetRefused, overdue };
+    this.last = assemble({ tables: store.tables, runtime, previous: this.last.snapshot, ...state });
     assert.ok(previous.version <= this.last.snapshot.version);
     // As the client does: what is wanted is known to the store.
     for (const { typeUrl, name } of this.last.wanted) store.request(typeUrl, name, "ads");
@@ -205,6 +206,35 @@ test("assemble() lets routes to a cluster that nobody announced through once CDS
   assert.deepEqual(parts(scene.accept(listener("in"), routes("routes", "gone")).snapshot).listeners, []);
   scene.isClusterSetComplete = true;
   assert.deepEqual(parts(scene.assemble().snapshot).listeners, ["in"]);
+});
+
+test("assemble() holds routes to an unknown cluster back while CDS stands refused, when there are routes that serve", () => {
+  const scene = new Scene();
+  scene.accept(edsCluster("a"), endpoints("a"), listener("in"), routes("routes", "a"));
+  const before = scene.last.snapshot.routes.get("routes");
+  scene.isClusterSetRefused = true;
+  const during = scene.accept(routes("routes", "b"));
+  assert.equal(during.snapshot.routes.get("routes"), before);
+  assert.deepEqual(during.warming, [
+    { typeUrl: ROUTE_TYPE, name: "routes", waitsFor: ['Cluster "b"'], isFirst: false },
+  ]);
+  // The repair: the cluster, then nothing is refused any more.
+  scene.accept(edsCluster("b"));
+  assert.equal(scene.last.snapshot.routes.get("routes"), before);
+  const after = scene.accept(endpoints("b")).snapshot.routes.get("routes");
+  assert.notEqual(after, before);
+  // A cluster that the serving routes name too is no reason to wait, and the wait has an end.
+  scene.store.remove(edsCluster("b").typeUrl, "b");
+  const grace = scene.assemble().waits.find(({ resource }) => resource === undefined);
+  assert.ok(grace !== undefined);
+  scene.over(grace);
+  assert.deepEqual(parts(scene.assemble().snapshot).clusters, ["a"]);
+  assert.notEqual(scene.accept(routes("routes", "b")).snapshot.routes.get("routes"), after);
+  const held = scene.accept(routes("routes", "c")).waits.find(({ resource }) => resource === undefined);
+  assert.equal(held?.timeoutMs, 15_000);
+  const served = scene.last.snapshot.routes.get("routes");
+  scene.over(held);
+  assert.notEqual(scene.assemble().snapshot.routes.get("routes"), served);
 });
 
 test("assemble() keeps a removed cluster for a moment while routes in use name it", () => {
