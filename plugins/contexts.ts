@@ -37,6 +37,7 @@ export interface CallAnswer {
 
 /** Calls that one root context may have under way: a plugin that leaks calls must not exhaust the proxy. */
 const MAX_CALLS_UNDER_WAY = 4096;
+const MAX_DECLARED_PROPERTIES = 1024;
 /** How long a root context may keep itself alive after proxy_on_done answered false; Envoy has no bound. */
 const DONE_DEADLINE_MS = 30_000;
 /** A tick faster than this would be a busy loop. */
@@ -53,6 +54,8 @@ export class RootContext {
   statusCode = 0;
   statusMessage = "";
   readonly #calls = new Map<number, PendingHttpCall>();
+  /** Properties that the plugin declared (foreign function declare_property): whether they are read-only. */
+  readonly #declared = new Map<string, boolean>();
   #tickMs = 0;
   #tick: Timer | undefined = undefined;
   #donePending = false;
@@ -82,6 +85,18 @@ export class RootContext {
     vm.drain();
     if (refusal !== undefined) this.end();
     return vm.fault ?? refusal;
+  }
+
+  /** False when the name has been declared before, or there are too many. */
+  declareProperty(name: string, isReadOnly: boolean): boolean {
+    if (this.#declared.has(name) || this.#declared.size >= MAX_DECLARED_PROPERTIES) return false;
+    this.#declared.set(name, isReadOnly);
+    return true;
+  }
+
+  /** A property that may be set only once. */
+  isReadOnly(name: string): boolean {
+    return this.#declared.get(name) === true;
   }
 
   /** proxy_set_tick_period_milliseconds; 0 stops. A one-shot timer is armed again after each tick: no backlog. */

@@ -1,21 +1,36 @@
 // proxy_call_foreign_function: named functions of the host. A few of Envoy's are here; the embedder may add its own
 // (RuntimePorts.foreign). Adding one: an entry in OWN, a test. ABI section "Foreign function interface".
 
+import { Buffer } from "node:buffer";
 import { deflateSync, inflateSync } from "node:zlib";
 import { Status } from "../abi/constants.ts";
 import type { ForeignFunction } from "../ports.ts";
+import { readFields } from "../proto-fields.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
+import { signText, verifySignature } from "./signatures.ts";
 
 /** A small argument must not unpack into all of the process's memory. */
 const MAX_UNCOMPRESSED_BYTES = 16 * 1024 * 1024;
 
-const OWN: Readonly<Record<string, ForeignFunction>> = {
+type OwnFunction = (argument: Uint8Array, vm: Vm) => ReturnType<ForeignFunction>;
+
+const OWN: Readonly<Record<string, OwnFunction>> = {
   /** Makes the router look for the route again. */
-  clear_route_cache: (_argument, _plugin, stream) => {
-    stream?.clearRouteCache();
+  clear_route_cache: (_argument, vm) => {
+    vm.effective.http?.stream.clearRouteCache();
     return { status: Status.Ok };
   },
+  /** DeclarePropertyArguments: a read-only property can be set once a stream. BadArgument: declared before. */
+  declare_property: (argument, vm) => {
+    const fields = readFields(argument);
+    const name = fields?.bytes.get(1);
+    if (fields === undefined || name === undefined) return { status: Status.BadArgument };
+    const isNew = vm.effective.root.declareProperty(Buffer.from(name).toString("latin1"), fields.numbers.get(2) === 1);
+    return { status: isNew ? Status.Ok : Status.BadArgument };
+  },
+  sign: signText,
+  verify_signature: verifySignature,
   /** zlib, as Envoy's. */
   compress: (argument) => ({ status: Status.Ok, result: deflateSync(argument) }),
   uncompress: (argument) => {
@@ -42,10 +57,12 @@ export function foreignFunctions(vm: Vm): HostFunctions {
       const text = memory.latin1(name >>> 0, nameLength >>> 0);
       const bytes = memory.copy(argument >>> 0, argumentLength >>> 0);
       if (text === undefined || bytes === undefined) return Status.InvalidMemoryAccess;
-      const run = vm.host.ports.foreign?.get(text) ?? (Object.hasOwn(OWN, text) ? OWN[text] : undefined);
-      if (run === undefined) return Status.NotFound;
       const { root, http } = vm.effective;
-      const { status, result } = run(bytes, root.plugin.identity, http?.stream);
+      const embedders = vm.host.ports.foreign?.get(text);
+      const own = Object.hasOwn(OWN, text) ? OWN[text] : undefined;
+      const answer = embedders?.(bytes, root.plugin.identity, http?.stream) ?? own?.(bytes, vm);
+      if (answer === undefined) return Status.NotFound;
+      const { status, result } = answer;
       if (status !== Status.Ok || resultOut === 0 || sizeOut === 0) return status;
       return vm.returnBytes(result ?? new Uint8Array(0), resultOut >>> 0, sizeOut >>> 0);
     },

@@ -39,7 +39,9 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       if (raw === undefined || bytes === undefined) return Status.InvalidMemoryAccess;
       const http = vm.effective.http;
       if (http === undefined) return Status.NotFound;
-      return http.stream.setProperty(vm.host.propertyPath(raw).path, bytes) ? Status.Ok : Status.BadArgument;
+      const { path: wanted, segments } = vm.host.propertyPath(raw);
+      const isSet = vm.effective.root.isReadOnly(wanted) && http.stream.property(wanted, segments) !== undefined;
+      return !isSet && http.stream.setProperty(wanted, bytes) ? Status.Ok : Status.BadArgument;
     },
   };
 }

@@ -55,6 +55,9 @@ export class WasmFilterFactory implements FilterFactory<WasmStream> {
 }
 
 const REQUEST_BODY: StreamBody = 0;
+/** What the plugins of one stream may store on it with proxy_set_property. */
+const MAX_PROPERTIES = 256;
+const MAX_PROPERTY_BYTES = 64 * 1024;
 const ROUTE_PROPERTY = /^(xds\0(route|virtual_host|cluster)|route_|cluster_)/;
 
 export class WasmFilter implements StreamFilter, StreamAccess {
@@ -159,6 +162,9 @@ export class WasmFilter implements StreamFilter, StreamAccess {
       return false;
     }
     buffer.replace(start, length, data);
+    if (data.length !== length) {
+      this.#dropContentLength(body);
+    }
     return true;
   }
 
@@ -203,11 +209,25 @@ export class WasmFilter implements StreamFilter, StreamAccess {
   }
 
   setProperty(path: string, value: Uint8Array): boolean {
-    if (!isWritableProperty(path)) {
+    const values = this.stream.facts.filterStateMap;
+    const isFull = values.size >= MAX_PROPERTIES && !values.has(path);
+    if (isFull || value.length > MAX_PROPERTY_BYTES || !isWritableProperty(path)) {
       return false;
     }
-    this.stream.facts.filterStateMap.set(path, value);
+    values.set(path, value);
     return true;
+  }
+
+  /** A body of another size: its head, while this filter still holds it, must not tell the old one (Envoy lets it). */
+  #dropContentLength(body: StreamBody): void {
+    const facts = this.stream.facts;
+    if (body === REQUEST_BODY) {
+      if (!this.#callbacks.requestHeadersForwarded()) {
+        facts.requestHead.headers.remove("content-length");
+      }
+    } else if (!this.#callbacks.responseHeadersForwarded()) {
+      facts.responseHead?.headers.remove("content-length");
+    }
   }
 
   #body(body: StreamBody): BodyBuffer | undefined {

@@ -2,8 +2,11 @@
 
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { generateKeyPairSync, verify } from "node:crypto";
 import { deflateSync } from "node:zlib";
+import { signText, verifySignature } from "../../plugins/hostcalls/signatures.ts";
 import type { PluginSpec } from "../../plugins/plugin-spec.ts";
+import { readFields, writeFields } from "../../plugins/proto-fields.ts";
 import type { PropertyValue } from "../../plugins/property-value.ts";
 import { FakeStream } from "./support/fake-stream.ts";
 import { loaded } from "./support/loaded.ts";
@@ -217,6 +220,89 @@ suite("foreign functions", () => {
     ].join("\n");
     assert.deepEqual(run(guest, body, {}, stream), ["a", "packed", "d", "a", "a", "b", "b"]);
     assert.deepEqual(stream.journal, ["clear-route-cache"]);
+  });
+
+  test("sign and verify_signature work with RSA and ECDSA keys in DER and PEM", () => {
+    for (const pair of [
+      generateKeyPairSync("rsa", { modulusLength: 1024 }),
+      generateKeyPairSync("ec", { namedCurve: "prime256v1" }),
+    ]) {
+      const text = Buffer.from("what is signed");
+      const der = pair.privateKey.export({ type: "pkcs8", format: "der" });
+      const pem = Buffer.from(pair.publicKey.export({ type: "spki", format: "pem" }));
+      const hash = Buffer.from("SHA256");
+      const signed = signText(
+        writeFields([
+          [1, hash],
+          [2, der],
+          [3, text],
+        ]),
+      );
+      const { numbers, bytes } = readFields(signed.result ?? new Uint8Array(0)) ?? assert.fail();
+      assert.deepEqual([signed.status, numbers.get(1)], [0, 1]);
+      const signature = bytes.get(2) ?? assert.fail();
+      assert.ok(verify("sha256", text, pair.publicKey, signature));
+      const check = (changed: Uint8Array): number | undefined => {
+        const { status, result } = verifySignature(
+          writeFields([
+            [1, hash],
+            [3, signature],
+            [4, changed],
+            [5, pem],
+          ]),
+        );
+        assert.equal(status, 0);
+        return readFields(result ?? assert.fail())?.numbers.get(1);
+      };
+      assert.equal(check(text), 1);
+      assert.equal(check(Buffer.from("another")), undefined);
+    }
+  });
+
+  test("sign and verify_signature refuse what is no key, and say so of an unknown hash", () => {
+    const junk = Buffer.from("junk");
+    for (const run of [signText, verifySignature]) {
+      assert.equal(run(junk).status, 2, "no message");
+      assert.equal(run(writeFields([[1, Buffer.from("sha256")]])).status, 2, "no key");
+      assert.equal(run(writeFields([[2, junk]])).status, 2, "bad key");
+    }
+    const { publicKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+    const der = publicKey.export({ type: "spki", format: "der" });
+    const { status, result } = verifySignature(
+      writeFields([
+        [1, Buffer.from("md5")],
+        [2, der],
+      ]),
+    );
+    assert.equal(status, 0);
+    assert.equal(Buffer.from(result ?? "").toString("latin1"), "\x12\x15md5 is not supported.");
+    const both = writeFields([
+      [2, der],
+      [5, Buffer.from(publicKey.export({ type: "spki", format: "pem" }))],
+    ]);
+    assert.equal(verifySignature(both).status, 2, "two keys");
+  });
+
+  test("a property declared read-only can be set once a stream, any other often", () => {
+    const guest = new WatGuest();
+    const set = (name: string): string =>
+      guest.logLetter(`(call $proxy_set_property ${guest.text(name)} ${guest.text("v")})`);
+    const declare = call(
+      guest,
+      "declare_property",
+      writeFields([
+        [1, Buffer.from("once")],
+        [2, 1],
+      ]),
+    );
+    assert.deepEqual(run(guest, declare + declare + set("once") + set("once") + set("often") + set("often")), [
+      "a",
+      "c",
+      "a",
+      "c",
+      "a",
+      "a",
+    ]);
   });
 });
 
