@@ -148,11 +148,13 @@ class AdminState implements Ports.AdminPorts {
     const values = this.#supervisor.snapshot?.runtime ?? {};
     return {
       layers: layers.map(({ name }) => name),
-      entries: Object.entries(values).map(([key, value]) => ({
-        key,
-        layerValues: layers.map((layer) => (layer.kind === "static" ? text(layer.values[key]) : "")),
-        finalValue: text(value),
-      })),
+      entries: Object.entries(values)
+        .toSorted(([x], [y]) => (x < y ? -1 : 1))
+        .map(([key, value]) => ({
+          key,
+          layerValues: layers.map((layer) => (layer.kind === "static" ? text(layer.values[key]) : "")),
+          finalValue: text(value),
+        })),
     };
   }
 

@@ -57,6 +57,7 @@ function merged(row: HostRow | undefined, { counts, ...host }: HostView): HostRo
     gauges: {
       cxActive: (row?.gauges.cxActive ?? 0) + counts.cxActive,
       rqActive: (row?.gauges.rqActive ?? 0) + counts.rqActive,
+      rqPendingActive: (row?.gauges.rqPendingActive ?? 0) + counts.rqPending,
     },
   };
 }

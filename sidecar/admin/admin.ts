@@ -3,8 +3,8 @@
 // Requests that a browser makes for another site are refused: whoever reads a page must not stop the sidecar.
 
 import { chmodSync } from "node:fs";
-import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { createServer } from "../node-http.ts";
 import type { AddressInfo } from "node:net";
 import type { Log } from "../telemetry/log-level.ts";
 import type { StatsScope } from "../stats/scope.ts";

@@ -12,6 +12,7 @@ function hostStats(host: HostView): readonly (readonly [name: string, value: num
     ["cx_total", counters.cxTotal, false],
     ["rq_active", gauges.rqActive, true],
     ["rq_error", counters.rqError, false],
+    ["rq_pending_active", gauges.rqPendingActive, true],
     ["rq_success", counters.rqSuccess, false],
     ["rq_timeout", counters.rqTimeout, false],
     ["rq_total", counters.rqTotal, false],

@@ -79,7 +79,7 @@ export interface HostView {
     readonly rqTimeout: number;
     readonly rqTotal: number;
   };
-  readonly gauges: { readonly cxActive: number; readonly rqActive: number };
+  readonly gauges: { readonly cxActive: number; readonly rqActive: number; readonly rqPendingActive: number };
 }
 
 export interface ThresholdsView {

@@ -85,6 +85,7 @@ export class ConnectionPool implements StreamPool, ConnectionOwner {
       return;
     }
     this.#pending.set(waiter, { waiter, priority, fresh });
+    this.#counts.rqPending++;
     limits.pendingRequests.inc();
     this.#context.stats.rqPendingTotal.inc();
     this.#context.stats.rqPendingActive.inc();
@@ -235,6 +236,7 @@ export class ConnectionPool implements StreamPool, ConnectionOwner {
 
   #unqueue(request: PendingRequest): void {
     this.#pending.delete(request.waiter);
+    this.#counts.rqPending--;
     this.#context.limits[request.priority].pendingRequests.dec();
     this.#context.stats.rqPendingActive.dec();
   }

@@ -32,13 +32,25 @@ export interface HostCounts {
   cxConnectFail: number;
   rqTotal: number;
   rqActive: number;
+  /** Waiting for a connection. */
+  rqPending: number;
   rqSuccess: number;
   rqError: number;
   rqTimeout: number;
 }
 
 export function createHostCounts(): HostCounts {
-  return { cxTotal: 0, cxActive: 0, cxConnectFail: 0, rqTotal: 0, rqActive: 0, rqSuccess: 0, rqError: 0, rqTimeout: 0 };
+  return {
+    cxTotal: 0,
+    cxActive: 0,
+    cxConnectFail: 0,
+    rqTotal: 0,
+    rqActive: 0,
+    rqPending: 0,
+    rqSuccess: 0,
+    rqError: 0,
+    rqTimeout: 0,
+  };
 }
 
 /** One limit of a circuit breaker, for instance the cluster's connections. Implemented by cluster/breaker.ts. */

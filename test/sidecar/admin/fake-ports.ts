@@ -25,7 +25,7 @@ export const CLUSTER: ClusterView = {
       zone: "z",
       subZone: "",
       counters: { cxConnectFail: 0, cxTotal: 1, rqError: 0, rqSuccess: 4, rqTimeout: 0, rqTotal: 4 },
-      gauges: { cxActive: 1, rqActive: 0 },
+      gauges: { cxActive: 1, rqActive: 0, rqPendingActive: 2 },
     },
     {
       address: "[::1]:81",
@@ -38,7 +38,7 @@ export const CLUSTER: ClusterView = {
       zone: "",
       subZone: "",
       counters: { cxConnectFail: 0, cxTotal: 0, rqError: 0, rqSuccess: 0, rqTimeout: 0, rqTotal: 0 },
-      gauges: { cxActive: 0, rqActive: 0 },
+      gauges: { cxActive: 0, rqActive: 0, rqPendingActive: 0 },
     },
   ],
 };
