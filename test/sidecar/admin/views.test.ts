@@ -6,7 +6,7 @@ import { initDumpJson, readyText } from "../../../sidecar/admin/views.ts";
 import { CLUSTER } from "./fake-ports.ts";
 
 test("clustersText() has Envoy's lines", () => {
-  assert.deepEqual(clustersText([CLUSTER]).split("\n").slice(0, 30), [
+  assert.deepEqual(clustersText([CLUSTER]).split("\n").slice(0, 31), [
     "web::observability_name::web",
     "web::default_priority::max_connections::1024",
     "web::default_priority::max_pending_requests::1024",
