@@ -2,10 +2,11 @@
 // through ADS. Prints what to try. A port that is taken is a clear error that names the flag to change it.
 
 import { mkdtemp, readFile, rm, watch, writeFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
+import type { Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { createServer } from "../node-http.ts";
 import { bindProblem } from "../port-check.ts";
 import { CONTROL_PLANE } from "./control-plane.ts";
 import { describeFlags, type Flag, parseFlags } from "./flags.ts";

@@ -3,9 +3,9 @@
 // A result, never an exception: whatever a server does is a problem in one line.
 
 import { lookup as systemLookup, type LookupAddress } from "node:dns";
-import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp } from "node:http";
-import { request as requestHttps } from "node:https";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { isIP, type LookupFunction } from "node:net";
+import { requestHttp, requestHttps } from "../node-http.ts";
 import { addressProblem, isLoopbackHost } from "./address-guard.ts";
 
 export interface FetchRequest {

@@ -4,10 +4,10 @@
 // body is at hand. What is given to the output is never a borrowed chunk: small writes are latin1 strings, which the
 // kernel takes or libuv copies, larger ones a buffer of their own (a shared read buffer is overwritten by the next read).
 
-import { STATUS_CODES } from "node:http";
 import type { Latin1Buffer } from "./h1-section.ts";
 import type { HeaderMap } from "./headers.ts";
 import type { RequestHead, ResponseHead } from "./message.ts";
+import { REASON_PHRASES } from "./reason-phrases.ts";
 
 /** Where bytes go: a socket. Strings are latin1. It keeps what it gets until it is sent. */
 export interface ByteOutput {
@@ -241,7 +241,7 @@ function statusLine(head: ResponseHead): string {
   if (status === 200 && (head.reason === "OK" || head.reason === "")) {
     return "HTTP/1.1 200 OK\r\n";
   }
-  const reason = head.reason.length > 0 ? head.reason : (STATUS_CODES[status] ?? "Unknown");
+  const reason = head.reason.length > 0 ? head.reason : (REASON_PHRASES[status] ?? "Unknown");
   return `HTTP/1.1 ${status} ${reason}\r\n`;
 }
 

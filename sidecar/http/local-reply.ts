@@ -2,9 +2,9 @@
 // and the making of the reply's head. A forgotten code does not compile. Used by proxy.ts and listener/connection.ts.
 // Texts and codes are Envoy's (1.40), checked against it, because people's dashboards and alerts match on them.
 
-import { STATUS_CODES } from "node:http";
 import type { ErrorCode } from "../errors.ts";
 import { HeaderMap } from "./headers.ts";
+import { REASON_PHRASES } from "./reason-phrases.ts";
 import { type RequestHead, ResponseHead } from "./message.ts";
 
 export interface LocalReply {
@@ -158,7 +158,7 @@ export function buildReply(
     headers.add("content-length", String(bytes.length));
     headers.add("content-type", contentType);
   }
-  return { head: new ResponseHead(status, STATUS_CODES[status] ?? "Unknown", headers), body: bytes };
+  return { head: new ResponseHead(status, REASON_PHRASES[status] ?? "Unknown", headers), body: bytes };
 }
 
 // gRPC over HTTP/2, "Percent-Encoded": everything but visible ASCII, and the percent sign, is escaped.

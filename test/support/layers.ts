@@ -106,7 +106,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/admin/",
-    code: ["sidecar/http/", "sidecar/stats/", "sidecar/version.ts"],
+    code: ["sidecar/http/", "sidecar/stats/", "sidecar/node-http.ts", "sidecar/version.ts"],
     types: EVERYTHING,
     why: "the admin port is a window: what it shows and changes is handed to it (admin/ports.ts)",
   },
@@ -163,10 +163,11 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/code/",
-    code: ["plugins/plugin-module.ts", "sidecar/runtime-settings.ts"],
+    code: ["plugins/plugin-module.ts", "sidecar/node-http.ts", "sidecar/runtime-settings.ts"],
     types: [MODEL, "sidecar/stats/", "sidecar/telemetry/"],
     why: "it brings bytes and compiles them; who needs them and where clusters are is handed to it",
   },
+  { at: "sidecar/node-http.ts", code: [], types: [], why: "it hands out a module of Node's" },
   { at: "sidecar/worker-link.ts", code: [], types: EVERYTHING, why: "messages are types" },
   {
     at: "sidecar/publisher.ts",
