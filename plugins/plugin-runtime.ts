@@ -71,7 +71,7 @@ export class PluginRuntime implements RuntimeHost {
     return { ok: true, plugin };
   }
 
-  /** Plugins that were loaded and have not been forgotten by forget(). */
+  /** Plugins that were loaded and have not ended: those that wait for their last stream are "disposed" among them. */
   get plugins(): ReadonlySet<Plugin> {
     return this.#plugins;
   }
@@ -83,8 +83,7 @@ export class PluginRuntime implements RuntimeHost {
 
   /** Disposes one plugin; its root context ends after its last stream. */
   unload(plugin: Plugin): void {
-    this.#plugins.delete(plugin);
-    plugin.dispose();
+    plugin.dispose(() => this.#plugins.delete(plugin));
   }
 
   /** Stops everything: all plugins are disposed, queue messages are no longer listened for. */

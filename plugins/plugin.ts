@@ -33,6 +33,7 @@ export class Plugin {
   root: RootContext | undefined = undefined;
   #openStreams = 0;
   #disposed = false;
+  #onEnded: () => void = () => undefined;
 
   constructor(spec: PluginSpec, group: VmGroup) {
     this.spec = spec;
@@ -69,17 +70,22 @@ export class Plugin {
     if (this.#disposed && this.#openStreams === 0) this.#finish();
   }
 
-  /** No new streams will come. The root context ends (proxy_on_done, proxy_on_delete) after the last open one. */
-  dispose(): void {
+  /** No new streams will come. The root context ends (proxy_on_done, proxy_on_delete) after the last open one, then `onEnded`. */
+  dispose(onEnded: () => void = () => undefined): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#onEnded = onEnded;
     if (this.#openStreams === 0) this.#finish();
   }
 
   #finish(): void {
     const root = this.root;
-    if (root === undefined) this.#group.remove(this);
-    else root.finish(() => this.#group.remove(this));
+    const end = (): void => {
+      this.#group.remove(this);
+      this.#onEnded();
+    };
+    if (root === undefined) end();
+    else root.finish(end);
   }
 
   /** A snapshot for people. */

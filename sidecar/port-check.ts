@@ -9,19 +9,21 @@ import type { Listener } from "../xds/model/listener.ts";
 /** Addresses that this process has bound already are known to be ours. */
 export class PortCheck {
   readonly #ours = new Set<string>();
+  /** What port 0 has become, by listener and address: a new version of the listener keeps it, and so its sockets. */
+  readonly #chosen = new Map<string, number>();
 
   /** The listener with port 0 replaced, or what is wrong with its address. */
   async bindable(listener: Listener): Promise<Listener | string> {
     if (!listener.bindToPort) {
       return listener;
     }
-    const address = await this.#check(listener.name, listener.address);
+    const address = await this.#check(listener.name, 0, listener.address);
     if (typeof address === "string") {
       return address;
     }
     const additional: Address[] = [];
-    for (const each of listener.additionalAddresses) {
-      const checked = await this.#check(listener.name, each);
+    for (const [index, each] of listener.additionalAddresses.entries()) {
+      const checked = await this.#check(listener.name, index + 1, each);
       if (typeof checked === "string") {
         return checked;
       }
@@ -30,15 +32,23 @@ export class PortCheck {
     return { ...listener, address, additionalAddresses: additional };
   }
 
-  async #check(name: string, address: Address): Promise<Address | string> {
+  async #check(name: string, place: number, address: Address): Promise<Address | string> {
     if (address.kind === "pipe" || this.#ours.has(`${address.host} ${address.port}`)) {
       return address;
+    }
+    const key = `${name} ${place} ${address.host}`;
+    const chosen = address.port === 0 ? this.#chosen.get(key) : undefined;
+    if (chosen !== undefined) {
+      return { ...address, port: chosen };
     }
     const port = await tryBind(address.host, address.port);
     if (typeof port === "string") {
       return `Cannot bind listener "${name}" to ${address.host}:${address.port}: ${port}`;
     }
     this.#ours.add(`${address.host} ${port}`);
+    if (address.port === 0) {
+      this.#chosen.set(key, port);
+    }
     return { ...address, port };
   }
 }

@@ -23,6 +23,9 @@ export interface PublishFailure {
   readonly isPolicyApplied?: boolean;
 }
 
+/** "sent": workers have been told of it, in the generation `Publisher.version`; "failed": as `onFailures` has said. */
+export type WarmingOutcome = "warming" | "sent" | "failed";
+
 export interface PublisherDeps {
   readonly createWarming: (onChanged: CodeWarmingDeps["onChanged"]) => CodeWarming;
   /** Sends to every running worker. */
@@ -30,8 +33,8 @@ export interface PublisherDeps {
   readonly onFailures: (failures: readonly PublishFailure[]) => void;
   /** Everything of a snapshot has been sent, but what is `warming`. */
   readonly onPublished: (version: number) => void;
-  /** A resource (`listeners NAME`, `plugins NAME`) waits for remote code, or is about to be sent after that. */
-  readonly onWarming: (key: string, isWarming: boolean) => void;
+  /** A resource (`listeners NAME`, `plugins NAME`) begins to wait for remote code, or no longer does. */
+  readonly onWarming: (key: string, outcome: WarmingOutcome) => void;
   /** Listeners about to be handed out; resolves when their addresses are known to be free (port 0 replaced). */
   readonly bindable: (listener: Listener) => Promise<Listener | string>;
 }
@@ -69,7 +72,6 @@ export class Publisher {
   #version = 0;
   readonly #codeWarming: CodeWarming;
   #warming: ReadonlySet<string> = new Set();
-  #preparing = 0;
   #latest: Snapshot | undefined = undefined;
   #pending: Snapshot | undefined = undefined;
   #isBusy = false;
@@ -99,11 +101,6 @@ export class Publisher {
     const inline = [...listeners, ...(this.#latest?.listeners.values() ?? [])].flatMap(pluginsOf);
     const named = [...this.#plugins.values()].map(({ source }) => source);
     return [...inline, ...named, ...(this.#latest?.plugins.values() ?? [])];
-  }
-
-  /** Generation that is being prepared; the one that was sent last when there is none. */
-  get preparing(): number {
-    return this.#preparing;
   }
 
   /** Resources that wait for remote code: `listeners NAME`, `plugins NAME`. */
@@ -166,20 +163,18 @@ export class Publisher {
   }
 
   async #publish(snapshot: Snapshot): Promise<void> {
-    this.#preparing = snapshot.version;
     const gathered: Gathered = { modules: new Map(), failures: [], warming: new Set() };
     const { modules, failures } = gathered;
     // Plugins first: a listener waits for those that it names.
     const plugins = await this.#pluginChanges(snapshot, gathered);
     const listeners = await this.#listenerChanges(snapshot, gathered);
-    this.#noteWarming(gathered.warming);
     const fresh = [...modules.values()].filter(({ digest }) => this.#modules.get(digest) === undefined);
     for (const module of fresh) {
       this.#modules.set(module.digest, module);
     }
     const retired = this.#retireModules();
     const delta: ConfigDelta = {
-      version: snapshot.version,
+      version: this.#nextVersion(snapshot),
       listeners,
       routes: changes(this.#routes, snapshot.routes),
       clusters: changes(this.#clusters, snapshot.clusters),
@@ -193,11 +188,12 @@ export class Publisher {
     this.#clusters = snapshot.clusters;
     this.#endpoints = snapshot.endpoints;
     this.#runtime = snapshot.runtime;
-    this.#version = snapshot.version;
+    this.#version = delta.version;
     this.#deps.send(delta);
     if (failures.length > 0) {
       this.#deps.onFailures(failures);
     }
+    this.#noteWarming(gathered);
     this.#deps.onPublished(snapshot.version);
   }
 
@@ -260,12 +256,18 @@ export class Publisher {
     );
   }
 
+  /** A snapshot that is published again gets a generation between its own and the next one's. */
+  #nextVersion(snapshot: Snapshot): number {
+    return Math.floor(this.#version) === snapshot.version ? this.#version + REPUBLICATION : snapshot.version;
+  }
+
   /** Tells what begins and what ends to wait, and has what failed tried again. */
-  #noteWarming(warming: ReadonlySet<string>): void {
+  #noteWarming({ warming, failures }: Gathered): void {
     const previous = this.#warming;
     this.#warming = warming;
-    warming.difference(previous).forEach((key) => this.#deps.onWarming(key, true));
-    previous.difference(warming).forEach((key) => this.#deps.onWarming(key, false));
+    const failed = new Set(failures.map(({ resource, name }) => `${resource}s ${name}`));
+    warming.difference(previous).forEach((key) => this.#deps.onWarming(key, "warming"));
+    previous.difference(warming).forEach((key) => this.#deps.onWarming(key, failed.has(key) ? "failed" : "sent"));
     this.#codeWarming.settled();
   }
 
@@ -329,6 +331,8 @@ export class Publisher {
   }
 }
 
+/** A million of them fit between two snapshots. */
+const REPUBLICATION = 2 ** -20;
 const NO_CHANGES = { set: [], removed: [] };
 const EMPTY_DELTA: ConfigDelta = {
   version: 0,

@@ -25,7 +25,7 @@ import { endpointsOf } from "./cluster-endpoints.ts";
 import { PluginCodeLoader } from "./code/code-loader.ts";
 import { CodeWarming } from "./code/code-warming.ts";
 import { PortCheck } from "./port-check.ts";
-import { pluginsOf, Publisher, type PublishFailure } from "./publisher.ts";
+import { pluginsOf, Publisher, type PublishFailure, type WarmingOutcome } from "./publisher.ts";
 import { type ServerFacts, ServerStats } from "./server-stats.ts";
 import { StatsReader } from "./stats/reader.ts";
 import { StatsTable } from "./stats/table.ts";
@@ -117,7 +117,7 @@ export class Supervisor {
       },
       onFailures: (failures) => this.#onFailures(failures),
       onPublished: () => undefined,
-      onWarming: (key, isWarming) => this.#onWarming(key, isWarming),
+      onWarming: (key, outcome) => this.#onWarming(key, outcome),
       bindable: (listener) => this.#ports.bindable(listener),
     });
     this.#resolver = new DnsResolver({
@@ -346,12 +346,15 @@ export class Supervisor {
   }
 
   /** What waits for code is in use later than the rest of its snapshot. */
-  #onWarming(key: string, isWarming: boolean): void {
-    if (isWarming) {
+  #onWarming(key: string, outcome: WarmingOutcome): void {
+    if (outcome === "warming") {
       this.#held.add(key);
       this.usage.changed(key, Number.POSITIVE_INFINITY, Date.now());
     } else if (this.usage.of(key) !== undefined) {
-      this.usage.changed(key, this.publisher.preparing, Date.now());
+      this.usage.changed(key, this.publisher.version, Date.now());
+    }
+    if (outcome === "sent") {
+      this.failures.delete(key.slice(key.indexOf(" ") + 1));
     }
   }
 
