@@ -95,7 +95,7 @@ function settingsOf(argv: readonly string[]): Settings | string {
   if (!parsed.ok) return parsed.problem;
   const { file, port = DEFAULT_PORT, address = DEFAULT_ADDRESS } = parsed.values;
   if (parsed.positionals.length > 0) return `unexpected argument "${parsed.positionals[0]}"`;
-  if (typeof file !== "string") return "flag --file is needed (FILE)";
+  if (typeof file !== "string") return "needs a file of resources: -f FILE";
   if (typeof port !== "number" || port > 65_535) return `flag --port got "${port}": must be 0 to 65535`;
   return { file, port, address: String(address) };
 }

@@ -7,7 +7,7 @@ import { type Log, parseComponentLevels, parseLogLevel } from "../telemetry/log-
 import { RootLog } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
 import { parseRunOptions, RUN_FLAGS_HELP, type RunOptions } from "./run-flags.ts";
-import { describeLocated, environmentOf, loadFor, validate } from "./validate.ts";
+import { describeLocated, environmentOf, loadFor, placed, unreadableFiles, validate } from "./validate.ts";
 import { type CliIo, type Verb, wrongUsage } from "./verb.ts";
 
 export const runVerb: Verb = {
@@ -32,10 +32,11 @@ export async function serve(
   onStarted?: (supervisor: Supervisor) => void,
 ): Promise<number> {
   const loaded = loadFor(options);
-  if (!loaded.ok) {
-    for (const issue of loaded.issues) {
-      io.err(`${describeLocated(issue)}\n`);
-    }
+  const issues = loaded.ok ? unreadableFiles(loaded) : loaded.issues;
+  for (const issue of issues) {
+    io.err(`${describeLocated(issue)}\n`);
+  }
+  if (!loaded.ok || issues.length > 0) {
     return 1;
   }
   const log = new RootLog({
@@ -64,14 +65,16 @@ export async function serve(
   });
   const problems = await supervisor.start();
   if (problems.length > 0) {
-    return failed(supervisor, problems, io);
+    return failed(supervisor, await placed(problems, loaded, io), io);
   }
   io.onReopen?.(() => supervisor.reopenLogs());
   onStarted?.(supervisor);
-  return untilTheEnd(supervisor, io, log);
+  const why = await untilTheEnd(supervisor, io, log);
+  return typeof why === "number" ? why : failed(supervisor, await placed(why, loaded, io), io);
 }
 
-async function untilTheEnd(supervisor: Supervisor, io: CliIo, log: Log): Promise<number> {
+/** The exit code of a clean stop, or the problems of a static listener that no worker could bring up. */
+async function untilTheEnd(supervisor: Supervisor, io: CliIo, log: Log): Promise<number | readonly string[]> {
   const signal = Promise.withResolvers<string>();
   io.stop.addEventListener("abort", () => signal.resolve(String(io.stop.reason)));
   if (io.stop.aborted) {
@@ -79,7 +82,7 @@ async function untilTheEnd(supervisor: Supervisor, io: CliIo, log: Log): Promise
   }
   const why = await Promise.race([signal.promise, supervisor.quitAsked.then(() => "quitquitquit"), supervisor.fatal]);
   if (typeof why !== "string") {
-    return failed(supervisor, why, io);
+    return why;
   }
   log.info({ why }, "draining");
   const cut = await supervisor.drain(io.kill);
@@ -88,9 +91,9 @@ async function untilTheEnd(supervisor: Supervisor, io: CliIo, log: Log): Promise
   return 0;
 }
 
-async function failed(supervisor: Supervisor, problems: readonly string[], io: CliIo): Promise<number> {
-  for (const problem of problems) {
-    io.err(`outrigger: ${problem}\n`);
+async function failed(supervisor: Supervisor, lines: readonly string[], io: CliIo): Promise<number> {
+  for (const line of lines) {
+    io.err(`${line}\n`);
   }
   await supervisor.stop();
   return 1;

@@ -80,6 +80,27 @@ export function environmentOf(io: CliIo): Record<string, string> {
   return Object.fromEntries(set);
 }
 
+/** Problems of a start, with the place in the file where it is known: code that is no module. */
+export async function placed(
+  problems: readonly string[],
+  loaded: LoadedBootstrap & { readonly ok: true },
+  io: CliIo,
+): Promise<string[]> {
+  const { listeners } = loaded.value;
+  const named = { issues: [], listeners: [], plugins: [], files: loaded.files };
+  const code = await codeProblems(listeners, named, environmentOf(io));
+  return problems.map((text) => {
+    const known = code.find(({ problem, file }) => problem === text && file !== "");
+    return known === undefined ? `outrigger: ${text}` : describeLocated(known);
+  });
+}
+
+/** Files of a bootstrap that cannot be read: plugins' code, bodies. Those that hold resources may come later. */
+export function unreadableFiles(loaded: LoadedBootstrap & { readonly ok: true }): readonly LocatedIssue[] {
+  const data = loaded.files.filter(({ kind }) => kind === "data");
+  return checkNamedFiles(loaded.value, data).issues;
+}
+
 /** Plugins' code that is there but is no module. Files that cannot be read are `checked`'s issues already. */
 async function codeProblems(
   listeners: readonly Listener[],

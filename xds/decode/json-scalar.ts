@@ -11,7 +11,16 @@ export type Report = (offset: number, problem: string) => undefined;
 
 export function scalarJson(value: YamlValue, field: DescField, report: Report): JsonValue | undefined {
   if (field.enum !== undefined) return enumJson(value, field.enum, report);
-  return field.scalar === undefined ? undefined : scalarTypeJson(value, field.scalar, report);
+  if (field.scalar === undefined) return undefined;
+  return scalarTypeJson(value, field.scalar, PORT_FIELDS.has(field.name) ? portReport(report) : report);
+}
+
+/** Fields whose range the type does not know; a number in the type's range is checked with the other constraints. */
+const PORT_FIELDS: ReadonlySet<string> = new Set(["port_value", "port_redirect"]);
+
+function portReport(report: Report): Report {
+  return (offset, problem) =>
+    report(offset, problem.replace("an integer from 0 to 4294967295", "a port from 0 to 65535"));
 }
 
 /** For a scalar field, or for the value of a wrapper message. */

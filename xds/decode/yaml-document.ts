@@ -66,7 +66,7 @@ export type ParsedYaml =
   | { readonly ok: true; readonly value: YamlFile }
   | { readonly ok: false; readonly issues: readonly LocatedIssue[] };
 
-/** Syntax errors beyond this many follow from the first ones. */
+/** A file with more keys that are there twice than this is told of these. */
 const MAX_SYNTAX_ERRORS = 20;
 
 /** Never throws; syntax errors come back with their positions. */
@@ -82,8 +82,9 @@ export function parseYaml(text: string, file: string): ParsedYaml {
   } catch (error) {
     return { ok: false, issues: [{ file, line: 0, column: 0, path: "", problem: `not valid YAML: ${String(error)}` }] };
   }
-  const issues = document.errors.slice(0, MAX_SYNTAX_ERRORS).map((error): LocatedIssue => {
-    return { file, ...position(error.pos[0]), path: "", problem: `not valid YAML: ${syntaxProblem(error)}` };
+  const language = file.endsWith(".json") ? "JSON" : "YAML";
+  const issues = ownErrors(document.errors).map((error): LocatedIssue => {
+    return { file, ...position(error.pos[0]), path: "", problem: `not valid ${language}: ${syntaxProblem(error)}` };
   });
   if (issues.length > 0) return { ok: false, issues };
   const converter = new NodeConverter(document);
@@ -95,8 +96,19 @@ export function parseYaml(text: string, file: string): ParsedYaml {
   return { ok: true, value: { file, root, position } };
 }
 
+/** What follows the first broken line follows from it; keys that are there twice stand for themselves. */
+function ownErrors(errors: readonly YAMLParseError[]): readonly YAMLParseError[] {
+  const broken = errors.findIndex(({ code }) => code !== "DUPLICATE_KEY");
+  return errors.slice(0, Math.min(MAX_SYNTAX_ERRORS, broken < 0 ? errors.length : broken + 1));
+}
+
 function syntaxProblem(error: YAMLParseError): string {
   if (error.code === "MULTIPLE_DOCS") return "a second document starts here; a file holds one";
+  if (error.code === "DUPLICATE_KEY") return "this key is in the map already";
+  if (error.code === "TAB_AS_INDENT") return "a tab indents this line; use spaces";
+  const open = /^Flow (?:sequence|map) .*end with a ([\]}])/.exec(error.message)?.[1];
+  if (open === "]") return "a [ before this is not closed: the ] is missing, or stands too far left";
+  if (open === "}") return "a { before this is not closed: the } is missing, or stands too far left";
   return error.message.startsWith("Maximum call stack") ? "is nested too deeply" : error.message;
 }
 
