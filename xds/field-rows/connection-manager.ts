@@ -120,9 +120,9 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
     },
   },
   "envoy.extensions.wasm.v3.VmConfig": {
-    supported: "vm_id runtime code configuration environment_variables capability_restriction_config",
+    supported:
+      "vm_id runtime code configuration environment_variables capability_restriction_config nack_on_code_cache_miss",
     accepted: {
-      nack_on_code_cache_miss: "a module is fetched before its listener is used",
       allow_precompiled: "modules are compiled here",
     },
   },

@@ -1,0 +1,159 @@
+// Plugin code and publication: what waits for code holds nothing else up. How deltas come into use is for integration tests.
+
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { CodeWarming } from "../../sidecar/code/code-warming.ts";
+import type { CodeResult } from "../../sidecar/code/code-loader.ts";
+import { Publisher, type PublishFailure } from "../../sidecar/publisher.ts";
+import type { ConfigDelta } from "../../sidecar/worker-link.ts";
+import type { Listener } from "../../xds/model/listener.ts";
+import type { PluginConfig } from "../../xds/model/plugin-config.ts";
+import type { RouteConfiguration } from "../../xds/model/route.ts";
+import type { Snapshot } from "../../xds/model/snapshot.ts";
+
+const remote = (name: string): PluginConfig =>
+  ({ name, code: { kind: "remote", uri: `http://a/${name}` }, environment: {} }) as unknown as PluginConfig;
+const good = (digest: string): CodeResult => ({ ok: true, module: { digest } }) as unknown as CodeResult;
+const bad: CodeResult = { ok: false, problem: "away" };
+
+function listener(name: string, filter?: object): Listener {
+  const httpFilters = filter === undefined ? [] : [filter];
+  return {
+    name,
+    filterChains: [{ filter: { kind: "http", httpFilters } }],
+    defaultFilterChain: undefined,
+  } as unknown as Listener;
+}
+
+const inline = (plugin: PluginConfig): object => ({ name: plugin.name, config: { kind: "wasm", plugin } });
+const discovered = (name: string): object => ({ name, config: { kind: "discovered", defaultPlugin: undefined } });
+
+/** A publisher over code that is there, is not there, or is on its way, by plugin name. */
+function setUp() {
+  const code = new Map<string, CodeResult | Promise<CodeResult>>();
+  const sent: ConfigDelta[] = [];
+  const failures: PublishFailure[] = [];
+  const outcomes: string[] = [];
+  let published = Promise.withResolvers<void>();
+  const publisher = new Publisher({
+    createWarming: (onChanged) =>
+      new CodeWarming({
+        code: { poll: ({ name }) => code.get(name) ?? bad, environmentOf: () => ({}) },
+        onChanged,
+        schedule: () => () => undefined,
+      }),
+    send: (delta) => sent.push(delta),
+    onFailures: (each) => failures.push(...each),
+    onPublished: () => {
+      published.resolve();
+      published = Promise.withResolvers();
+    },
+    onWarming: (key, outcome) => outcomes.push(`${key} ${outcome}`),
+    bindable: (each) => Promise.resolve(each),
+  });
+  let version = 0;
+  const publish = async (
+    parts: Partial<Record<keyof Snapshot, ReadonlyMap<string, unknown>>>,
+  ): Promise<ConfigDelta> => {
+    const empty = new Map();
+    const done = published.promise;
+    publisher.publish({
+      version: ++version,
+      listeners: empty, routes: empty, clusters: empty, endpoints: empty, plugins: empty,
+      runtime: {},
+      ...parts,
+    } as Snapshot); // prettier-ignore
+    await done;
+    return sent[sent.length - 1] as ConfigDelta;
+  };
+  return { code, sent, failures, outcomes, publisher, publish, next: () => published.promise };
+}
+
+const names = (changes: { readonly set: readonly (readonly [string, unknown])[] }): string[] =>
+  changes.set.map(([name]) => name);
+
+suite("Publisher", () => {
+  test("leaves out what waits for code, sends the rest, and sends it when the code is there", async () => {
+    const { code, outcomes, publisher, publish, next, sent } = setUp();
+    const loading = Promise.withResolvers<CodeResult>();
+    code.set("p", loading.promise);
+    const listeners = new Map([
+      ["a", listener("a", inline(remote("p")))],
+      ["b", listener("b")],
+    ]);
+    const first = await publish({ listeners });
+    assert.deepEqual(names(first.listeners), ["b"]);
+    assert.deepEqual([...publisher.warming], ["listeners a"]);
+    const routes = new Map([["r", {} as RouteConfiguration]]);
+    assert.deepEqual(names((await publish({ listeners, routes })).routes), ["r"], "later snapshots go on");
+    const again = next();
+    code.set("p", good("d"));
+    loading.resolve(good("d"));
+    await again;
+    const last = sent[sent.length - 1] as ConfigDelta;
+    assert.deepEqual([names(last.listeners), last.modules.map(({ digest }) => digest)], [["a"], ["d"]]);
+    assert.deepEqual([last.version > 2, last.version < 3], [true, true]);
+    assert.deepEqual(outcomes, ["listeners a warming", "listeners a sent"]);
+  });
+
+  test("keeps the previous version while the next one's code is on its way, and when it cannot be had", async () => {
+    const { code, failures, publish, publisher } = setUp();
+    code.set("old", good("1"));
+    await publish({ plugins: new Map([["p", remote("old")]]) });
+    code.set("new", new Promise(() => undefined));
+    const next = remote("new");
+    assert.deepEqual(names((await publish({ plugins: new Map([["p", next]]) })).plugins), []);
+    code.set("new", bad);
+    assert.deepEqual(names((await publish({ plugins: new Map([["p", next]]) })).plugins), []);
+    assert.deepEqual(failures, [{ resource: "plugin", name: "p", problem: "away" }]);
+    assert.deepEqual(names(publisher.everything().plugins), ["p"], "a worker that starts gets the old one");
+  });
+
+  test("sends a stand-in where nothing older serves, once, and the plugin when its code can be had", async () => {
+    const { code, failures, publish } = setUp();
+    const config = remote("p");
+    const plugins = new Map([["p", config]]);
+    const first = await publish({ plugins });
+    assert.deepEqual(first.plugins.set[0]?.[1].code, { kind: "missing", problem: "away" });
+    assert.deepEqual(failures, [{ resource: "plugin", name: "p", problem: "away", isPolicyApplied: true }]);
+    assert.deepEqual(names((await publish({ plugins: new Map(plugins) })).plugins), []);
+    code.set("p", good("d"));
+    const last = await publish({ plugins: new Map(plugins) });
+    assert.deepEqual(last.plugins.set[0]?.[1].code, { kind: "module", digest: "d" });
+    assert.deepEqual(names((await publish({ plugins: new Map(plugins) })).plugins), []);
+  });
+
+  test("holds a listener until the plugin that it names is there for the first time", async () => {
+    const { code, publish, publisher } = setUp();
+    code.set("p", new Promise(() => undefined));
+    const listeners = new Map([["a", listener("a", discovered("p"))]]);
+    const config = remote("p");
+    assert.deepEqual(names((await publish({ listeners, plugins: new Map([["p", config]]) })).listeners), []);
+    assert.deepEqual([...publisher.warming].toSorted(), ["listeners a", "plugins p"]);
+    code.set("p", good("d"));
+    assert.deepEqual(names((await publish({ listeners, plugins: new Map([["p", config]]) })).listeners), ["a"]);
+    // A later version of the plugin is the plugin's matter alone.
+    code.set("q", new Promise(() => undefined));
+    const changed = new Map([["a", listener("a", discovered("p"))]]);
+    assert.deepEqual(names((await publish({ listeners: changed, plugins: new Map([["p", remote("q")]]) })).listeners), [
+      "a",
+    ]);
+  });
+
+  test("forgets what is removed while it waits", async () => {
+    const { code, publish, publisher } = setUp();
+    code.set("p", new Promise(() => undefined));
+    await publish({ listeners: new Map([["a", listener("a", inline(remote("p")))]]) });
+    const removed = await publish({});
+    assert.deepEqual([names(removed.listeners), [...publisher.warming]], [[], []]);
+  });
+
+  test("retires a module with the last resource that names it", async () => {
+    const { code, publish } = setUp();
+    code.set("p", good("1"));
+    await publish({ plugins: new Map([["p", remote("p")]]) });
+    code.set("q", good("2"));
+    const delta = await publish({ plugins: new Map([["p", remote("q")]]) });
+    assert.deepEqual([delta.modules.map(({ digest }) => digest), delta.retiredModules], [["2"], ["1"]]);
+  });
+});
