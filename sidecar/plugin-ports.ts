@@ -11,13 +11,24 @@ import { type Log, LogLimit } from "./telemetry/log-level.ts";
 
 export const PLUGIN_CLOCK: Clock = {
   monotonicMs: () => performance.now(),
-  wallMs: () => performance.timeOrigin + performance.now(),
+  wallMs: () => wallTime(performance.timeOrigin + performance.now(), Date.now()),
   startTimer(delayMs: number, run: () => void): Timer {
     const timer = setTimeout(run, delayMs);
     timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },
 };
+
+/** Most that the precise clock may be away from the system's. */
+const CLOCK_TOLERANCE_MS = 2;
+
+/**
+ * Time of day with fractions of a millisecond, as long as the clock that has them agrees with the system's: it knows
+ * nothing of a machine that slept or of a clock that was set, and plugins check when tokens expire.
+ */
+export function wallTime(preciseMs: number, systemMs: number): number {
+  return Math.abs(preciseMs - systemMs) <= CLOCK_TOLERANCE_MS ? preciseMs : systemMs;
+}
 
 /** Lines a second that one plugin may log on one worker by default; the rest is dropped and counted. */
 const LOG_LINES_PER_S = 100;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import type { PluginIdentity } from "../../plugins/ports.ts";
-import { PluginLines, PluginMetrics } from "../../sidecar/plugin-ports.ts";
+import { PluginLines, PluginMetrics, wallTime } from "../../sidecar/plugin-ports.ts";
 import { StatsReader } from "../../sidecar/stats/reader.ts";
 import { StatsTable } from "../../sidecar/stats/table.ts";
 import type { Log, LogFields } from "../../sidecar/telemetry/log-level.ts";
@@ -34,6 +34,13 @@ function journal(): { log: Log; lines: [string, LogFields, string][] } {
   };
   return { log, lines };
 }
+
+test("wallTime() is precise, and the system's time once the clocks are apart", () => {
+  assert.equal(wallTime(1_000.25, 1_000), 1_000.25);
+  assert.equal(wallTime(999.5, 1_000), 999.5);
+  assert.equal(wallTime(1_000, 61_000), 61_000, "the machine slept for a minute");
+  assert.equal(wallTime(61_000, 1_000), 1_000, "the clock was set back");
+});
 
 suite("PluginLines", () => {
   test("writes a line with the plugin's name, below the level nothing", () => {
