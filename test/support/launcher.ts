@@ -9,6 +9,7 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { EventLog } from "./events.ts";
 
+const END_DEADLINE_MS = 15_000;
 const LAUNCHER = join(import.meta.dirname, "../../outrigger");
 
 /** Who ends what was started: a test, or a bench. */
@@ -39,6 +40,14 @@ export class Launched {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
+  /** Its end, by itself. Killed when it goes on for longer than any start or check should take. */
+  async untilEnded(): Promise<Ending> {
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), END_DEADLINE_MS);
+    const ending = await this.ended;
+    clearTimeout(timer);
+    return ending;
+  }
+
   /** Sends a signal and waits for the end. */
   async end(signal: NodeJS.Signals = "SIGTERM"): Promise<Ending> {
     this.#child.kill(signal);
@@ -48,7 +57,12 @@ export class Launched {
 
 /** `outrigger ARGS…`; killed after the test when it still runs. */
 export function launch(t: Owner, ...args: readonly string[]): Launched {
-  const child = spawn(LAUNCHER, args, { stdio: ["ignore", "pipe", "pipe"] });
+  return launchIn(t, process.cwd(), ...args);
+}
+
+/** The same in a folder, so that relative paths are what a user would write. */
+export function launchIn(t: Owner, cwd: string, ...args: readonly string[]): Launched {
+  const child = spawn(LAUNCHER, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
   const launched = new Launched(child);
   t.after(() => launched.end("SIGKILL"));
   return launched;
