@@ -24,9 +24,11 @@ import { DnsResolver } from "./cluster/dns-resolver.ts";
 import { endpointsOf } from "./cluster-endpoints.ts";
 import { PluginCodeLoader } from "./code/code-loader.ts";
 import { CodeWarming } from "./code/code-warming.ts";
+import { HeapTrim } from "./heap-trim.ts";
 import { PortCheck } from "./port-check.ts";
 import { pluginsOf, Publisher, type PublishFailure, type WarmingOutcome } from "./publisher.ts";
 import { type ServerFacts, ServerStats } from "./server-stats.ts";
+import { staticProblems } from "./static-check.ts";
 import { StatsReader } from "./stats/reader.ts";
 import { StatsTable } from "./stats/table.ts";
 import type { RootLog } from "./telemetry/log.ts";
@@ -74,6 +76,7 @@ export class Supervisor {
   #exports: Promise<SpanExports> | undefined = undefined;
   readonly #resolver: DnsResolver;
   readonly #ports = new PortCheck();
+  readonly #heap = new HeapTrim();
   readonly #sharedData = createSharedMemory();
   readonly #fatal = Promise.withResolvers<readonly string[]>();
   readonly #quit = Promise.withResolvers<void>();
@@ -137,7 +140,7 @@ export class Supervisor {
   /** Every problem of the start, or none when it serves (or waits for a control plane). */
   async start(): Promise<readonly string[]> {
     const { bootstrap, log } = this.deps;
-    const problems = await this.#checkStatic();
+    const problems = await staticProblems(bootstrap.listeners, this.code, this.#ports);
     if (problems.length > 0) {
       return problems;
     }
@@ -282,8 +285,8 @@ export class Supervisor {
           log.error({ worker: worker.index, reason }, "a worker ended unexpectedly and is started again");
           this.stats.counter("server.worker_restarts").inc();
           this.usage.lost(worker.index);
-          this.reader.retire(ownerOf(worker));
-          void this.#exports?.then((exports) => exports.retire(ownerOf(worker)));
+          this.reader.retire(worker.owner);
+          void this.#exports?.then((exports) => exports.retire(worker.owner));
         },
       },
       settings,
@@ -293,7 +296,7 @@ export class Supervisor {
   #onMessage(worker: WorkerHandle, message: FromWorker): void {
     switch (message.kind) {
       case "stats":
-        this.reader.apply(ownerOf(worker), message.update);
+        this.reader.apply(worker.owner, message.update);
         return;
       case "log": {
         const { component, level, fields, message: text } = message.line;
@@ -302,13 +305,14 @@ export class Supervisor {
         return;
       }
       case "spans":
-        void this.#spanExports().then((exports) => exports.accept(ownerOf(worker), message.batch));
+        void this.#spanExports().then((exports) => exports.accept(worker.owner, message.batch));
         return;
       case "in-use":
         this.usage.inUse(worker.index, message.version, Date.now());
         this.serverStats.onInUse(worker.index, message.version, message.failures);
         this.#onFailures(message.failures);
         this.#checkLive();
+        this.#heap.trimSoon();
         return;
       case "drained":
         this.draining.onDrained(worker.index);
@@ -316,25 +320,6 @@ export class Supervisor {
       case "answer":
         return;
     }
-  }
-
-  /** Static plugins must load and static addresses must be free before anything starts. */
-  async #checkStatic(): Promise<string[]> {
-    const problems: string[] = [];
-    for (const listener of this.deps.bootstrap.listeners) {
-      // Remote code has the time that it needs, while the rest starts.
-      for (const plugin of pluginsOf(listener).filter(({ code }) => code.kind !== "remote")) {
-        const loaded = await this.code.load(plugin);
-        if (!loaded.ok) {
-          problems.push(loaded.problem);
-        }
-      }
-      const bindable = await this.#ports.bindable(listener);
-      if (typeof bindable === "string") {
-        problems.push(bindable);
-      }
-    }
-    return [...new Set(problems)];
   }
 
   /** Before a resource is acknowledged: its plugins' local code must load. */
@@ -449,9 +434,4 @@ export class Supervisor {
     const { rejectUnknownDynamicFields, ignoreUnknownDynamicFields } = this.deps.options;
     return rejectUnknownDynamicFields ? "refuse" : ignoreUnknownDynamicFields ? "ignore" : "warn";
   }
-}
-
-/** Names a worker thread's life in statistics: a replacement is another owner. */
-function ownerOf(worker: WorkerHandle): string {
-  return `worker ${worker.index}.${worker.incarnation}`;
 }

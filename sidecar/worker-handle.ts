@@ -51,6 +51,11 @@ export class WorkerHandle {
     return this.#worker !== undefined;
   }
 
+  /** Names the thread's life in statistics: a replacement is another owner. */
+  get owner(): string {
+    return `worker ${this.index}.${this.#incarnation}`;
+  }
+
   get incarnation(): number {
     return this.#incarnation;
   }

@@ -5,9 +5,10 @@ import { CONTROL_PLANE } from "./control-plane.ts";
 import { demoVerb } from "./demo.ts";
 import { runVerb } from "./run.ts";
 import { validateVerb } from "./validate.ts";
+import { warmUpVerb } from "./warm-up.ts";
 import type { Verb } from "./verb.ts";
 
-const VERBS: readonly Verb[] = [runVerb, validateVerb, CONTROL_PLANE, demoVerb];
+const VERBS: readonly Verb[] = [runVerb, validateVerb, CONTROL_PLANE, demoVerb, warmUpVerb];
 
 export const VERSION_TEXT = `outrigger ${VERSION}`;
 
