@@ -32,6 +32,8 @@ export class GuestMemory {
   /** All of the memory. Valid until guest code runs; call ensure() after that. Empty before attach(). */
   bytes: SliceBuffer = sliceBuffer(new ArrayBuffer(0));
   view: DataView = new DataView(new ArrayBuffer(0));
+  /** Bytes moved for the guest, and other work counted like them, since the owner last took it out of the guest's fuel. */
+  work = 0;
 
   /** Names the memory; before that every access is out of bounds (a module's start function may call the host). */
   attach(memory: WebAssembly.Memory): void {
@@ -83,18 +85,21 @@ export class GuestMemory {
   /** The bytes as one char each, or undefined when out of bounds. */
   latin1(pointer: number, length: number): string | undefined {
     if (pointer + length > this.bytes.length) return undefined;
+    this.work += length;
     return this.bytes.latin1Slice(pointer, pointer + length);
   }
 
   /** The bytes as UTF-8 text (bad sequences become U+FFFD), or undefined when out of bounds. */
   utf8(pointer: number, length: number): string | undefined {
     if (pointer + length > this.bytes.length) return undefined;
+    this.work += length;
     return this.bytes.utf8Slice(pointer, pointer + length);
   }
 
   /** A copy of the bytes, owned by the caller, or undefined when out of bounds. */
   copy(pointer: number, length: number): Uint8Array | undefined {
     if (pointer + length > this.bytes.length) return undefined;
+    this.work += length;
     const copy = new Uint8Array(length);
     copy.set(this.bytes.subarray(pointer, pointer + length));
     return copy;
@@ -103,6 +108,7 @@ export class GuestMemory {
   /** Writes one byte a char; the caller has checked the range. */
   writeLatin1(pointer: number, text: string): void {
     const length = text.length;
+    this.work += length;
     if (length > SHORT_STRING) {
       this.bytes.latin1Write(text, pointer, length);
       return;

@@ -138,6 +138,7 @@ export class Vm {
     const scratch = this.scratch;
     scratch.reset();
     const limits = context.root.plugin.fuel;
+    this.memory.work = 0;
     this.fuel.fill(startsRoot(id, context) ? limits.start : limits.perCallback);
     const observer = this.host.observer;
     const startedAt = observer === undefined ? 0 : this.host.ports.clock.monotonicMs();
@@ -154,12 +155,19 @@ export class Vm {
       scratch.startedAt = startedAt;
       scratch.endedAt = this.host.ports.clock.monotonicMs();
       describeCallback(scratch, context, id, a, b, result);
+      if (this.memory.work !== 0) this.payForWork();
       scratch.fuel = this.fuel.used();
       scratch.fault = this.fault;
       scratch.answeredToken = this.answeredToken;
       observer.hook(scratch);
     }
     return result;
+  }
+
+  /** Takes the host's work for the guest out of its fuel; host calls see to it once there is much (hostcalls/table.ts). */
+  payForWork(): void {
+    this.fuel.spend(this.memory.work);
+    this.memory.work = 0;
   }
 
   /** Puts off what must not happen while guest code is on the stack. */
@@ -215,6 +223,7 @@ export class Vm {
       address = this.allocate(bytes.length);
       if (address === 0) return Status.InvalidMemoryAccess;
       memory.bytes.set(bytes, address);
+      memory.work += bytes.length;
     }
     memory.putU32(pointerOut, address);
     memory.putU32(lengthOut, bytes.length);

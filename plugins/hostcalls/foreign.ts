@@ -13,6 +13,10 @@ import { signText, verifySignature } from "./signatures.ts";
 /** A small argument must not unpack into all of the process's memory. */
 const MAX_UNCOMPRESSED_BYTES = 16 * 1024 * 1024;
 
+/** What a byte costs the host, in fuel of the guest. */
+const COMPRESS_WORK = 100;
+const UNCOMPRESS_WORK = 16;
+
 type OwnFunction = (argument: Uint8Array, vm: Vm) => ReturnType<ForeignFunction>;
 
 const OWN: Readonly<Record<string, OwnFunction>> = {
@@ -32,11 +36,17 @@ const OWN: Readonly<Record<string, OwnFunction>> = {
   sign: signText,
   verify_signature: verifySignature,
   /** zlib, as Envoy's. */
-  compress: (argument) => ({ status: Status.Ok, result: deflateSync(argument) }),
-  uncompress: (argument) => {
+  compress: (argument, vm) => {
+    vm.memory.work += argument.length * COMPRESS_WORK;
+    return { status: Status.Ok, result: deflateSync(argument) };
+  },
+  uncompress: (argument, vm) => {
     try {
-      return { status: Status.Ok, result: inflateSync(argument, { maxOutputLength: MAX_UNCOMPRESSED_BYTES }) };
+      const result = inflateSync(argument, { maxOutputLength: MAX_UNCOMPRESSED_BYTES });
+      vm.memory.work += result.length * UNCOMPRESS_WORK;
+      return { status: Status.Ok, result };
     } catch {
+      vm.memory.work += MAX_UNCOMPRESSED_BYTES;
       return { status: Status.SerializationFailure };
     }
   },

@@ -6,6 +6,8 @@ import type { HostFunctions } from "./host-function.ts";
 
 /** Longer lines are cut: a plugin must not fill the disk with one call. */
 const MAX_MESSAGE_BYTES = 64 * 1024;
+/** What writing a line costs the host, in fuel of the guest. */
+const LINE_WORK = 4096;
 
 export function logFunctions(vm: Vm): HostFunctions {
   const memory = vm.memory;
@@ -19,6 +21,7 @@ export function logFunctions(vm: Vm): HostFunctions {
       if (!memory.contains(start, size)) return Status.InvalidMemoryAccess;
       const plugin = vm.effective.root.plugin.identity;
       if (level < log.level(plugin)) return Status.Ok;
+      memory.work += LINE_WORK;
       log.write(plugin, level, memory.utf8(start, Math.min(size, MAX_MESSAGE_BYTES)) ?? "");
       return Status.Ok;
     },

@@ -107,9 +107,13 @@ type Fixed = (
   h?: unknown,
 ) => number | undefined;
 
+/** Bytes moved for the guest after which its fuel is brought up to date. */
+const MUCH_WORK = 16 * 1024;
+
 function enter(vm: Vm, name: string, isAlwaysAllowed: boolean): void {
   vm.scratch.hostCalls++;
   vm.memory.ensure();
+  if (vm.memory.work > MUCH_WORK) vm.payForWork();
   if (vm.window !== CallWindow.Open && !isAlwaysAllowed) {
     const when = vm.window === CallWindow.Start ? "while the module starts" : "inside the allocator";
     throw new RestrictedCall(`${name} must not be called ${when}`);

@@ -12,7 +12,7 @@
 //                                        end
 //                                        global = local
 
-import { type BodyScan, EditKind, POWER_BIAS, RegionKind } from "./body-scan.ts";
+import { type BodyScan, EditKind, RegionKind } from "./body-scan.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import { ChargeMode } from "./charge-plan.ts";
 import { Op } from "./opcodes.ts";
@@ -88,7 +88,7 @@ export class BodyRewriter {
       if (isCharge) this.#charge(charges[argument] as number, mode, scan.regionKind[argument] === RegionKind.Loop);
       else if (kind === EditKind.Flush) this.#flush();
       else if (kind === EditKind.Reload) this.#reload();
-      else if (kind === EditKind.ChargeLength) this.#chargeLength(argument - POWER_BIAS, mode);
+      else if (kind === EditKind.ChargeLength) this.#chargeLength(argument, mode);
       else {
         this.#out.op(Op.Br, argument);
         from++;
@@ -128,8 +128,8 @@ export class BodyRewriter {
     else out.op(Op.LocalGet, this.#fuel);
     out.op(Op.LocalGet, this.#length);
     out.bytes(Op.I64ExtendI32, Op.I64Const);
-    out.positive(Math.abs(power));
-    out.bytes(power < 0 ? Op.I64ShiftRight : Op.I64ShiftLeft, Op.I64Sub);
+    out.positive(power);
+    out.bytes(Op.I64ShiftLeft, Op.I64Sub);
     this.#keepAndCheck(mode);
   }
 

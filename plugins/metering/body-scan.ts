@@ -33,18 +33,18 @@ export const EditKind = {
   Reload: 2,
   /** A `return` of one byte; the argument is how many blocks are open. */
   Return: 3,
-  /** Charge by the length on top of the stack (the argument: multiplied by two to the power of it, less 8). */
+  /** Charge by the length on top of the stack, times two to the power of the argument. */
   ChargeLength: 4,
 } as const;
 
 /**
- * Fuel for each unit of length, as a power of two: a memory byte is an eighth, a table entry 8. Growing has a flat price: what
+ * Fuel for each unit of length, as a power of two: a memory byte is 2, a table entry 8. Growing has a flat price: what
  * does not fit fails at once, and what fits is bounded by the limits of the memory and the table.
  */
-const BYTE_POWER = -3;
+const BYTE_POWER = 1;
 const ENTRY_POWER = 3;
-/** What `EditKind.ChargeLength` adds to the power. */
-export const POWER_BIAS = 8;
+/** Of an instruction with a length, besides: it leaves the guest's code. */
+const LENGTH_COST = 20;
 const DEAD = -1;
 
 export class BodyScan {
@@ -60,8 +60,14 @@ export class BodyScan {
   localGroups = 0;
   locals = 0;
   hasLoop = false;
-  /** Calls anything that uses fuel, or the host. */
-  hasCalls = false;
+  /** A loop that calls nothing that uses fuel. */
+  hasQuietLoop = false;
+  /** Functions that it calls by name; the same one several times when it calls it at several places. */
+  readonly callees: number[] = [];
+  /** Calls what is not known before it runs, or ends by a call. */
+  hasOpenCalls = false;
+  /** Calls after which the fuel may be another: all but those of functions that use none themselves. */
+  calls = 0;
   hasExceptions = false;
   hasLengths = false;
   cost = 0;
@@ -69,6 +75,7 @@ export class BodyScan {
   problem: string | undefined = undefined;
   #region = DEAD;
   #depth = 0;
+  readonly #blockCalls: number[] = [];
   readonly #blockOp: number[] = [];
   readonly #blockRegion: number[] = [];
   /** Whether the code after the block's end is reached other than by running into it. */
@@ -100,7 +107,10 @@ export class BodyScan {
     for (const list of [this.regionCost, this.regionParent, this.regionKind]) list.length = 0;
     for (const list of [this.editAt, this.editKind, this.editArgument]) list.length = 0;
     this.hasLoop = false;
-    this.hasCalls = false;
+    this.hasQuietLoop = false;
+    this.calls = 0;
+    this.callees.length = 0;
+    this.hasOpenCalls = false;
     this.hasExceptions = false;
     this.hasLengths = false;
     this.cost = 0;
@@ -259,10 +269,14 @@ export class BodyScan {
   /** `callee` is DEAD when it is not known before it runs. */
   #call(op: number, at: number, callee: number): void {
     const returns = op === Op.Call || op === Op.CallIndirect || op === Op.CallRef;
-    if (callee !== DEAD) this.#spend(this.#callCosts[callee] ?? 0);
+    if (callee !== DEAD) {
+      this.#spend(this.#callCosts[callee] ?? 0);
+      this.callees.push(callee);
+    }
+    if (callee === DEAD || !returns) this.hasOpenCalls = true;
     const isFree = callee !== DEAD && this.#free[callee] === 1;
     if (!isFree || !returns) {
-      this.hasCalls = true;
+      this.calls++;
       this.#edit(EditKind.Flush, at, 0);
       if (returns) this.#edit(EditKind.Reload, this.#reader.at, 0);
     }
@@ -271,7 +285,8 @@ export class BodyScan {
 
   #chargeLength(at: number, power: number): void {
     this.hasLengths = true;
-    this.#edit(EditKind.ChargeLength, at, power + POWER_BIAS);
+    this.#spend(LENGTH_COST);
+    this.#edit(EditKind.ChargeLength, at, power);
   }
 
   #enter(op: number): void {
@@ -301,6 +316,7 @@ export class BodyScan {
   #open(op: number): void {
     this.#blockOp[this.#depth] = op;
     this.#blockRegion[this.#depth] = this.#region;
+    this.#blockCalls[this.#depth] = this.calls;
     this.#blockJoins[this.#depth] = op === Op.Try;
     this.#depth++;
   }
@@ -327,6 +343,7 @@ export class BodyScan {
     if (block === 0) return;
     const before = this.#blockRegion[block] as number;
     const op = this.#blockOp[block];
+    if (op === Op.Loop && this.#blockCalls[block] === this.calls) this.hasQuietLoop = true;
     const joins = op !== Op.Loop && this.#blockJoins[block] === true;
     if (before === DEAD || (!joins && this.#region === DEAD)) this.#region = DEAD;
     else if (joins || op === Op.Loop) this.#region = this.#newRegion(before, RegionKind.Plain, this.#reader.at);

@@ -6,18 +6,13 @@
 
 import { type BodyScan, RegionKind } from "./body-scan.ts";
 
-/** How a function is charged. */
+/** How a function is charged that its callers do not pay for (free-functions.ts). */
 export const ChargeMode = {
-  /** Not at all: its callers pay for it. Small, without loops or calls. */
-  Free: 0,
   /** Each charge changes the global. */
   Global: 1,
-  /** Fuel is in a local, which is written back where others look at it: functions with loops. */
+  /** Fuel is in a local, which is written back where others look at it: functions with loops that call nothing. */
   Local: 2,
 } as const;
-
-/** Most that a function costs which its callers pay for. */
-export const FREE_COST = 24;
 
 interface Allowance {
   /** Costs up to this may be charged with the parent. */
@@ -26,11 +21,9 @@ interface Allowance {
   readonly all: number;
 }
 
-const ALLOWANCES: readonly Allowance[] = [
-  { each: 0, all: 0 },
-  { each: 40, all: 80 },
-  { each: 6, all: 12 },
-];
+/** Without loops each region runs once at most. */
+const STRAIGHT: Allowance = { each: 60, all: 150 };
+const LOOPING: Allowance = { each: 8, all: 16 };
 
 export class ChargePlan {
   /** What is charged at each region; 0: nothing. */
@@ -39,8 +32,8 @@ export class ChargePlan {
   readonly #paidForOthers: number[] = [];
 
   /** Fills `charges` for the regions of the scan. */
-  decide(scan: BodyScan, mode: number): void {
-    const { each, all } = ALLOWANCES[mode] as Allowance;
+  decide(scan: BodyScan): void {
+    const { each, all } = scan.hasLoop ? LOOPING : STRAIGHT;
     const count = scan.regionCost.length;
     for (let region = 0; region < count; region++) {
       const cost = scan.regionCost[region] as number;
@@ -63,10 +56,14 @@ export class ChargePlan {
   }
 }
 
+/** A function with loops and this many regions for each call is better off with its fuel in a local. Measured. */
+const REGIONS_PER_CALL = 4;
+
 export function chooseMode(scan: BodyScan, results: number): number {
-  if (!scan.hasLoop && !scan.hasCalls && !scan.hasLengths && !scan.hasExceptions && scan.cost <= FREE_COST) {
-    return ChargeMode.Free;
-  }
   // A caught exception would find the local stale; several results would need a block type of their own.
-  return scan.hasLoop && !scan.hasExceptions && results <= 1 ? ChargeMode.Local : ChargeMode.Global;
+  return (scan.hasQuietLoop || (scan.hasLoop && scan.regionCost.length > scan.calls * REGIONS_PER_CALL)) &&
+    !scan.hasExceptions &&
+    results <= 1
+    ? ChargeMode.Local
+    : ChargeMode.Global;
 }

@@ -10,7 +10,8 @@ import { BodyRewriter } from "./body-rewriter.ts";
 import { BodyScan } from "./body-scan.ts";
 import { ByteReader } from "./byte-reader.ts";
 import { ByteWriter } from "./byte-writer.ts";
-import { ChargeMode, ChargePlan, chooseMode } from "./charge-plan.ts";
+import { ChargePlan, chooseMode } from "./charge-plan.ts";
+import { FreeFunctions } from "./free-functions.ts";
 import { type FunctionShape, type ModuleShape, readShape, type Section, SectionId } from "./module-shape.ts";
 import { Op } from "./opcodes.ts";
 
@@ -23,7 +24,7 @@ export type MeteringResult =
   | { readonly ok: false; readonly problem: string };
 
 /** Fuel of one call of the host, besides what the host charges for bytes: it costs about 150 ns. */
-const HOST_CALL_COST = 400;
+const HOST_CALL_COST = 800;
 /** A metered module is at most this many times as large, and some more: code that is all branches would grow beyond use. */
 const MAX_GROWTH = 6;
 const GROWTH_ALLOWED_BYTES = 64 * 1024;
@@ -50,10 +51,12 @@ class ModuleWriter {
   readonly #limit: number;
   readonly #scan = new BodyScan();
   readonly #plan = new ChargePlan();
+  readonly #free: FreeFunctions;
 
   constructor(bytes: Uint8Array, shape: ModuleShape) {
     this.#bytes = bytes;
     this.#shape = shape;
+    this.#free = new FreeFunctions(shape.functionTypes.length);
     this.#limit = bytes.length * MAX_GROWTH + GROWTH_ALLOWED_BYTES;
     this.#out = new ByteWriter(Math.ceil(bytes.length * 1.5));
   }
@@ -175,21 +178,18 @@ class ModuleWriter {
 
   /** Finds the functions whose callers pay for them, so that every call knows what it costs. */
   #classify(bodies: Bodies): string | undefined {
-    const { importedFunctions, functionTypes } = this.#shape;
-    const costs = new Float64Array(functionTypes.length);
-    const free = new Uint8Array(functionTypes.length);
-    costs.fill(HOST_CALL_COST, 0, importedFunctions);
+    const { importedFunctions } = this.#shape;
+    const free = this.#free;
     const scan = this.#scan;
     scan.setCallees(new Float64Array(0), new Uint8Array(0));
     for (let i = 0; i < bodies.starts.length; i++) {
       if (!scan.scan(this.#bytes, bodies.starts[i] as number, bodies.ends[i] as number)) return scan.problem;
-      const index = importedFunctions + i;
-      if (chooseMode(scan, 0) === ChargeMode.Free) {
-        free[index] = 1;
-        costs[index] = scan.cost;
-      }
+      free.consider(importedFunctions + i, scan);
     }
-    scan.setCallees(costs, free);
+    free.settle();
+    const costs = Float64Array.from(free.costs);
+    costs.fill(HOST_CALL_COST, 0, importedFunctions);
+    scan.setCallees(costs, free.isFree);
     return undefined;
   }
 
@@ -202,12 +202,12 @@ class ModuleWriter {
     const end = bodies.ends[i] as number;
     if (!scan.scan(this.#bytes, start, end)) return scan.problem;
     const mode = chooseMode(scan, shape.results);
-    if (mode === ChargeMode.Free) {
+    if (this.#free.isFree[importedFunctions + i] === 1) {
       this.#out.u32(end - start);
       this.#out.copy(this.#bytes, start, end);
       return undefined;
     }
-    this.#plan.decide(scan, mode);
+    this.#plan.decide(scan);
     const { parameters, resultStart, resultEnd } = shape;
     const { charges } = this.#plan;
     rewriter.write({ bytes: this.#bytes, end, scan, charges, mode, parameters, resultStart, resultEnd });

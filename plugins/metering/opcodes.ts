@@ -57,7 +57,6 @@ export const Op = {
   I64LessThan: 0x53,
   I64Sub: 0x7d,
   I64ShiftLeft: 0x86,
-  I64ShiftRight: 0x88,
   I64ExtendI32: 0xad,
   I64FromF64: 0xb0,
   F64FromI64: 0xb9,
