@@ -1,8 +1,8 @@
 // Whether a listener's address can be bound, asked on the main thread before workers bind it with SO_REUSEPORT: with that
 // option a second process would quietly share the port instead of failing. Port 0 becomes a real one here, the same for
-// all workers.
+// all workers; its socket is kept until the workers have bound theirs, or another process would get the port in between.
 
-import { createServer } from "node:net";
+import { createServer, type Server } from "node:net";
 import type { Address } from "../xds/model/address.ts";
 import type { Listener } from "../xds/model/listener.ts";
 
@@ -11,6 +11,7 @@ export class PortCheck {
   readonly #ours = new Set<string>();
   /** What port 0 has become, by listener and address: a new version of the listener keeps it, and so its sockets. */
   readonly #chosen = new Map<string, number>();
+  #held: Server[] = [];
 
   /** The listener with port 0 replaced, or what is wrong with its address. */
   async bindable(listener: Listener): Promise<Listener | string> {
@@ -32,6 +33,14 @@ export class PortCheck {
     return { ...listener, address, additionalAddresses: additional };
   }
 
+  /** The workers have bound what was bindable: the sockets that kept ports for them are closed. */
+  release(): void {
+    for (const server of this.#held) {
+      server.close();
+    }
+    this.#held = [];
+  }
+
   async #check(name: string, place: number, address: Address): Promise<Address | string> {
     if (address.kind === "pipe" || this.#ours.has(`${address.host} ${address.port}`)) {
       return address;
@@ -41,9 +50,15 @@ export class PortCheck {
     if (chosen !== undefined) {
       return { ...address, port: chosen };
     }
-    const port = await tryBind(address.host, address.port);
-    if (typeof port === "string") {
-      return `Cannot bind listener "${name}" to ${address.host}:${address.port}: ${port}`;
+    const bound = await bind(address.host, address.port);
+    if (typeof bound === "string") {
+      return `Cannot bind listener "${name}" to ${address.host}:${address.port}: ${bound}`;
+    }
+    const { server, port } = bound;
+    if (address.port === 0) {
+      this.#held.push(server);
+    } else {
+      await new Promise((resolve) => server.close(resolve));
     }
     this.#ours.add(`${address.host} ${port}`);
     if (address.port === 0) {
@@ -53,14 +68,15 @@ export class PortCheck {
   }
 }
 
-/** Binds and closes again: the port, or why not. */
-function tryBind(host: string, port: number): Promise<number | string> {
+/** The bound socket and its port, or why not. A port of the kernel's choice is shared with the workers that will bind it. */
+function bind(host: string, port: number): Promise<{ readonly server: Server; readonly port: number } | string> {
   return new Promise((resolve) => {
-    const server = createServer();
+    // Nobody knows the port yet; who comes all the same must try again.
+    const server = createServer((socket) => socket.destroy());
     server.once("error", (error: NodeJS.ErrnoException) => resolve(bindProblem(error)));
-    server.listen({ host, port, exclusive: true }, () => {
+    server.listen({ host, port, exclusive: true, reusePort: port === 0 }, () => {
       const bound = server.address();
-      server.close(() => resolve(typeof bound === "object" && bound !== null ? bound.port : port));
+      resolve({ server, port: typeof bound === "object" && bound !== null ? bound.port : port });
     });
   });
 }

@@ -240,6 +240,7 @@ export class Supervisor {
     this.publisher.close();
     this.code.close();
     this.#resolver.close();
+    this.#ports.release();
     await Promise.all(this.workers.map((worker) => worker.close()));
     await (await this.#exports)?.shutdown(SPAN_FLUSH_DEADLINE_MS);
     await this.#admin?.close();
@@ -311,6 +312,9 @@ export class Supervisor {
         this.usage.inUse(worker.index, message.version, Date.now());
         this.serverStats.onInUse(worker.index, message.version, message.failures);
         this.#onFailures(message.failures);
+        if (this.usage.reached >= this.publisher.version) {
+          this.#ports.release();
+        }
         this.#checkLive();
         this.#heap.trimSoon();
         return;
