@@ -22,6 +22,8 @@ import {
 export interface PluginModule {
   /** sha256 of the bytes as given, before the host rewrote anything; 64 hexadecimal digits. */
   readonly digest: string;
+  /** The same for two modules only if they were compiled from the same bytes under the same limits. */
+  readonly key: string;
   readonly abi: AbiVersion;
   readonly module: WebAssembly.Module;
   readonly sizeBytes: number;
@@ -76,10 +78,12 @@ export function loadPluginModule(bytes: Uint8Array, options: ModuleOptions = {})
   const isMetered = options.metering ?? true;
   const module = compile(withMemoryMaximum(bytes, outline, maximumPages), isMetered);
   if (typeof module === "string") return refuse(module);
+  const digest = createHash("sha256").update(bytes).digest("hex");
   return {
     ok: true,
     module: {
-      digest: createHash("sha256").update(bytes).digest("hex"),
+      digest,
+      key: `${digest}/${maximumPages}/${isMetered ? "metered" : "free"}`,
       abi,
       module,
       sizeBytes: bytes.length,

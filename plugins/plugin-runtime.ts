@@ -123,9 +123,7 @@ function vmKey(spec: PluginSpec): string {
   };
   part(spec.vmId);
   part(spec.vmConfiguration);
-  part(spec.module.digest);
-  part(String(spec.module.maximumMemoryPages));
-  part(String(spec.module.isMetered));
+  part(spec.module.key);
   for (const [name, value] of Object.entries(spec.environment).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     part(name);
     part(value);

@@ -27,7 +27,8 @@ export interface PluginView {
 export class Plugin {
   readonly identity: PluginIdentity;
   readonly spec: PluginSpec;
-  readonly fuel: FuelLimits;
+  /** May be changed while it runs; the next callback has it. */
+  fuel: FuelLimits;
   readonly #group: VmGroup;
   /** The root context in the VM that runs now; undefined before start and after a failed one. */
   root: RootContext | undefined = undefined;

@@ -7,7 +7,7 @@ import type { Plugin } from "../plugins/plugin.ts";
 import type { PluginModule } from "../plugins/plugin-module.ts";
 import type { PluginRuntime } from "../plugins/plugin-runtime.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
-import { numberSetting, type RuntimeSettings } from "./runtime-settings.ts";
+import { fuelLimits, numberSetting, type RuntimeSettings } from "./runtime-settings.ts";
 
 export type PluginResult =
   | { readonly ok: true; readonly lease: PluginLease }
@@ -43,14 +43,17 @@ export class PluginPool {
 
   set settings(settings: RuntimeSettings) {
     this.#settings = settings;
+    for (const { plugin } of this.#entries.values()) {
+      plugin.fuel = fuelLimits(settings, plugin.identity.name);
+    }
   }
 
   addModule(module: PluginModule): void {
-    this.#modules.set(module.digest, module);
+    this.#modules.set(module.key, module);
   }
 
-  removeModule(digest: string): void {
-    this.#modules.delete(digest);
+  removeModule(key: string): void {
+    this.#modules.delete(key);
   }
 
   /** The plugin of this configuration, started now unless it runs already. */
@@ -74,6 +77,7 @@ export class PluginPool {
         failurePolicy: config.failurePolicy === "open" || config.failOpenDeprecated ? "open" : "closed",
         ...(config.allowedCapabilities === undefined ? {} : { capabilities: config.allowedCapabilities }),
         allowOnHeadersStopIteration: config.allowOnHeadersStopIteration,
+        fuel: fuelLimits(this.#settings, config.name),
         maxFaults: numberSetting(this.#settings, "outrigger.wasm.max_faults", config.name, 20),
         faultWindowMs: numberSetting(this.#settings, "outrigger.wasm.fault_window_s", config.name, 10) * 1_000,
       });

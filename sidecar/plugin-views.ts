@@ -114,6 +114,7 @@ function callbackViews(plugin: string, reader: StatsReader): CallbackView[] {
         faults: reader.value(callStat("faults_total", plugin, callback)) ?? 0,
         totalMs,
         meanMs: totalMs / calls,
+        fuel: reader.value(callStat("fuel_total", plugin, callback)) ?? 0,
         ...(p50Ms === undefined ? {} : { p50Ms }),
         ...(p99Ms === undefined ? {} : { p99Ms }),
       },

@@ -168,9 +168,9 @@ export class Publisher {
     // Plugins first: a listener waits for those that it names.
     const plugins = await this.#pluginChanges(snapshot, gathered);
     const listeners = await this.#listenerChanges(snapshot, gathered);
-    const fresh = [...modules.values()].filter(({ digest }) => this.#modules.get(digest) === undefined);
+    const fresh = [...modules.values()].filter(({ key }) => this.#modules.get(key) === undefined);
     for (const module of fresh) {
-      this.#modules.set(module.digest, module);
+      this.#modules.set(module.key, module);
     }
     const retired = this.#retireModules();
     const delta: ConfigDelta = {
@@ -277,7 +277,7 @@ export class Publisher {
     if (prepared.kind !== "ready") {
       return prepared;
     }
-    modules.set(prepared.module.digest, prepared.module);
+    modules.set(prepared.module.key, prepared.module);
     return { kind: "ready", value: prepared.plugin };
   }
 

@@ -1,6 +1,7 @@
 // Runtime keys (layered_runtime, RTDS) as settings: Envoy's mechanism carries what Envoy has no field for.
 // Keys under `outrigger.` are ours (contract §3); `outrigger.wasm.plugin.<name>.<key>` overrides one for one plugin.
 
+import { DEFAULT_FUEL_PER_CALLBACK, DEFAULT_START_FUEL, type FuelLimits } from "../plugins/metering/fuel-gauge.ts";
 import type { Runtime } from "../xds/model/bootstrap.ts";
 
 export type RuntimeSettings = Runtime;
@@ -17,4 +18,24 @@ export function numberSetting(runtime: RuntimeSettings, key: string, plugin: str
     }
   }
   return fallback;
+}
+
+const FUEL_PER_CALLBACK = "fuel_per_callback";
+const START_FUEL = "start_fuel";
+
+/** How much fuel a plugin's callbacks have. */
+export function fuelLimits(runtime: RuntimeSettings, plugin: string): FuelLimits {
+  const own = `runtime key ${WASM_PREFIX}plugin.${plugin}.`;
+  return {
+    perCallback: numberSetting(runtime, WASM_PREFIX + FUEL_PER_CALLBACK, plugin, DEFAULT_FUEL_PER_CALLBACK),
+    start: numberSetting(runtime, WASM_PREFIX + START_FUEL, plugin, DEFAULT_START_FUEL),
+    perCallbackName: own + FUEL_PER_CALLBACK,
+    startName: own + START_FUEL,
+  };
+}
+
+/** Whether anything limits the plugin's fuel: otherwise its code stays as it is. */
+export function isMetered(runtime: RuntimeSettings, plugin: string): boolean {
+  const { perCallback, start } = fuelLimits(runtime, plugin);
+  return perCallback > 0 || start > 0;
 }

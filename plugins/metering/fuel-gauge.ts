@@ -45,7 +45,7 @@ export class FuelGauge {
   /** Gives the guest that much; 0 for no limit. */
   fill(amount: number): void {
     if (this.#set === undefined) return;
-    this.#filled = amount === 0 ? UNLIMITED : amount;
+    this.#filled = amount === 0 ? UNLIMITED : Math.min(amount, UNLIMITED);
     this.#set(this.#filled);
   }
 

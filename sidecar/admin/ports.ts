@@ -118,6 +118,8 @@ export interface CallbackView {
   readonly meanMs: number;
   readonly p50Ms?: number;
   readonly p99Ms?: number;
+  /** Fuel used by all calls: about one unit for a machine instruction. */
+  readonly fuel: number;
 }
 
 export interface PluginView {
@@ -161,6 +163,8 @@ export interface TracedHookView {
   readonly headersReplaced?: number;
   readonly headersRemoved?: number;
   readonly hostCalls: number;
+  /** Fuel that it used; absent when the plugin is not metered. */
+  readonly fuel?: number;
   /** Place in `callouts` of the call whose answer it received. */
   readonly answersCallout?: number;
   readonly fault?: string;

@@ -10,7 +10,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { loadPluginModule, type PluginModule } from "../../plugins/plugin-module.ts";
 import type { PluginConfig } from "../../xds/model/plugin-config.ts";
-import { numberSetting, type RuntimeSettings } from "../runtime-settings.ts";
+import { isMetered, numberSetting, type RuntimeSettings } from "../runtime-settings.ts";
 import type { StatsScope } from "../stats/scope.ts";
 import type { Log } from "../telemetry/log-level.ts";
 import { CodeCache, sha256Of } from "./code-cache.ts";
@@ -154,12 +154,13 @@ export class PluginCodeLoader {
       plugin.name,
       DEFAULT_MEMORY_MIB,
     );
-    const key = `${sha256Of(bytes)}/${memoryMib}`;
+    const metering = isMetered(this.#deps.settings(), plugin.name);
+    const key = `${sha256Of(bytes)}/${memoryMib}/${metering}`;
     const known = this.#byKey.get(key)?.deref();
     if (known !== undefined) {
       return { ok: true, module: known };
     }
-    const loaded = loadPluginModule(bytes, { memoryMib });
+    const loaded = loadPluginModule(bytes, { memoryMib, metering });
     if (!loaded.ok) {
       return { ok: false, problem: `Cannot load the module of plugin "${plugin.name}"${where}: ${loaded.problem}` };
     }

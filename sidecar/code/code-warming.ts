@@ -7,7 +7,7 @@ import type { PluginConfig } from "../../xds/model/plugin-config.ts";
 import type { PluginCodeLoader } from "./code-loader.ts";
 
 export type PreparedPlugin =
-  /** As workers take it: its code is the digest of `module`. */
+  /** As workers take it: its code is the key of `module`. */
   | { readonly kind: "ready"; readonly plugin: PluginConfig; readonly module: PluginModule }
   /** `standIn`, for remote code: the plugin without code, whose failure policy applies. */
   | { readonly kind: "failed"; readonly problem: string; readonly standIn: PluginConfig | undefined }
@@ -48,7 +48,7 @@ export class CodeWarming {
     const loaded = await polled;
     const environment = code.environmentOf(plugin);
     if (loaded.ok) {
-      const sent = { ...plugin, environment, code: { kind: "module", digest: loaded.module.digest } } as const;
+      const sent = { ...plugin, environment, code: { kind: "module", digest: loaded.module.key } } as const;
       return { kind: "ready", plugin: sent, module: loaded.module };
     }
     const { problem } = loaded;

@@ -164,7 +164,7 @@ export class StreamTrace {
     hooks[at++] = 0;
     hooks[at++] = record.fault === undefined ? -1 : this.faults.push(record.fault) - 1;
     hooks[at++] = answeredCall;
-    hooks[at] = -1;
+    hooks[at] = record.fuel;
     return index;
   }
 

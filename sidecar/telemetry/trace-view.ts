@@ -20,6 +20,7 @@ export interface TracedHook {
   readonly headersReplaced?: number;
   readonly headersRemoved?: number;
   readonly hostCalls: number;
+  readonly fuel?: number;
   /** Place in `callouts` of the call whose answer it received. */
   readonly answersCallout?: number;
   readonly fault?: string;
@@ -144,6 +145,7 @@ function viewHook(trace: StreamTrace, index: number): TracedHook {
     ...count("headersReplaced", hooks[at + Hook.HeadersReplaced] as number, 1),
     ...count("headersRemoved", hooks[at + Hook.HeadersRemoved] as number, 1),
     hostCalls: hooks[at + Hook.HostCalls] as number,
+    ...count("fuel", hooks[at + Hook.Fuel] as number, 0),
     ...count("answersCallout", hooks[at + Hook.AnsweredCall] as number, 0),
     ...(fault === undefined ? {} : { fault: `${fault.kind}: ${fault.message}` }),
   };

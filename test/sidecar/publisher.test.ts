@@ -13,7 +13,7 @@ import type { Snapshot } from "../../xds/model/snapshot.ts";
 
 const remote = (name: string): PluginConfig =>
   ({ name, code: { kind: "remote", uri: `http://a/${name}` }, environment: {} }) as unknown as PluginConfig;
-const good = (digest: string): CodeResult => ({ ok: true, module: { digest } }) as unknown as CodeResult;
+const good = (digest: string): CodeResult => ({ ok: true, module: { digest, key: digest } }) as unknown as CodeResult;
 const bad: CodeResult = { ok: false, problem: "away" };
 
 function listener(name: string, filter?: object): Listener {

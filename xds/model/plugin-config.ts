@@ -24,7 +24,7 @@ export type PluginCode =
       readonly retryMaxMs: number;
     }
   | {
-      /** Loaded and compiled already: what workers get, by the sha256 of the module. */
+      /** Loaded and compiled already: what workers get, by the key of the module: its sha256 and limits. */
       readonly kind: "module";
       readonly digest: string;
     }

@@ -214,7 +214,7 @@ export function fakeProgram(overrides: Partial<AdminPorts> = {}): FakeProgram {
         failurePolicy: "closed",
         vms: 2,
         memoryBytes: 1048576,
-        callbacks: [{ callback: "proxy_on_request_headers", calls: 4, faults: 0, totalMs: 1, meanMs: 0.25 }],
+        callbacks: [{ callback: "proxy_on_request_headers", calls: 4, faults: 0, totalMs: 1, meanMs: 0.25, fuel: 0 }],
       },
     ],
     traces: (limit) => Promise.resolve([TRACE].slice(0, limit)),
