@@ -79,7 +79,8 @@ function dumpResource(sections: readonly Section[], resource: string, paths: rea
       "@type": `${ADMIN}${section.type}.${elementType}`,
       ...(paths.length === 0 ? asMessage(element) : trim(asMessage(element), paths)),
     }));
-    return { ok: true, dump: { configs } };
+    // Envoy prints no empty list here.
+    return { ok: true, dump: configs.length === 0 ? {} : { configs } };
   }
   return { ok: false, status: 404, problem: `${resource} not found in config dump` };
 }

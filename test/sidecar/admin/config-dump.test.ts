@@ -11,7 +11,7 @@ const AT = "2026-11-25T03:51:46.598Z";
 function dump(query: Partial<ConfigDumpQuery>) {
   const result = configDump(DUMP, { ...ALL, ...query });
   assert.ok(result.ok, JSON.stringify(result));
-  return result.dump["configs"] as Record<string, unknown>[];
+  return (result.dump["configs"] ?? []) as Record<string, unknown>[];
 }
 
 test("configDump() has Envoy's messages in Envoy's order", () => {
@@ -75,6 +75,11 @@ test("configDump() filters by name", () => {
       dump({ resource: "static_clusters", names: /^local$/ }).length,
     1,
   );
+});
+
+test("configDump() has no empty list where a resource has no elements, as Envoy", () => {
+  const query = { ...ALL, resource: "dynamic_active_clusters", names: /^nothing/ };
+  assert.deepEqual(configDump(DUMP, query), { ok: true, dump: {} });
 });
 
 test("configDump() explains what it cannot dump, in Envoy's words", () => {
