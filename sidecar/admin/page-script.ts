@@ -60,7 +60,7 @@ const hookRow = (h, end) => {
   const line = row(h.plugin + " " + h.callback.replace("proxy_on_", ""), h.fault ? "bad" : "", bars,
     ms(h.duration_ms), headerNote(h), h.body_bytes !== undefined && h.body_bytes + " B body",
     h.action === "pause" && "paused " + ms(h.paused_ms ?? 0), h.answers_callout !== undefined && "answer of call " + (h.answers_callout + 1));
-  hint(line, h.callback + ", context " + h.context_id + ", " + h.host_calls + " host calls" +
+  hint(line, h.callback + ", context " + h.context_id + ", " + h.host_calls + " host calls" + (h.fuel === undefined ? "" : ", " + h.fuel + " fuel") +
     (h.action ? ", " + h.action : "") + (h.end_of_stream ? ", end of stream" : ""));
   return h.fault ? [line, el("pre", "bad", h.fault)] : [line];
 };
