@@ -56,6 +56,7 @@ suite("ADS from a file", { concurrency: 1 }, () => {
       }
 
       let isOver = false;
+      t.after(() => (isOver = true));
       const load = (async () => {
         const rounds = [];
         while (!isOver)

@@ -56,6 +56,7 @@ control plane ads is away: cannot connect: 127.0.0.1:${port}: connection refused
       await sidecar.untilReady();
       const port = await sidecar.port();
       const over = new AbortController();
+      t.after(() => over.abort());
       const load = runLoad({
         port,
         connections: 4,

@@ -27,6 +27,7 @@ suite("go-control-plane", { skip, concurrency: 2 }, () => {
       assert.equal(await body(), "one");
 
       const over = new AbortController();
+      t.after(() => over.abort());
       const load = runLoad({ port, connections: 4, rate: 300, seconds: 60, signal: over.signal });
       // Every version is another cluster: what the routes leave goes, what they go to is new.
       for (let version = 2; version <= 8; version++) {

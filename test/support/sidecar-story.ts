@@ -56,6 +56,15 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** The first line with `text`; fails at once when the process ends without. */
+async function firstLine(process: Launched, stream: "stdout" | "stderr", text: string): Promise<string> {
+  const line = process[stream].first(text, (each) => each.includes(text));
+  const ended = process.ended.then(({ code }) => {
+    throw new Error(`ended with ${code} before it said ${text}: ${process.stderr.all.join("\n").slice(0, 2_000)}`);
+  });
+  return Promise.race([line, ended]);
+}
+
 const NODE = "node: { id: test-node, cluster: test-cluster }";
 const ADMIN = "admin: { address: { socket_address: { address: 127.0.0.1, port_value: 0 } } }";
 
@@ -107,7 +116,7 @@ export class RunningSidecar {
   static async start(t: Owner, bootstrap: string, ...flags: readonly string[]): Promise<RunningSidecar> {
     const folder = folderWith(t, { "bootstrap.yaml": bootstrap });
     const process = launch(t, "run", "-c", join(folder, "bootstrap.yaml"), "--drain-time-s", "1", ...flags);
-    const line = await process.stderr.first("admin address", (text) => text.includes('"admin listens"'));
+    const line = await firstLine(process, "stderr", '"admin listens"');
     return new RunningSidecar(process, `http://${(JSON.parse(line) as { address: string }).address}`);
   }
 
@@ -171,7 +180,7 @@ export class RunningControlPlane {
   static async start(t: Owner, resources: string, port = 0): Promise<RunningControlPlane> {
     const file = join(folderWith(t, { "resources.yaml": resources }), "resources.yaml");
     const process = launch(t, "control-plane", "-f", file, "--port", String(port));
-    const line = await process.stdout.first("listening", (text) => text.includes("listening on"));
+    const line = await firstLine(process, "stdout", "listening on");
     return new RunningControlPlane(process, file, Number(/listening on 127\.0\.0\.1:(\d+)/.exec(line)?.[1]));
   }
 

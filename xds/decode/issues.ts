@@ -102,10 +102,11 @@ export function formatIssue(issue: Issue): string {
 /** One line for a NACK or a log, cut at `maxLength` characters with the number of issues left out. */
 export function formatIssues(issues: readonly Issue[], maxLength = 4096): string {
   let text = "";
-  for (const [index, issue] of issues.entries()) {
-    const line = formatIssue(issue);
+  // A rule of the type and one of ours may say the same.
+  const lines = [...new Set(issues.map(formatIssue))];
+  for (const [index, line] of lines.entries()) {
     if (text.length + line.length > maxLength) {
-      const left = issues.length - index;
+      const left = lines.length - index;
       return index === 0 ? `${line.slice(0, maxLength)}…` : `${text}; and ${left} more`;
     }
     text = text === "" ? line : `${text}; ${line}`;
