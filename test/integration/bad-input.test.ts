@@ -142,27 +142,14 @@ suite("a bootstrap that is wrong", { concurrency: 2 }, () => {
   });
 });
 
-/** Arguments, and the first line that is said; the second one names the help. */
+/** Arguments, and the first line that is said; the second one names the help. More in test/sidecar/cli/run-flags.test.ts. */
 const USAGES: readonly (readonly [args: readonly string[], said: string])[] = [
-  [["run", "-c", "b.yaml", "--bogus"], "outrigger run: unknown flag --bogus"],
   [
     ["run", "-c", "b.yaml", "--cocurrency", "2"],
     "outrigger run: unknown flag --cocurrency, did you mean --concurrency?",
   ],
   [["vaildate", "-c", "b.yaml"], 'outrigger: unknown verb "vaildate"'],
-  [["run"], "outrigger run: needs a bootstrap: -c FILE or --config-yaml TEXT"],
   [["--log-level", "info"], "outrigger run: needs a bootstrap: -c FILE or --config-yaml TEXT"],
-  [["validate"], "outrigger validate: needs a bootstrap: -c FILE or --config-yaml TEXT"],
-  [["run", "-c"], "outrigger run: flag --config-path needs a value (FILE)"],
-  [["run", "b.yaml"], 'outrigger run: unexpected argument "b.yaml"'],
-  [
-    ["run", "-c", "b.yaml", "--concurrency", "two"],
-    'outrigger run: flag --concurrency got "two": must be a whole number of at least 0',
-  ],
-  [
-    ["run", "-c", "b.yaml", "-l", "loud"],
-    'outrigger run: flag --log-level got "loud": must be one of trace, debug, info, warning, warn, error, critical, off',
-  ],
   [["control-plane"], "outrigger control-plane: needs a file of resources: -f FILE"],
 ];
 
