@@ -24,7 +24,7 @@ async function bound(port: number, shared: boolean): Promise<Server | string> {
 }
 
 async function close(server: Server | string): Promise<void> {
-  assert.ok(typeof server !== "string", String(server));
+  assert.ok(typeof server !== "string", "the server listens");
   server.close();
   await once(server, "close");
 }
