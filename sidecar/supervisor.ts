@@ -8,6 +8,7 @@ import { flushCompileCache } from "node:module";
 import { hostname } from "node:os";
 import { createSharedMemory } from "../plugins/shared-store.ts";
 import { createXdsClient, type XdsClient } from "../xds/client.ts";
+import { mergeRuntime } from "../xds/runtime-layers.ts";
 import { decodeResource, type Resource } from "../xds/decode/resource.ts";
 import { loadResourcesFile } from "../xds/decode/resources-file.ts";
 import type { Issue } from "../xds/decode/issues.ts";
@@ -89,6 +90,7 @@ export class Supervisor {
   constructor(deps: SupervisorDeps) {
     this.deps = deps;
     const { options, environment } = deps;
+    const staticRuntime = mergeRuntime(deps.bootstrap.runtimeLayers, () => undefined, {});
     // Known to /logging before the first line of a plugin.
     deps.log.child("wasm");
     this.stats = new StatsTable({ onDefine: (update) => this.reader.apply(MAIN, update) });
@@ -107,7 +109,8 @@ export class Supervisor {
     );
     this.code = new PluginCodeLoader({
       environment,
-      settings: () => this.snapshot?.runtime ?? {},
+      // Static plugins are loaded before there is a snapshot.
+      settings: () => this.snapshot?.runtime ?? staticRuntime,
       stats: this.stats,
       log: deps.log.child("wasm"),
       endpointsOf: (cluster) => endpointsOf(cluster, this.snapshot),
