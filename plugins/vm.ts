@@ -155,8 +155,7 @@ export class Vm {
       scratch.startedAt = startedAt;
       scratch.endedAt = this.host.ports.clock.monotonicMs();
       describeCallback(scratch, context, id, a, b, result);
-      if (this.memory.work !== 0) this.payForWork();
-      scratch.fuel = this.fuel.used();
+      scratch.fuel = this.fuel.used(this.memory.work);
       scratch.fault = this.fault;
       scratch.answeredToken = this.answeredToken;
       observer.hook(scratch);

@@ -128,8 +128,8 @@ export class BodyRewriter {
     else out.op(Op.LocalGet, this.#fuel);
     out.op(Op.LocalGet, this.#length);
     out.bytes(Op.I64ExtendI32, Op.I64Const);
-    out.positive(power);
-    out.bytes(Op.I64ShiftLeft, Op.I64Sub);
+    out.positive(Math.abs(power));
+    out.bytes(power < 0 ? Op.I64ShiftRight : Op.I64ShiftLeft, Op.I64Sub);
     this.#keepAndCheck(mode);
   }
 

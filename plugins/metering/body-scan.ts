@@ -38,10 +38,10 @@ export const EditKind = {
 } as const;
 
 /**
- * Fuel for each unit of length, as a power of two: a memory byte is 2, a table entry 8. Growing has a flat price: what
+ * Fuel for each unit of length, as a power of two: a memory byte is half a unit, a table entry 8. Growing has a flat price: what
  * does not fit fails at once, and what fits is bounded by the limits of the memory and the table.
  */
-const BYTE_POWER = 1;
+const BYTE_POWER = -1;
 const ENTRY_POWER = 3;
 /** Of an instruction with a length, besides: it leaves the guest's code. */
 const LENGTH_COST = 20;

@@ -57,6 +57,7 @@ export const Op = {
   I64LessThan: 0x53,
   I64Sub: 0x7d,
   I64ShiftLeft: 0x86,
+  I64ShiftRight: 0x88,
   I64ExtendI32: 0xad,
   I64FromF64: 0xb0,
   F64FromI64: 0xb9,
@@ -99,11 +100,11 @@ define(Op.End, Op.End, Immediate.None, 0);
 define(Op.Br, Op.BrIf, Immediate.Index, 1);
 define(Op.BrTable, Op.BrTable, Immediate.BranchTable, 3);
 define(Op.Return, Op.Return, Immediate.None, 1);
-define(Op.Call, Op.Call, Immediate.Index, 3);
-define(Op.CallIndirect, Op.CallIndirect, Immediate.TwoIndices, 10);
-define(Op.ReturnCall, Op.ReturnCall, Immediate.Index, 3);
-define(Op.ReturnCallIndirect, Op.ReturnCallIndirect, Immediate.TwoIndices, 10);
-define(Op.CallRef, Op.ReturnCallRef, Immediate.Index, 6);
+define(Op.Call, Op.Call, Immediate.Index, 4);
+define(Op.CallIndirect, Op.CallIndirect, Immediate.TwoIndices, 16);
+define(Op.ReturnCall, Op.ReturnCall, Immediate.Index, 4);
+define(Op.ReturnCallIndirect, Op.ReturnCallIndirect, Immediate.TwoIndices, 16);
+define(Op.CallRef, Op.ReturnCallRef, Immediate.Index, 10);
 define(Op.Delegate, Op.Delegate, Immediate.Index, 0);
 define(Op.CatchAll, Op.CatchAll, Immediate.None, 0);
 define(0x1a, 0x1a, Immediate.None, 0); // drop
@@ -122,6 +123,8 @@ define(0x44, 0x44, Immediate.EightBytes, 0);
 define(0x45, 0xc4, Immediate.None, 1); // comparisons, arithmetic, conversions
 define(0x6d, 0x70, Immediate.None, 8); // i32.div, i32.rem
 define(0x7f, 0x82, Immediate.None, 12); // i64.div, i64.rem
+define(0x92, 0x94, Immediate.None, 3); // f32.add, sub, mul
+define(0xa0, 0xa2, Immediate.None, 3); // f64.add, sub, mul
 define(0x91, 0x91, Immediate.None, 6); // f32.sqrt
 define(0x95, 0x95, Immediate.None, 4); // f32.div
 define(0x9f, 0x9f, Immediate.None, 8); // f64.sqrt
