@@ -10,13 +10,7 @@ import type { AbiVersion } from "./abi/constants.ts";
 import { V0_1_0 } from "./abi/v0-1-0.ts";
 import { V0_2_1 } from "./abi/v0-2-1.ts";
 import { meterModule } from "./metering/instrumenter.ts";
-import {
-  type BinaryOutline,
-  type FunctionImport,
-  readOutline,
-  startsLikeModule,
-  withMemoryMaximum,
-} from "./wasm-binary.ts";
+import { type BinaryOutline, type FunctionImport, readOutline, startsLikeModule, withMaxima } from "./wasm-binary.ts";
 
 /** A checked and compiled plugin module. Structured-cloneable. */
 export interface PluginModule {
@@ -52,6 +46,9 @@ export interface ModuleOptions {
 
 const PAGES_PER_MIB = 16;
 const DEFAULT_MEMORY_MIB = 128;
+/** A big C++ plugin has 20,000 functions in one table. An entry takes about 24 bytes. */
+const MAX_TABLE_ENTRIES = 250_000;
+const MAX_TABLES = 8;
 const MARKERS: readonly (readonly [string, AbiVersion])[] = [
   ["proxy_abi_version_0_1_0", "0.1.0"],
   ["proxy_abi_version_0_2_0", "0.2.0"],
@@ -73,10 +70,10 @@ export function loadPluginModule(bytes: Uint8Array, options: ModuleOptions = {})
   const problem = checkExports(outline) ?? checkImports(outline);
   if (problem !== undefined) return refuse(problem);
   const maximumPages = Math.max(1, Math.floor((options.memoryMib ?? DEFAULT_MEMORY_MIB) * PAGES_PER_MIB));
-  const memoryProblem = checkMemories(outline, maximumPages);
-  if (memoryProblem !== undefined) return refuse(memoryProblem);
+  const sizeProblem = checkMemories(outline, maximumPages) ?? checkTables(outline);
+  if (sizeProblem !== undefined) return refuse(sizeProblem);
   const isMetered = options.metering ?? true;
-  const module = compile(withMemoryMaximum(bytes, outline, maximumPages), isMetered);
+  const module = compile(withMaxima(bytes, outline, maximumPages, MAX_TABLE_ENTRIES), isMetered);
   if (typeof module === "string") return refuse(module);
   const digest = createHash("sha256").update(bytes).digest("hex");
   return {
@@ -171,7 +168,21 @@ function checkImports(outline: BinaryOutline): string | undefined {
   return `unknown imports: ${[...new Set(unknown)].join(", ")} (a plugin may import env.proxy_* and wasi_snapshot_preview1.*)`;
 }
 
+/** Tables are outside the memory and count for nothing there, so they have limits of their own. */
+function checkTables({ tables }: BinaryOutline): string | undefined {
+  if (tables === undefined) return "tables with an initial value are not supported";
+  if (tables.length > MAX_TABLES) return `the module has ${tables.length} tables, at most ${MAX_TABLES} are allowed`;
+  for (const { flags, initialEntries } of tables) {
+    if ((flags & ~1) !== 0) return "shared and 64-bit tables are not supported";
+    if (initialEntries > MAX_TABLE_ENTRIES) {
+      return `the module starts with a table of ${initialEntries} entries, more than the limit of ${MAX_TABLE_ENTRIES}`;
+    }
+  }
+  return undefined;
+}
+
 function checkMemories(outline: BinaryOutline, maximumPages: number): string | undefined {
+  if (outline.memories.length > 1) return "several memories are not supported: each would have the limit of one";
   for (const memory of outline.memories) {
     if ((memory.flags & ~1) !== 0) return "shared and 64-bit memories are not supported";
     if (memory.initialPages > maximumPages) {

@@ -1,5 +1,5 @@
-// The little that the host must know about the wasm binary format: which imports and exports with which arity, and
-// where the declared memory limits are, so that a cap can be written in before the module is compiled.
+// The little that the host must know about the wasm binary format: which imports and exports with which arity, and where the
+// declared limits of memories and tables are, so that caps can be written in before the module is compiled.
 // plugin-module.ts is the only caller. Input is hostile: every read is bounds-checked, a malformed module is a result.
 // Source: WebAssembly Core Specification 2.0, chapter 5 (binary format).
 
@@ -11,12 +11,25 @@ export interface FunctionImport {
   readonly results: readonly number[];
 }
 
-/** One declared (not imported) memory and where its limits stand in the binary. */
+/** One declared (not imported) memory. */
 export interface MemoryDeclaration {
   readonly flags: number;
   readonly initialPages: number;
   readonly maximumPages: number | undefined;
+}
+
+/** One declared table; its type stands in the binary from `start` to `end`. */
+export interface TableDeclaration {
+  readonly flags: number;
+  readonly initialEntries: number;
+  readonly maximumEntries: number | undefined;
   readonly start: number;
+  readonly end: number;
+}
+
+/** Where a section is: its content, and the start of its header. */
+interface SectionRange {
+  readonly header: number;
   readonly end: number;
 }
 
@@ -26,8 +39,10 @@ export interface BinaryOutline {
   readonly otherImports: readonly string[];
   readonly exportNames: readonly string[];
   readonly memories: readonly MemoryDeclaration[];
-  /** Content range of the memory section, with the start of its header; undefined without one. */
-  readonly memorySection: { readonly header: number; readonly start: number; readonly end: number } | undefined;
+  /** Undefined: there is a table of a form that is not known here. */
+  readonly tables: readonly TableDeclaration[] | undefined;
+  readonly memorySection: SectionRange | undefined;
+  readonly tableSection: SectionRange | undefined;
 }
 
 /** Lists longer than this are refused: no real plugin comes near, and it bounds the work on hostile input. */
@@ -151,17 +166,25 @@ function readImports(cursor: Cursor, types: readonly FunctionType[], into: Funct
 function readMemories(cursor: Cursor): MemoryDeclaration[] {
   const memories: MemoryDeclaration[] = [];
   for (let left = cursor.count(); left > 0 && !cursor.failed; left--) {
-    const start = cursor.at;
-    const limits = readLimits(cursor);
-    memories.push({
-      flags: limits.flags,
-      initialPages: limits.initial,
-      maximumPages: limits.maximum,
-      start,
-      end: cursor.at,
-    });
+    const { flags, initial, maximum } = readLimits(cursor);
+    memories.push({ flags, initialPages: initial, maximumPages: maximum });
   }
   return memories;
+}
+
+/** Undefined at a table with an initial value, which no toolchain of plugins makes. */
+function readTables(cursor: Cursor): TableDeclaration[] | undefined {
+  const tables: TableDeclaration[] = [];
+  for (let left = cursor.count(); left > 0 && !cursor.failed; left--) {
+    const start = cursor.at;
+    const type = cursor.byte();
+    if (type === 0x40) return undefined;
+    if (type === 0x63 || type === 0x64) cursor.u32();
+    const end = cursor.at;
+    const { flags, initial, maximum } = readLimits(cursor);
+    tables.push({ flags, initialEntries: initial, maximumEntries: maximum, start, end });
+  }
+  return tables;
 }
 
 function readExports(cursor: Cursor): string[] {
@@ -183,7 +206,9 @@ export function readOutline(bytes: Uint8Array): BinaryOutline | undefined {
   const otherImports: string[] = [];
   let exportNames: string[] = [];
   let memories: MemoryDeclaration[] = [];
-  let memorySection: BinaryOutline["memorySection"];
+  let tables: TableDeclaration[] | undefined = [];
+  let memorySection: SectionRange | undefined;
+  let tableSection: SectionRange | undefined;
   while (file.at < file.end) {
     const header = file.at;
     const id = file.byte();
@@ -193,14 +218,17 @@ export function readOutline(bytes: Uint8Array): BinaryOutline | undefined {
     const section = new Cursor(bytes, start, start + size);
     if (id === 1) types = readTypes(section);
     else if (id === 2) readImports(section, types, imports, otherImports);
-    else if (id === 5) {
+    else if (id === 4) {
+      tables = readTables(section);
+      tableSection = { header, end: start + size };
+    } else if (id === 5) {
       memories = readMemories(section);
-      memorySection = { header, start, end: start + size };
+      memorySection = { header, end: start + size };
     } else if (id === 7) exportNames = readExports(section);
     if (section.failed) return undefined;
     file.at = start + size;
   }
-  return { imports, otherImports, exportNames, memories, memorySection };
+  return { imports, otherImports, exportNames, memories, tables, memorySection, tableSection };
 }
 
 /** Magic number and version 1 of a core module. */
@@ -221,25 +249,40 @@ function leb(value: number): number[] {
 }
 
 /**
- * A copy of the module whose memories cannot grow beyond maximumPages (64 KiB each). Memories that already declare
- * less keep it. The caller has checked that no memory starts larger and none is 64-bit or shared.
+ * A copy of the module whose memories cannot grow beyond maximumPages (64 KiB each) and whose tables not beyond
+ * maximumEntries. Those that declare less keep it. The caller has checked that none starts larger and none is 64-bit or
+ * shared, and that all tables are known.
  */
-export function withMemoryMaximum(
+export function withMaxima(
   bytes: Uint8Array,
   outline: BinaryOutline,
   maximumPages: number,
+  maximumEntries: number,
 ): Uint8Array<ArrayBuffer> {
-  const section = outline.memorySection;
-  if (section === undefined) return Uint8Array.from(bytes);
-  const content = leb(outline.memories.length);
-  for (const memory of outline.memories) {
+  const parts: Uint8Array[] = [];
+  let from = 0;
+  const replace = (section: SectionRange | undefined, id: number, content: readonly number[]): void => {
+    if (section === undefined) return;
+    parts.push(bytes.subarray(from, section.header), Uint8Array.from([id, ...leb(content.length), ...content]));
+    from = section.end;
+  };
+  const tables = outline.tables ?? [];
+  const tableContent = tables.flatMap((table) => {
+    const maximum = Math.min(table.maximumEntries ?? maximumEntries, maximumEntries);
+    return [...bytes.subarray(table.start, table.end), table.flags | 1, ...leb(table.initialEntries), ...leb(maximum)];
+  });
+  const memoryContent = outline.memories.flatMap((memory) => {
     const maximum = Math.min(memory.maximumPages ?? maximumPages, maximumPages);
-    content.push(memory.flags | 1, ...leb(memory.initialPages), ...leb(maximum));
+    return [memory.flags | 1, ...leb(memory.initialPages), ...leb(maximum)];
+  });
+  replace(outline.tableSection, 4, [...leb(tables.length), ...tableContent]);
+  replace(outline.memorySection, 5, [...leb(outline.memories.length), ...memoryContent]);
+  parts.push(bytes.subarray(from));
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
   }
-  const replacement = Uint8Array.from([5, ...leb(content.length), ...content]);
-  const out = new Uint8Array(bytes.length - (section.end - section.header) + replacement.length);
-  out.set(bytes.subarray(0, section.header), 0);
-  out.set(replacement, section.header);
-  out.set(bytes.subarray(section.end), section.header + replacement.length);
   return out;
 }

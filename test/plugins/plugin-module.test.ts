@@ -2,9 +2,11 @@
 
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { FUEL_EXPORTS } from "../../plugins/metering/instrumenter.ts";
 import { loadPluginModule } from "../../plugins/plugin-module.ts";
 import { FakeStream } from "./support/fake-stream.ts";
 import { loaded } from "./support/loaded.ts";
+import { assemble } from "./support/metered-pair.ts";
 import { exampleBytes, watBytes } from "./support/specs.ts";
 import { WatGuest } from "./support/wat-guest.ts";
 
@@ -60,6 +62,11 @@ suite("loadPluginModule() says why it refuses", () => {
       bytes: wat(`(memory (export "memory") 4096) ${MARKER} ${MALLOC}`),
       problem: /^the module starts with 256 MiB of memory, more than the limit of 128 MiB$/,
     },
+    {
+      name: "a table too large at the start",
+      bytes: wat(`${MEMORY} (table 300000 funcref) ${MARKER} ${MALLOC}`),
+      problem: /^the module starts with a table of 300000 entries, more than the limit of 250000$/,
+    },
   ];
   for (const { name, bytes, problem } of cases) {
     test(name, () => {
@@ -103,6 +110,44 @@ test("loadPluginModule() tells the version, the digest, the arities of imports a
   );
   const posted = structuredClone({ ...result.module, module: undefined });
   assert.equal(posted.digest, result.module.digest);
+});
+
+test("a guest cannot grow a table beyond the limit, nor have many tables or memories", () => {
+  const grow = (entries: number): string =>
+    `(i32.eq (table.grow 0 (ref.null func) (i32.const ${entries})) (i32.const -1))`;
+  const bytes = assemble(`(module ${MEMORY} (table 10 9000000 funcref) (table 1 2 funcref) ${MARKER} ${MALLOC}
+    (func (export "grow") (result i32) (i32.or (i32.shl ${grow(200_000)} (i32.const 1)) ${grow(60_000)}))
+    (func (export "proxy_on_tick") (param i32) (drop (table.size 1))))`);
+  const result = loadPluginModule(bytes);
+  if (!result.ok) assert.fail(result.problem);
+  const { exports } = new WebAssembly.Instance(result.module.module, {});
+  (exports[FUEL_EXPORTS.set] as (fuel: number) => void)(1e9);
+  assert.equal((exports["grow"] as () => number)(), 1, "the first fits, the second does not");
+  const many = loadPluginModule(assemble(`(module ${MEMORY} ${"(table 1 funcref)".repeat(9)} ${MARKER} ${MALLOC})`));
+  assert.equal(many.ok ? "" : many.problem, "the module has 9 tables, at most 8 are allowed");
+  const memories = loadPluginModule(assemble(`(module ${MEMORY} (memory 1) ${MARKER} ${MALLOC})`));
+  assert.match(memories.ok ? "" : memories.problem, /^several memories are not supported/);
+});
+
+test("code that cannot be metered is refused, and loads without metering", () => {
+  // struct.new_default of a garbage-collected type
+  const bytes = wat(`${MEMORY} ${MARKER} ${MALLOC} (func (export "proxy_on_tick") (param i32))`);
+  const withType = Buffer.from(bytes);
+  const section = withType.indexOf(Buffer.from([1, withType[9] as number]));
+  const count = withType[section + 2] as number;
+  const gc = Buffer.concat([
+    withType.subarray(0, section),
+    Buffer.from([1, (withType[section + 1] as number) + 2, count + 1]),
+    withType.subarray(section + 3, section + 2 + (withType[section + 1] as number)),
+    Buffer.from([0x5f, 0]),
+    withType.subarray(section + 2 + (withType[section + 1] as number)),
+  ]);
+  const refused = loadPluginModule(gc);
+  assert.equal(
+    refused.ok ? "" : refused.problem,
+    "the module cannot be metered: it has types that are not functions (garbage collection)",
+  );
+  assert.ok(loadPluginModule(gc, { metering: false }).ok);
 });
 
 test("a guest cannot grow its memory beyond the limit", () => {
