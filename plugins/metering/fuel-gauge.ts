@@ -48,7 +48,7 @@ export class FuelGauge {
   /** Gives the guest that much; 0 for no limit. */
   fill(amount: number): void {
     if (this.#set === undefined) return;
-    this.#filled = amount === 0 ? UNLIMITED : Math.min(amount, UNLIMITED);
+    this.#filled = amount > 0 ? Math.min(amount, UNLIMITED) : UNLIMITED;
     this.#set(this.#filled);
   }
 
