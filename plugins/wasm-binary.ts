@@ -3,6 +3,8 @@
 // plugin-module.ts is the only caller. Input is hostile: every read is bounds-checked, a malformed module is a result.
 // Source: WebAssembly Core Specification 2.0, chapter 5 (binary format).
 
+import { ByteReader } from "./metering/byte-reader.ts";
+
 /** Arity of a function import. Value types are their binary codes (0x7f i32, 0x7e i64 …). */
 export interface FunctionImport {
   readonly module: string;
@@ -48,42 +50,11 @@ export interface BinaryOutline {
 /** Lists longer than this are refused: no real plugin comes near, and it bounds the work on hostile input. */
 const MAX_ENTRIES = 1_000_000;
 
-class Cursor {
-  readonly bytes: Uint8Array;
-  at: number;
-  end: number;
-  failed = false;
-
-  constructor(bytes: Uint8Array, at: number, end: number) {
-    this.bytes = bytes;
-    this.at = at;
-    this.end = end;
-  }
-
-  byte(): number {
-    if (this.at >= this.end) {
-      this.failed = true;
-      return 0;
-    }
-    return this.bytes[this.at++] as number;
-  }
-
-  /** Unsigned LEB128, at most 32 bits. */
-  u32(): number {
-    let value = 0;
-    for (let shift = 0; shift < 35; shift += 7) {
-      const byte = this.byte();
-      value += (byte & 0x7f) * 2 ** shift;
-      if ((byte & 0x80) === 0) return value;
-    }
-    this.failed = true;
-    return 0;
-  }
-
+class Cursor extends ByteReader {
   /** A list's length, within reason. */
-  count(): number {
-    const count = this.u32();
-    if (count > MAX_ENTRIES || count > this.end - this.at) this.failed = true;
+  override count(): number {
+    const count = super.count();
+    if (count > MAX_ENTRIES) this.failed = true;
     return this.failed ? 0 : count;
   }
 

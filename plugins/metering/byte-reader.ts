@@ -1,5 +1,6 @@
 // Reads the wasm binary format from hostile bytes: every read is bounds-checked, and a failed one sets `failed` and answers
-// zero, so that callers check once after a stretch. Never throws. Used by the other files of this folder.
+// zero, so that callers check once after a stretch. Never throws. Used by the other files of this folder and
+// by wasm-binary.ts.
 // Source: WebAssembly Core Specification 3.0, §5.2 (LEB128) and §5.3 (types).
 
 const MAX_LEB_BYTES = 10;

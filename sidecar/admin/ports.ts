@@ -4,6 +4,7 @@
 // port answers while the workers are saturated.
 
 import type { StatsReader } from "../stats/reader.ts";
+import type { TracedRequest } from "../telemetry/trace-view.ts";
 
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 export type JsonObject = { readonly [key: string]: JsonValue };
@@ -146,74 +147,8 @@ export interface PluginView {
   };
 }
 
-/** One callback of a traced request. Times are milliseconds from the request's start. */
-export interface TracedHookView {
-  readonly plugin: string;
-  readonly callback: string;
-  readonly contextId: number;
-  readonly startMs: number;
-  readonly durationMs: number;
-  readonly action?: "continue" | "pause";
-  readonly pausedMs?: number;
-  readonly endOfStream?: boolean;
-  /** Offered to a body callback. */
-  readonly bodyBytes?: number;
-  /** How many header fields it changed; absent when none. */
-  readonly headersAdded?: number;
-  readonly headersReplaced?: number;
-  readonly headersRemoved?: number;
-  readonly hostCalls: number;
-  /** Fuel that it used; absent when the plugin is not metered. */
-  readonly fuel?: number;
-  /** Place in `callouts` of the call whose answer it received. */
-  readonly answersCallout?: number;
-  readonly fault?: string;
-}
-
-/** A call that a plugin made for the request: proxy_http_call or proxy_grpc_call. */
-export interface TracedCalloutView {
-  /** Place in `hooks` of the callback that made it; -1: not known. */
-  readonly byHook: number;
-  readonly rpc: "http" | "grpc";
-  readonly cluster: string;
-  readonly method: string;
-  readonly authority: string;
-  readonly path: string;
-  readonly startMs: number;
-  /** Absent while it had not ended when the request had; so is `status`. */
-  readonly durationMs?: number;
-  /** HTTP or gRPC status; 0: no answer. */
-  readonly status?: number;
-  readonly error?: string;
-}
-
 /** One of the latest requests, sampled or not. Strings come from the peer: whoever prints them escapes them. */
-export interface TraceView {
-  readonly worker: number;
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number;
-  readonly durationMs: number;
-  readonly method: string;
-  readonly authority: string;
-  readonly path: string;
-  readonly status: number;
-  readonly responseFlags: string;
-  /** Envoy's response_code_details: who made the answer, and why. */
-  readonly responseDetails: string;
-  readonly cluster: string;
-  readonly route: string;
-  readonly upstreamHost: string;
-  readonly requestId: string;
-  /** Empty when the request carries no trace. */
-  readonly traceId: string;
-  readonly sampled: boolean;
-  /** When the request's head had gone upstream, and when the first byte of an answer came; absent: never. */
-  readonly upstream?: { readonly sentMs: number; readonly firstByteMs?: number };
-  readonly hooks: readonly TracedHookView[];
-  readonly callouts: readonly TracedCalloutView[];
-  /** Callbacks that ran but found no room in the ring. */
-  readonly hooksDropped: number;
-}
+export type TraceView = TracedRequest;
 
 export interface XdsResourceView {
   readonly name: string;

@@ -5,7 +5,7 @@ import { CALLBACK_NAMES } from "../../plugins/abi/callbacks.ts";
 import { Hook, HOOK_STRIDE } from "./stream-trace.ts";
 import type { Callout, StreamTrace } from "./stream-trace.ts";
 
-/** Structurally admin/ports.ts's TracedHookView. */
+/** One callback of a traced request. Times are milliseconds from the request's start. */
 export interface TracedHook {
   readonly plugin: string;
   readonly callback: string;
@@ -15,19 +15,23 @@ export interface TracedHook {
   readonly action?: "continue" | "pause";
   readonly pausedMs?: number;
   readonly endOfStream?: boolean;
+  /** Offered to a body callback. */
   readonly bodyBytes?: number;
+  /** How many header fields it changed; absent when none. */
   readonly headersAdded?: number;
   readonly headersReplaced?: number;
   readonly headersRemoved?: number;
   readonly hostCalls: number;
+  /** Fuel that it used; absent when the plugin is not metered. */
   readonly fuel?: number;
   /** Place in `callouts` of the call whose answer it received. */
   readonly answersCallout?: number;
   readonly fault?: string;
 }
 
-/** Structurally admin/ports.ts's TracedCalloutView. */
+/** A call that a plugin made for the request: proxy_http_call or proxy_grpc_call. */
 export interface TracedCallout {
+  /** Place in `hooks` of the callback that made it; -1: not known. */
   readonly byHook: number;
   readonly rpc: "http" | "grpc";
   readonly cluster: string;
@@ -35,14 +39,17 @@ export interface TracedCallout {
   readonly authority: string;
   readonly path: string;
   readonly startMs: number;
+  /** Absent while it had not ended when the request had; so is `status`. */
   readonly durationMs?: number;
+  /** HTTP or gRPC status; 0: no answer. */
   readonly status?: number;
   readonly error?: string;
 }
 
-/** Structurally admin/ports.ts's TraceView. */
+/** One of the latest requests, sampled or not. Strings come from the peer: whoever prints them escapes them. */
 export interface TracedRequest {
   readonly worker: number;
+  /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly durationMs: number;
   readonly method: string;
@@ -50,16 +57,20 @@ export interface TracedRequest {
   readonly path: string;
   readonly status: number;
   readonly responseFlags: string;
+  /** Envoy's response_code_details: who made the answer, and why. */
   readonly responseDetails: string;
   readonly cluster: string;
   readonly route: string;
   readonly upstreamHost: string;
   readonly requestId: string;
+  /** Empty when the request carries no trace. */
   readonly traceId: string;
   readonly sampled: boolean;
+  /** When the request's head had gone upstream, and when the first byte of an answer came; absent: never. */
   readonly upstream?: { readonly sentMs: number; readonly firstByteMs?: number };
   readonly hooks: readonly TracedHook[];
   readonly callouts: readonly TracedCallout[];
+  /** Callbacks that ran but found no room in the ring. */
   readonly hooksDropped: number;
 }
 
