@@ -18,8 +18,8 @@ export interface Verb {
   /** Such as `run -c FILE`. */
   readonly usage: string;
   readonly summary: string;
-  /** Whole help, flags included. */
-  readonly help: () => string;
+  /** Whole help, flags included. `words` are what follows the verb's name: a verb of verbs picks one of its own by them. */
+  readonly help: (words?: readonly string[]) => string;
   /** Resolves to the exit code: 0 clean, 1 configuration or start-up error, 2 wrong usage. */
   readonly run: (argv: readonly string[], io: CliIo) => Promise<number>;
 }
