@@ -153,7 +153,7 @@ export class HttpContext {
     vm.call(Callback.OnDelete, guest, 0, 0, 0, 0);
     vm.contexts.delete(guest.id);
     vm.drain();
-    this.plugin.onStreamClosed();
+    this.plugin.onStreamClosed(this);
   }
 
   /** For host functions: proxy_continue_stream. A direction that is not paused stays as it is. */
@@ -204,7 +204,7 @@ export class HttpContext {
     if (this.#out) return false;
     const guest = this.#guest;
     if (guest !== undefined) return guest.root.vm.fault === undefined;
-    const root = this.plugin.liveRoot();
+    const root = this.plugin.liveRoot(this);
     if (root === undefined) return false;
     const vm = root.vm;
     const made = new GuestContext(vm.contexts.nextId(), root, this);
@@ -303,7 +303,7 @@ export class HttpContext {
     const guest = this.#guest;
     if (guest === undefined || this.#out || guest.root.vm.fault === undefined) return;
     if (!this.#requestEnded || this.#request === Flow.Paused) return;
-    this.plugin.onStreamClosed();
+    this.plugin.onStreamClosed(this);
     this.#guest = undefined;
   }
 

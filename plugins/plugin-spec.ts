@@ -5,11 +5,12 @@ import type { FuelLimits } from "./metering/fuel-gauge.ts";
 import type { PluginModule } from "./plugin-module.ts";
 
 /**
- * What happens to a stream whose plugin cannot run (it trapped, or its VM is being held back after too many faults).
- * "closed": 503 with details "wasm_fail_stream". "open": the stream goes on without the plugin. A fault always leads to
- * a fresh VM for the streams that come after it, whatever the policy, so Envoy's FAIL_RELOAD is "closed" here.
+ * What happens to a stream whose plugin cannot run (it trapped, or it is quarantined after too many faults).
+ * "closed": 503 with details "wasm_fail_stream". "open": the stream goes on without the plugin. "reload": as "closed".
+ * A fault leads to a fresh VM for the streams that come after it, whatever the policy; under "reload" not sooner than
+ * `reloadIntervalMs` after the last start.
  */
-export type FailurePolicy = "closed" | "open";
+export type FailurePolicy = "closed" | "open" | "reload";
 
 export interface PluginSpec {
   /** The embedder's number for the plugin; comes back in PluginIdentity.index. */
@@ -26,14 +27,16 @@ export interface PluginSpec {
   readonly environment: Readonly<Record<string, string>>;
   /** Default "closed". */
   readonly failurePolicy?: FailurePolicy;
+  /** Of the failure policy "reload". Default 0. */
+  readonly reloadIntervalMs?: number;
   /** Names of allowed imports and callbacks ("proxy_log", "fd_write", "proxy_on_log"), as in Envoy; absent or empty: all. */
   readonly capabilities?: readonly string[];
   /** Envoy's allow_on_headers_stop_iteration: Pause from a headers callback still delivers the body. Default false. */
   readonly allowOnHeadersStopIteration?: boolean;
   /** Default: about 50 ms of a processor for a callback, half a second for the start. */
   readonly fuel?: FuelLimits;
-  /** Faults within faultWindowMs after which the VM is not replaced until the window has passed. Default 20. */
+  /** Faults within faultWindowMs after which the plugin is quarantined; 0: never. Default 20. */
   readonly maxFaults?: number;
-  /** Default 10 s: with maxFaults, at most two restarts a second in the long run. */
+  /** Default 10 s: with maxFaults, at most two restarts a second in the long run. Also how long the first quarantine lasts. */
   readonly faultWindowMs?: number;
 }

@@ -2,7 +2,7 @@
 // plugin-runtime.ts creates and starts it; the embedder makes HttpContexts from it and disposes it.
 
 import type { RootContext } from "./contexts.ts";
-import type { PluginFault } from "./errors.ts";
+import type { FaultKind, PluginFault } from "./errors.ts";
 import { HttpContext } from "./http-context.ts";
 import { DEFAULT_FUEL, type FuelLimits } from "./metering/fuel-gauge.ts";
 import type { PluginIdentity, StreamAccess } from "./ports.ts";
@@ -13,16 +13,40 @@ import type { VmGroup } from "./vm-group.ts";
 export interface PluginView {
   readonly identity: PluginIdentity;
   readonly language: string;
-  /** "held-back": too many faults lately; "disposed": waits for its last stream or its end. */
-  readonly state: "running" | "failed" | "held-back" | "disposed";
+  /**
+   * "failed": waits for a stream that has it started again; "quarantined": failed too often, no stream gets it but one that
+   * tries it; "disposed": waits for its last stream or its end.
+   */
+  readonly state: "running" | "failed" | "quarantined" | "disposed";
+  /** Until a stream may try a quarantined plugin; 0 when one may, or does. */
+  readonly quarantinedForMs: number;
+  /** How often it has been quarantined. */
+  readonly quarantines: number;
   /** Number of plugins in the same VM, this one included. */
   readonly sharedBy: number;
   readonly memoryBytes: number;
+  /** Of all VMs that it has had. */
+  readonly peakMemoryBytes: number;
+  readonly memoryLimitBytes: number;
   readonly openStreams: number;
+  /** Streams that its failure policy was applied to because it had no VM. */
+  readonly streamsWithout: number;
   readonly faults: number;
+  readonly faultsByKind: Readonly<Partial<Record<FaultKind, number>>>;
   readonly restarts: number;
+  /** Only under the failure policy "reload". */
+  readonly reloads: Readonly<ReloadCounts>;
   readonly lastFault: PluginFault | undefined;
 }
+
+/** Streams that found a dead VM: it was too soon to start a fresh one, one was started, or that failed. */
+export interface ReloadCounts {
+  backoff: number;
+  success: number;
+  failure: number;
+}
+
+const PAGE_BYTES = 64 * 1024;
 
 export class Plugin {
   readonly identity: PluginIdentity;
@@ -32,7 +56,9 @@ export class Plugin {
   readonly #group: VmGroup;
   /** The root context in the VM that runs now; undefined before start and after a failed one. */
   root: RootContext | undefined = undefined;
+  readonly reloads: ReloadCounts = { backoff: 0, success: 0, failure: 0 };
   #openStreams = 0;
+  #streamsWithout = 0;
   #disposed = false;
   #onEnded: () => void = () => undefined;
 
@@ -55,19 +81,26 @@ export class Plugin {
     return new HttpContext(this, stream);
   }
 
-  /** A root context in a live VM, after a fault a fresh one; undefined while the VM is held back. */
-  liveRoot(): RootContext | undefined {
-    const root = this.root;
-    if (root !== undefined && root.vm.fault === undefined) return root;
-    return this.#group.revive(this) ? this.root : undefined;
+  /** A root context in a live VM for a stream, after a fault in a fresh one; undefined while the plugin may not run. */
+  liveRoot(stream?: object): RootContext | undefined {
+    let root = this.root;
+    const group = this.#group;
+    const isLive =
+      root !== undefined && root.vm.fault === undefined
+        ? group.trial === undefined || !group.isForTrialOnly(stream)
+        : group.revive(this, stream);
+    root = isLive ? this.root : undefined;
+    if (root === undefined) this.#streamsWithout++;
+    return root;
   }
 
   onStreamOpened(): void {
     this.#openStreams++;
   }
 
-  onStreamClosed(): void {
+  onStreamClosed(stream?: object): void {
     this.#openStreams--;
+    if (this.#group.trial !== undefined) this.#group.onStreamClosed(stream);
     if (this.#disposed && this.#openStreams === 0) this.#finish();
   }
 
@@ -94,18 +127,24 @@ export class Plugin {
     const group = this.#group;
     let state: PluginView["state"] = "running";
     if (this.#disposed) state = "disposed";
-    else if (group.vm === undefined || group.vm.fault !== undefined || this.root === undefined) {
-      state = group.isHeldBack() ? "held-back" : "failed";
-    }
+    else if (!group.quarantine.isClosed) state = "quarantined";
+    else if (group.vm === undefined || group.vm.fault !== undefined || this.root === undefined) state = "failed";
     return {
       identity: this.identity,
       language: this.spec.module.language,
       state,
+      quarantinedForMs: group.quarantine.waitMs(group.host.ports.clock.monotonicMs()),
+      quarantines: group.quarantine.entered,
       sharedBy: group.plugins.size,
       memoryBytes: group.vm?.memory.size ?? 0,
+      peakMemoryBytes: group.peakMemoryBytes,
+      memoryLimitBytes: this.spec.module.maximumMemoryPages * PAGE_BYTES,
       openStreams: this.#openStreams,
+      streamsWithout: this.#streamsWithout,
       faults: group.faults,
+      faultsByKind: Object.fromEntries(group.faultsByKind),
       restarts: group.restarts,
+      reloads: { ...this.reloads },
       lastFault: group.lastFault,
     };
   }

@@ -1,33 +1,36 @@
 // The plugins that share one VM (equal VM key) and that VM's life: first start, faults, fresh instances.
 // plugin-runtime.ts keeps one group for each key.
 //
-// After a fault the next stream gets a fresh instance at once, whatever the failure policy. A group that faults
-// maxFaults times within faultWindowMs is held back until the window has passed: starting a Go plugin costs 25 ms of
-// this thread, so a plugin that fails on every request must not be started for every request. Envoy instead keeps
-// FAIL_CLOSED and FAIL_OPEN plugins dead until their configuration changes and waits a second under FAIL_RELOAD.
+// After a fault the next stream gets a fresh instance at once; under "reload" not sooner than its interval after the last
+// start, as Envoy's FAIL_RELOAD. A group that faults too often is quarantined (quarantine.ts) under every policy. Envoy
+// instead keeps FAIL_CLOSED and FAIL_OPEN plugins dead until their configuration changes.
 
 import { RootContext } from "./contexts.ts";
-import { type PluginFault, describeFault } from "./errors.ts";
+import { type FaultKind, type PluginFault, describeFault } from "./errors.ts";
 import type { Plugin } from "./plugin.ts";
+import { Quarantine } from "./quarantine.ts";
 import type { RuntimeHost } from "./runtime-host.ts";
 import { Vm } from "./vm.ts";
 
 const DEFAULT_MAX_FAULTS = 20;
 const DEFAULT_FAULT_WINDOW_MS = 10_000;
+const LOG_WARN = 3;
 const LOG_ERROR = 4;
 
 export class VmGroup {
   readonly host: RuntimeHost;
   readonly plugins = new Set<Plugin>();
+  readonly quarantine = new Quarantine(DEFAULT_MAX_FAULTS, DEFAULT_FAULT_WINDOW_MS);
   vm: Vm | undefined = undefined;
   faults = 0;
+  readonly faultsByKind = new Map<FaultKind, number>();
   restarts = 0;
   lastFault: PluginFault | undefined = undefined;
-  /** Times of the latest faults, oldest first, at most maxFaults of them. */
-  readonly #faultTimes: number[] = [];
+  /** The stream whose fate decides whether the quarantine ends; nobody else gets the VM meanwhile. */
+  trial: object | undefined = undefined;
+  #peakBytes = 0;
+  #startedAt = 0;
   readonly #onEmpty: () => void;
-  #maxFaults = DEFAULT_MAX_FAULTS;
-  #faultWindowMs = DEFAULT_FAULT_WINDOW_MS;
 
   constructor(host: RuntimeHost, onEmpty: () => void) {
     this.host = host;
@@ -36,8 +39,8 @@ export class VmGroup {
 
   /** Starts a plugin in the group's VM, creating that first. Answers what went wrong; the plugin is in the group only if nothing did. */
   add(plugin: Plugin): PluginFault | undefined {
-    this.#maxFaults = plugin.spec.maxFaults ?? DEFAULT_MAX_FAULTS;
-    this.#faultWindowMs = plugin.spec.faultWindowMs ?? DEFAULT_FAULT_WINDOW_MS;
+    this.quarantine.maxFaults = plugin.spec.maxFaults ?? DEFAULT_MAX_FAULTS;
+    this.quarantine.windowMs = plugin.spec.faultWindowMs ?? DEFAULT_FAULT_WINDOW_MS;
     if (this.plugins.size > 0) {
       // Others live in that VM: try the newcomer in an instance of its own first, so that it cannot take them along.
       const canary = new Vm(this.host, plugin, () => {});
@@ -65,15 +68,49 @@ export class VmGroup {
     this.#onEmpty();
   }
 
-  /** Makes sure that the plugin is started in a live VM. False while held back, or when it will not start. */
-  revive(wanted: Plugin): boolean {
+  /** Makes sure that the plugin is started in a live VM, for a stream. False while that may not be, or when it will not start. */
+  revive(wanted: Plugin, stream: object | undefined): boolean {
     const [first] = this.plugins;
-    if (first === undefined || this.isHeldBack()) return false;
-    let vm = this.vm;
-    if (vm === undefined || vm.fault !== undefined) {
-      vm = this.#reviveAll(first);
-    } else if (wanted.root === undefined) this.#restart(vm, wanted);
-    return vm.fault === undefined && wanted.root !== undefined;
+    if (first === undefined) return false;
+    const vm = this.vm;
+    if (vm !== undefined && vm.fault === undefined) {
+      if (wanted.root === undefined) this.#restart(vm, wanted);
+    } else if (!this.#mayReplace(wanted, stream)) return false;
+    else this.#reviveAll(first);
+    const isLive = this.vm?.fault === undefined && wanted.root !== undefined;
+    if (wanted.spec.failurePolicy === "reload") wanted.reloads[isLive ? "success" : "failure"]++;
+    return isLive;
+  }
+
+  #mayReplace(wanted: Plugin, stream: object | undefined): boolean {
+    const now = this.host.ports.clock.monotonicMs();
+    const { failurePolicy, reloadIntervalMs } = wanted.spec;
+    if (failurePolicy === "reload" && now - this.#startedAt < (reloadIntervalMs ?? 0)) {
+      wanted.reloads.backoff++;
+      return false;
+    }
+    if (!this.quarantine.mayStart(now)) return false;
+    if (!this.quarantine.isClosed) this.trial = stream ?? {};
+    return true;
+  }
+
+  /** A stream got the VM during a trial: only the trial itself may, until it has lasted long enough. */
+  isForTrialOnly(stream: object | undefined): boolean {
+    if (this.trial === stream) return false;
+    if (!this.quarantine.isTrialLong(this.host.ports.clock.monotonicMs())) return true;
+    this.#endTrial();
+    return false;
+  }
+
+  /** The stream has ended; when it was the trial and the VM lives, the quarantine is over. */
+  onStreamClosed(stream: object | undefined): void {
+    if (this.trial === stream && this.vm?.fault === undefined) this.#endTrial();
+  }
+
+  #endTrial(): void {
+    this.trial = undefined;
+    this.quarantine.onTrialPassed();
+    this.#say(LOG_WARN, "is no longer quarantined: a stream that tried it went well");
   }
 
   #reviveAll(starter: Plugin): Vm {
@@ -90,24 +127,36 @@ export class VmGroup {
     if (fault !== undefined && vm.fault === undefined) this.#onFault(fault);
   }
 
-  /** Whether the VM is dead and may not be replaced yet. */
-  isHeldBack(): boolean {
-    if (this.#faultTimes.length < this.#maxFaults) return false;
-    const oldest = this.#faultTimes[0] as number;
-    return this.host.ports.clock.monotonicMs() - oldest < this.#faultWindowMs;
+  /** Bytes of the largest memory that a VM of the group has had. */
+  get peakMemoryBytes(): number {
+    this.#peakBytes = Math.max(this.#peakBytes, this.vm?.memory.size ?? 0);
+    return this.#peakBytes;
   }
 
   #createVm(starter: Plugin): Vm {
+    this.#peakBytes = this.peakMemoryBytes;
+    this.#startedAt = this.host.ports.clock.monotonicMs();
     return new Vm(this.host, starter, (fault) => this.#onFault(fault));
   }
 
   #onFault(fault: PluginFault): void {
     this.faults++;
+    this.faultsByKind.set(fault.kind, (this.faultsByKind.get(fault.kind) ?? 0) + 1);
     this.lastFault = fault;
-    this.#faultTimes.push(this.host.ports.clock.monotonicMs());
-    if (this.#faultTimes.length > this.#maxFaults) this.#faultTimes.shift();
+    this.trial = undefined;
+    this.#say(LOG_ERROR, describeFault(fault));
+    const { entered } = this.quarantine;
+    const now = this.host.ports.clock.monotonicMs();
+    this.quarantine.onFault(now);
+    if (this.quarantine.entered > entered) {
+      const seconds = Math.ceil(this.quarantine.waitMs(now)) / 1000;
+      this.#say(LOG_ERROR, `is quarantined for ${seconds} s: it failed too often; its failure policy applies`);
+    }
+  }
+
+  #say(level: number, message: string): void {
     const [first] = this.plugins;
-    if (first !== undefined) this.host.ports.log.write(first.identity, LOG_ERROR, describeFault(fault));
+    if (first !== undefined) this.host.ports.log.write(first.identity, level, message);
   }
 }
 

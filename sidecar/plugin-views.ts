@@ -19,7 +19,7 @@ export interface PluginFacts {
 }
 
 /** Worse states hide better ones: one worker's failed VM is news. */
-const STATES = ["running", "disposed", "held-back", "failed"] as const;
+const STATES = ["running", "disposed", "failed", "quarantined"] as const;
 
 export function pluginViews(facts: PluginFacts): PluginView[] {
   const byKey = new Map<string, HostView[]>();
@@ -54,11 +54,14 @@ function pluginView(answers: readonly HostView[], { configs, failures, reader }:
     digest: identity.digest,
     abiVersion: identity.abiVersion,
     state: STATES[worst] ?? "running",
-    // It runs, so what failed is its successor.
-    ...(failure === undefined ? {} : { stateReason: `its newer version is not in use: ${failure.problem}` }),
+    ...stateReason(answers, failure),
     failurePolicy: policyText(config),
     vms: answers.length,
     memoryBytes: answers.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0),
+    memoryPeakBytes: Math.max(...answers.map(({ peakMemoryBytes }) => peakMemoryBytes)),
+    memoryLimitBytes: first.memoryLimitBytes,
+    restarts: answers.reduce((sum, { restarts }) => sum + restarts, 0),
+    quarantines: answers.reduce((sum, { quarantines }) => sum + quarantines, 0),
     callbacks: callbackViews(identity.name, reader),
     ...(fault === undefined
       ? {}
@@ -72,6 +75,17 @@ function pluginView(answers: readonly HostView[], { configs, failures, reader }:
           },
         }),
   };
+}
+
+/** A quarantine goes before a failure: the plugin runs then, so what failed is its successor. */
+function stateReason(answers: readonly HostView[], failure: ApplyFailure | undefined): { stateReason?: string } {
+  const held = answers.filter(({ state }) => state === "quarantined");
+  if (held.length > 0) {
+    const ms = Math.min(...held.map(({ quarantinedForMs }) => quarantinedForMs));
+    const next = ms === 0 ? "the next stream tries it" : `a stream may try it in ${Math.ceil(ms / 1000)} s`;
+    return { stateReason: `it failed too often on ${held.length} of ${answers.length} workers: ${next}` };
+  }
+  return failure === undefined ? {} : { stateReason: `its newer version is not in use: ${failure.problem}` };
 }
 
 /** What kept the plugin, or a listener that names it, from being brought into use. */
@@ -94,6 +108,10 @@ function missingView(config: PluginConfig, failures: ReadonlyMap<string, ApplyFa
     failurePolicy: policyText(config),
     vms: 0,
     memoryBytes: 0,
+    memoryPeakBytes: 0,
+    memoryLimitBytes: 0,
+    restarts: 0,
+    quarantines: 0,
     callbacks: [],
   };
 }

@@ -136,7 +136,13 @@ export interface PluginView {
   readonly stateReason?: string;
   readonly failurePolicy: string;
   readonly vms: number;
+  /** Of all VMs now; of the largest that there was; what one may have. */
   readonly memoryBytes: number;
+  readonly memoryPeakBytes: number;
+  readonly memoryLimitBytes: number;
+  /** Of all workers since the plugin's version is in use. */
+  readonly restarts: number;
+  readonly quarantines: number;
   readonly callbacks: readonly CallbackView[];
   readonly lastFault?: {
     readonly at: string;

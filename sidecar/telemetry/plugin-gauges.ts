@@ -1,4 +1,4 @@
-// What a worker's plugins hold right now, as gauges under `outrigger_wasm_*` (contract §6) and Envoy's `wasm.*`.
+// What a worker's plugins hold and have suffered, as statistics under `outrigger_wasm_*` (contract §6) and Envoy's `wasm.*`.
 // worker.ts calls `publish` after each change of configuration and every few seconds: nothing of it is on a request's way.
 
 import type { PluginView } from "../../plugins/plugin.ts";
@@ -8,15 +8,18 @@ import { labelled } from "../stats/tags.ts";
 /** How often a worker publishes: as often as Envoy flushes its statistics. */
 export const PLUGIN_GAUGES_INTERVAL_MS = 5_000;
 
-interface Held {
-  vms: number;
-  memoryBytes: number;
-  openStreams: number;
-  heldBack: number;
-  restarts: number;
-}
+/** Sums over the plugins of one name: versions that end included, until they have. */
+const GAUGES: Readonly<Record<string, (view: PluginView) => number>> = {
+  vms: ({ state }) => (state === "failed" || state === "quarantined" ? 0 : 1),
+  memory_bytes: ({ memoryBytes }) => memoryBytes,
+  memory_peak_bytes: ({ peakMemoryBytes }) => peakMemoryBytes,
+  memory_limit_bytes: ({ memoryLimitBytes }) => memoryLimitBytes,
+  open_streams: ({ openStreams }) => openStreams,
+  quarantined: ({ state }) => (state === "quarantined" ? 1 : 0),
+  vm_restarts: ({ restarts }) => restarts,
+};
 
-type Gauges = Readonly<Record<keyof Held, Gauge>>;
+type Gauges = Readonly<Record<string, Gauge>>;
 
 export class PluginGauges {
   readonly #scope: StatsScope;
@@ -24,6 +27,8 @@ export class PluginGauges {
   readonly #created: Counter;
   #createdBefore = 0;
   readonly #byPlugin = new Map<string, Gauges>();
+  /** By plugin index: what its counts were when they were last added to the counters. */
+  #counted: ReadonlyMap<number, ReadonlyMap<string, number>> = new Map();
 
   constructor(scope: StatsScope) {
     this.#scope = scope;
@@ -38,54 +43,59 @@ export class PluginGauges {
   publish(views: readonly PluginView[], created: number): void {
     this.#created.add(created - this.#createdBefore);
     this.#createdBefore = created;
-    const held = new Map<string, Held>();
+    this.#count(views);
+    const held = Map.groupBy(views, ({ identity }) => identity.name);
     let active = 0;
-    for (const { identity, state, memoryBytes, openStreams, restarts, sharedBy } of views) {
-      let sum = held.get(identity.name);
-      if (sum === undefined) {
-        sum = { vms: 0, memoryBytes: 0, openStreams: 0, heldBack: 0, restarts: 0 };
-        held.set(identity.name, sum);
-      }
-      const runs = state !== "failed";
-      sum.vms += runs ? 1 : 0;
-      sum.memoryBytes += memoryBytes;
-      sum.openStreams += openStreams;
-      sum.heldBack += state === "held-back" ? 1 : 0;
-      sum.restarts += restarts;
-      active += runs ? 1 / Math.max(1, sharedBy) : 0;
+    for (const { state, sharedBy } of views) {
+      active += state === "failed" || state === "quarantined" ? 0 : 1 / Math.max(1, sharedBy);
     }
     this.#active.set(Math.round(active));
-    for (const [name, gauges] of this.#byPlugin) {
-      if (!held.has(name)) {
-        set(gauges, { vms: 0, memoryBytes: 0, openStreams: 0, heldBack: 0, restarts: 0 });
+    for (const name of new Set([...this.#byPlugin.keys(), ...held.keys()])) {
+      const gauges = this.#gaugesOf(name);
+      const own = held.get(name) ?? [];
+      for (const [what, valueOf] of Object.entries(GAUGES)) {
+        gauges[what]?.set(own.reduce((sum, view) => sum + valueOf(view), 0));
       }
     }
-    for (const [name, sum] of held) {
-      set(this.#gaugesOf(name), sum);
+  }
+
+  /** Counters go on when a plugin is replaced, so what is new since the last time is added. */
+  #count(views: readonly PluginView[]): void {
+    const counted = new Map<number, ReadonlyMap<string, number>>();
+    for (const view of views) {
+      const { index, name } = view.identity;
+      const before = this.#counted.get(index);
+      const counts = countsOf(name, view);
+      for (const [stat, count] of counts) {
+        this.#scope.counter(stat).add(count - (before?.get(stat) ?? 0));
+      }
+      counted.set(index, counts);
     }
+    this.#counted = counted;
   }
 
   #gaugesOf(plugin: string): Gauges {
     let gauges = this.#byPlugin.get(plugin);
     if (gauges === undefined) {
       const gauge = (what: string): Gauge => this.#scope.gauge(labelled(`outrigger_wasm_${what}`, { plugin }));
-      gauges = {
-        vms: gauge("vms"),
-        memoryBytes: gauge("memory_bytes"),
-        openStreams: gauge("open_streams"),
-        heldBack: gauge("held_back"),
-        restarts: gauge("vm_restarts"),
-      };
+      gauges = Object.fromEntries(Object.keys(GAUGES).map((what) => [what, gauge(what)]));
       this.#byPlugin.set(plugin, gauges);
     }
     return gauges;
   }
 }
 
-function set(gauges: Gauges, held: Held): void {
-  gauges.vms.set(held.vms);
-  gauges.memoryBytes.set(held.memoryBytes);
-  gauges.openStreams.set(held.openStreams);
-  gauges.heldBack.set(held.heldBack);
-  gauges.restarts.set(held.restarts);
+function countsOf(plugin: string, view: PluginView): Map<string, number> {
+  const { reloads, quarantines, streamsWithout, faultsByKind } = view;
+  const counts = new Map([
+    [`wasm.${plugin}.vm_reload_backoff`, reloads.backoff],
+    [`wasm.${plugin}.vm_reload_success`, reloads.success],
+    [`wasm.${plugin}.vm_reload_failure`, reloads.failure],
+    [labelled("outrigger_wasm_quarantines_total", { plugin }), quarantines],
+    [labelled("outrigger_wasm_streams_without_vm_total", { plugin }), streamsWithout],
+  ]);
+  for (const [kind, count] of Object.entries(faultsByKind)) {
+    counts.set(labelled("outrigger_wasm_vm_faults_total", { plugin, kind }), count);
+  }
+  return counts;
 }

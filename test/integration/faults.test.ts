@@ -106,14 +106,14 @@ suite("a plugin that traps", { timeout: 60_000 }, () => {
     }
   });
 
-  test("that traps again and again is held back for a while, and the process serves on", async () => {
+  test("that traps again and again is quarantined, and the process serves on", async () => {
     const statuses: number[] = [];
     for (let i = 0; i < 25; i++) {
       statuses.push((await fetch(sidecar.url("often", "/trap"))).status);
     }
     assert.deepEqual(new Set(statuses), new Set([503]));
     assert.equal((await fetch(sidecar.url("often", "/fine"))).status, 503, "it is not started for every request");
-    assert.equal((await plugin("trap-often")).state, "held-back");
+    assert.equal((await plugin("trap-often")).state, "quarantined");
     assert.equal((await fetch(sidecar.url("closed", "/fine"))).status, 200);
     assert.equal((await sidecar.admin("/ready")).status, 200);
     assert.equal(await sidecar.stat("server.worker_restarts"), 0);

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { PluginRuntime } from "../../plugins/plugin-runtime.ts";
+import type { Plugin } from "../../plugins/plugin.ts";
 import { FakeStream } from "./support/fake-stream.ts";
 import { fakePorts } from "./support/fake-ports.ts";
 import { loaded } from "./support/loaded.ts";
@@ -197,17 +198,81 @@ suite("kinds of fault", () => {
   });
 });
 
-test("a plugin that fails all the time is held back until the window has passed", () => {
-  const { plugin, ports } = loaded(trapsOnHeader(new WatGuest()), { maxFaults: 3, faultWindowMs: 1000 });
-  for (let i = 0; i < 3; i++) plugin.createHttpContext(trappingStream()).onRequestHeaders(4, true);
-  assert.equal(plugin.view().state, "held-back");
-  const refused = new FakeStream();
-  assert.equal(plugin.createHttpContext(refused).onRequestHeaders(3, true), 4);
-  assert.deepEqual(refused.journal, ["reply 503 wasm_fail_stream"]);
-  ports.clock.advance(1001);
-  const next = new FakeStream();
-  assert.equal(plugin.createHttpContext(next).onRequestHeaders(3, true), 0);
-  assert.equal(plugin.view().restarts, 3);
+suite("a plugin that fails all the time", () => {
+  const held = { maxFaults: 3, faultWindowMs: 1000 };
+  function quarantined() {
+    const made = loaded(trapsOnHeader(new WatGuest()), held);
+    for (let i = 0; i < 3; i++) made.plugin.createHttpContext(trappingStream()).onRequestHeaders(4, true);
+    return made;
+  }
+  function journalOf(stream: FakeStream, plugin: Plugin): string[] {
+    plugin.createHttpContext(stream).onRequestHeaders(3, true);
+    return stream.journal;
+  }
+
+  test("is quarantined, and says so", () => {
+    const { plugin, ports } = quarantined();
+    const { state, quarantines, quarantinedForMs, streamsWithout, faultsByKind } = plugin.view();
+    assert.deepEqual([state, quarantines, quarantinedForMs, streamsWithout], ["quarantined", 1, 1000, 0]);
+    assert.deepEqual(faultsByKind, { trap: 3 });
+    assert.match(ports.log.lines.join("\n"), /is quarantined for 1 s/);
+    assert.deepEqual(journalOf(new FakeStream(), plugin), ["reply 503 wasm_fail_stream"]);
+    assert.deepEqual([plugin.view().streamsWithout, plugin.view().restarts], [1, 2]);
+  });
+
+  test("is tried by one stream when the hold is over; the others wait for its end", () => {
+    const { plugin, ports } = quarantined();
+    ports.clock.advance(1001);
+    const trial = plugin.createHttpContext(new FakeStream());
+    assert.equal(trial.onRequestHeaders(3, true), 0);
+    assert.equal(plugin.view().state, "quarantined");
+    assert.deepEqual(journalOf(new FakeStream(), plugin), ["reply 503 wasm_fail_stream"]);
+    trial.close();
+    assert.equal(plugin.view().state, "running");
+    assert.deepEqual(journalOf(new FakeStream(), plugin), []);
+    assert.equal(plugin.view().restarts, 3);
+    assert.match(ports.log.lines.join("\n"), /no longer quarantined/);
+  });
+
+  test("is held twice as long when the trial fails", () => {
+    const { plugin, ports } = quarantined();
+    ports.clock.advance(1001);
+    plugin.createHttpContext(trappingStream()).onRequestHeaders(4, true);
+    assert.deepEqual([plugin.view().quarantines, plugin.view().quarantinedForMs], [2, 2000]);
+    ports.clock.advance(1999);
+    assert.deepEqual(journalOf(new FakeStream(), plugin), ["reply 503 wasm_fail_stream"]);
+    ports.clock.advance(2);
+    assert.deepEqual(journalOf(new FakeStream(), plugin), []);
+  });
+
+  test("is let go of by a trial that lasts", () => {
+    const { plugin, ports } = quarantined();
+    ports.clock.advance(1001);
+    assert.equal(plugin.createHttpContext(new FakeStream()).onRequestHeaders(3, true), 0);
+    ports.clock.advance(1000);
+    assert.deepEqual(journalOf(new FakeStream(), plugin), []);
+    assert.equal(plugin.view().state, "running");
+  });
+
+  test("is never quarantined with a limit of 0", () => {
+    const { plugin } = loaded(trapsOnHeader(new WatGuest()), { ...held, maxFaults: 0 });
+    for (let i = 0; i < 50; i++) plugin.createHttpContext(trappingStream()).onRequestHeaders(4, true);
+    assert.deepEqual(journalOf(new FakeStream(), plugin), []);
+  });
+});
+
+test("under the policy reload a fresh VM comes not sooner than its interval after the last start", () => {
+  const { plugin, ports } = loaded(trapsOnHeader(new WatGuest()), { failurePolicy: "reload", reloadIntervalMs: 1000 });
+  const trapped = trappingStream();
+  plugin.createHttpContext(trapped).onRequestHeaders(4, true);
+  assert.deepEqual(trapped.journal, ["reply 503 wasm_fail_stream"]);
+  const early = new FakeStream();
+  assert.equal(plugin.createHttpContext(early).onRequestHeaders(3, true), 4);
+  assert.deepEqual(early.journal, ["reply 503 wasm_fail_stream"]);
+  assert.equal(plugin.view().state, "failed");
+  ports.clock.advance(1000);
+  assert.equal(plugin.createHttpContext(new FakeStream()).onRequestHeaders(3, true), 0);
+  assert.deepEqual(plugin.view().reloads, { backoff: 1, success: 1, failure: 0 });
 });
 
 suite("start", () => {

@@ -14,6 +14,13 @@ function answer(overrides: Partial<PluginView> = {}): PluginView {
     state: "running",
     sharedBy: 1,
     memoryBytes: 1_000,
+    quarantinedForMs: 0,
+    quarantines: 0,
+    peakMemoryBytes: 1_500,
+    memoryLimitBytes: 4_000,
+    streamsWithout: 0,
+    faultsByKind: {},
+    reloads: { backoff: 0, success: 0, failure: 0 },
     openStreams: 0,
     faults: 0,
     restarts: 0,
@@ -32,11 +39,22 @@ function facts(answers: readonly PluginView[], reader = new StatsReader()): Plug
 }
 
 test("pluginViews() sums the workers of a plugin and shows its worst state", () => {
-  const [view, ...more] = pluginViews(facts([answer(), answer({ memoryBytes: 2_000, state: "held-back" })]));
+  const [view, ...more] = pluginViews(facts([answer(), answer({ memoryBytes: 2_000, state: "quarantined" })]));
   assert.deepEqual(more, []);
   assert.deepEqual(
     [view?.name, view?.rootId, view?.vmId, view?.digest, view?.abiVersion, view?.state, view?.vms, view?.memoryBytes],
-    ["auth", "root", "vm", "d1", "0.2.1", "held-back", 2, 3_000],
+    ["auth", "root", "vm", "d1", "0.2.1", "quarantined", 2, 3_000],
+  );
+});
+
+test("pluginViews() says how long a quarantine lasts, and where", () => {
+  const [view] = pluginViews(
+    facts([answer({ restarts: 2, quarantines: 1 }), answer({ state: "quarantined", quarantinedForMs: 4_200 })]),
+  );
+  assert.equal(view?.stateReason, "it failed too often on 1 of 2 workers: a stream may try it in 5 s");
+  assert.deepEqual(
+    [view.restarts, view.quarantines, view.memoryPeakBytes, view.memoryLimitBytes],
+    [2, 1, 1_500, 4_000],
   );
 });
 

@@ -114,10 +114,10 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
   },
   "envoy.extensions.wasm.v3.PluginConfig": {
     supported:
-      "name root_id vm_config configuration fail_open failure_policy capability_restriction_config allow_on_headers_stop_iteration",
-    accepted: {
-      reload_config: "a fresh VM replaces a faulty one at once",
-    },
+      "name root_id vm_config configuration fail_open failure_policy reload_config capability_restriction_config allow_on_headers_stop_iteration",
+  },
+  "envoy.extensions.wasm.v3.ReloadConfig": {
+    supported: "backoff",
   },
   "envoy.extensions.wasm.v3.VmConfig": {
     supported:

@@ -12,6 +12,13 @@ function view(name: string, overrides: Partial<PluginView> = {}): PluginView {
     state: "running",
     sharedBy: 1,
     memoryBytes: 1_000,
+    quarantinedForMs: 0,
+    quarantines: 0,
+    peakMemoryBytes: 1_500,
+    memoryLimitBytes: 4_000,
+    streamsWithout: 0,
+    faultsByKind: {},
+    reloads: { backoff: 0, success: 0, failure: 0 },
     openStreams: 2,
     faults: 0,
     restarts: 1,
@@ -28,10 +35,10 @@ test("PluginGauges sums the VMs of one plugin, and clears those that are gone", 
     table.flush();
     return reader.value(`outrigger_wasm_${what}{plugin="${plugin}"}`);
   };
-  gauges.publish([view("a"), view("a", { state: "held-back" }), view("b", { state: "failed", memoryBytes: 0 })], 0);
+  gauges.publish([view("a"), view("a", { state: "quarantined" }), view("b", { state: "failed", memoryBytes: 0 })], 0);
   assert.deepEqual(
-    ["vms", "memory_bytes", "open_streams", "held_back", "vm_restarts"].map((what) => value(what, "a")),
-    [2, 2_000, 4, 1, 2],
+    ["vms", "memory_bytes", "open_streams", "quarantined", "vm_restarts"].map((what) => value(what, "a")),
+    [1, 2_000, 4, 1, 2],
   );
   assert.equal(value("vms", "b"), 0);
   gauges.publish([view("b")], 0);
@@ -51,4 +58,24 @@ test("PluginGauges counts a VM that plugins share once as Envoy's active one", (
   gauges.publish([], 5);
   table.flush();
   assert.equal(reader.value("wasm.envoy.wasm.runtime.v8.created"), 5);
+});
+
+test("PluginGauges counts on when a plugin is replaced by a newer version of it", () => {
+  const reader = new StatsReader();
+  const table = new StatsTable({ onDefine: (update) => reader.apply("w", update) });
+  const gauges = new PluginGauges(table);
+  const faulty = {
+    faultsByKind: { trap: 2 },
+    quarantines: 1,
+    reloads: { backoff: 3, success: 1, failure: 0 },
+  } as const;
+  const identity = { ...view("a").identity, index: 2 };
+  gauges.publish([view("a", faulty)], 0);
+  gauges.publish([view("a", faulty), view("a", { identity })], 0);
+  gauges.publish([view("a", { identity, faultsByKind: { trap: 1, out_of_fuel: 1 } })], 0);
+  table.flush();
+  assert.equal(reader.value('outrigger_wasm_vm_faults_total{plugin="a",kind="trap"}'), 3);
+  assert.equal(reader.value('outrigger_wasm_vm_faults_total{plugin="a",kind="out_of_fuel"}'), 1);
+  assert.equal(reader.value('outrigger_wasm_quarantines_total{plugin="a"}'), 1);
+  assert.equal(reader.value("wasm.a.vm_reload_backoff"), 3);
 });
