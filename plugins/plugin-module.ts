@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import type { AbiVersion } from "./abi/constants.ts";
 import { V0_1_0 } from "./abi/v0-1-0.ts";
 import { V0_2_1 } from "./abi/v0-2-1.ts";
+import { readLanguage } from "./inspection/toolchain.ts";
 import { meterModule } from "./metering/instrumenter.ts";
 import { type BinaryOutline, type FunctionImport, readOutline, startsLikeModule, withMaxima } from "./wasm-binary.ts";
 
@@ -44,16 +45,18 @@ export interface ModuleOptions {
   readonly metering?: boolean;
 }
 
+export const PAGE_BYTES = 65_536;
 const PAGES_PER_MIB = 16;
-const DEFAULT_MEMORY_MIB = 128;
+export const DEFAULT_MEMORY_MIB = 128;
 /** A big C++ plugin has 20,000 functions in one table. An entry takes about 24 bytes. */
-const MAX_TABLE_ENTRIES = 250_000;
+export const MAX_TABLE_ENTRIES = 250_000;
 const MAX_TABLES = 8;
-const MARKERS: readonly (readonly [string, AbiVersion])[] = [
+/** Exports that say the ABI version. */
+const MARKERS: ReadonlyMap<string, AbiVersion> = new Map([
   ["proxy_abi_version_0_1_0", "0.1.0"],
   ["proxy_abi_version_0_2_0", "0.2.0"],
   ["proxy_abi_version_0_2_1", "0.2.1"],
-];
+]);
 /** Imports of module "env" that are not proxy_* and that the host offers all the same. */
 export const ENV_EXTRAS: ReadonlySet<string> = new Set(["emscripten_notify_memory_growth", "pthread_equal"]);
 
@@ -65,13 +68,10 @@ export function loadPluginModule(bytes: Uint8Array, options: ModuleOptions = {})
   if (!startsLikeModule(bytes)) return refuse(describeNonModule(bytes));
   const outline = readOutline(bytes);
   if (outline === undefined) return refuse("not a WebAssembly module: its sections are damaged or cut short");
-  const abi = MARKERS.find(([marker]) => outline.exportNames.includes(marker))?.[1];
-  if (abi === undefined) return refuse(describeMissingAbi(outline));
-  const problem = checkExports(outline) ?? checkImports(outline);
-  if (problem !== undefined) return refuse(problem);
-  const maximumPages = Math.max(1, Math.floor((options.memoryMib ?? DEFAULT_MEMORY_MIB) * PAGES_PER_MIB));
-  const sizeProblem = checkMemories(outline, maximumPages) ?? checkTables(outline);
-  if (sizeProblem !== undefined) return refuse(sizeProblem);
+  const maximumPages = maximumPagesOf(options.memoryMib);
+  const [problem] = outlineProblems(outline, maximumPages);
+  const [abi] = markedVersions(outline);
+  if (problem !== undefined || abi === undefined) return refuse(problem ?? "no ABI version");
   const isMetered = options.metering ?? true;
   const module = compile(withMaxima(bytes, outline, maximumPages, MAX_TABLE_ENTRIES), isMetered);
   if (typeof module === "string") return refuse(module);
@@ -84,15 +84,36 @@ export function loadPluginModule(bytes: Uint8Array, options: ModuleOptions = {})
       abi,
       module,
       sizeBytes: bytes.length,
-      language: guessLanguage(module, bytes),
+      language: readLanguage(module, bytes),
       allocator: outline.exportNames.includes("proxy_on_memory_allocate") ? "proxy_on_memory_allocate" : "malloc",
       imports: outline.imports,
       exports: outline.exportNames,
-      stubbedImports: outline.imports.filter((i) => i.name.startsWith("proxy_") && !KNOWN.has(i.name)).map(importName),
+      stubbedImports: outline.imports.filter(isStubbed).map(importName),
       maximumMemoryPages: maximumPages,
       isMetered,
     },
   };
+}
+
+/** Pages of 64 KiB that one instance may have. */
+export function maximumPagesOf(memoryMib: number = DEFAULT_MEMORY_MIB): number {
+  return Math.max(1, Math.floor(memoryMib * PAGES_PER_MIB));
+}
+
+/** The versions that a module says it is written for, in the order of its exports. As on Envoy the first one counts. */
+export function markedVersions({ exportNames }: BinaryOutline): AbiVersion[] {
+  return exportNames.flatMap((name) => MARKERS.get(name) ?? []);
+}
+
+/** All that keeps a module from being loaded, as far as its outline tells; its code may still be invalid. */
+export function outlineProblems(outline: BinaryOutline, maximumPages: number): string[] {
+  return [
+    markedVersions(outline).length === 0 ? describeMissingAbi(outline) : undefined,
+    checkExports(outline),
+    checkImports(outline),
+    checkMemories(outline, maximumPages),
+    checkTables(outline),
+  ].filter((problem) => problem !== undefined);
 }
 
 /** The compiled module, or why there is none. */
@@ -109,6 +130,11 @@ function compile(bytes: Uint8Array<ArrayBuffer>, isMetered: boolean): WebAssembl
   } catch (error) {
     return `not a valid WebAssembly module: ${firstLine(error)}`;
   }
+}
+
+/** Whether the host does not know the function, and answers a call of it with Unimplemented. */
+function isStubbed({ name }: FunctionImport): boolean {
+  return name.startsWith("proxy_") && !KNOWN.has(name);
 }
 
 function importName(from: FunctionImport): string {
@@ -129,10 +155,13 @@ function describeNonModule(bytes: Uint8Array): string {
   if (bytes.length === 0) return "not a WebAssembly module: the file is empty";
   const head = Buffer.from(bytes.subarray(0, 8));
   if (head.toString("latin1", 0, 4) === "\0asm") {
+    if (head.length < 8) return `not a WebAssembly module: cut short after ${head.length} bytes`;
     if (head[6] === 1) return "a WebAssembly component, not a core module: build the plugin as a core module (wasip1)";
     return `not a WebAssembly module: unknown binary version ${head.toString("hex", 4)} (expected 01000000)`;
   }
   if (head[0] === 0x1f && head[1] === 0x8b) return "not a WebAssembly module: the bytes are gzip-compressed";
+  const text = head.toString("latin1").trimStart();
+  if (text.startsWith("(module")) return "not a WebAssembly module: its text form (WAT), which wat2wasm assembles";
   return `not a WebAssembly module: starts with ${head.toString("hex", 0, 4)} (expected 0061736d)`;
 }
 
@@ -191,19 +220,4 @@ function checkMemories(outline: BinaryOutline, maximumPages: number): string | u
     }
   }
   return undefined;
-}
-
-function guessLanguage(module: WebAssembly.Module, bytes: Uint8Array): string {
-  const producers = WebAssembly.Module.customSections(module, "producers")
-    .map((section) => Buffer.from(section).toString("latin1"))
-    .join(" ");
-  const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (producers.includes("TinyGo")) return "tinygo";
-  if (producers.includes("rustc") || whole.includes("/rustc/")) return "rust";
-  if (WebAssembly.Module.customSections(module, "go:buildid").length > 0 || whole.includes("go:buildid")) return "go";
-  // AssemblyScript keeps its strings, library paths among them, as UTF-16.
-  if (producers.includes("AssemblyScript") || whole.includes("~lib/", 0, "utf16le")) return "assemblyscript";
-  if (/zig/i.test(producers)) return "zig";
-  if (/clang|emscripten/.test(producers) || whole.includes("emscripten_")) return "c++";
-  return "unknown";
 }

@@ -164,7 +164,7 @@ function descriptorFunctions(vm: Vm): HostFunctions {
 }
 
 /** Functions that have one answer whatever they are asked. */
-const REFUSED: Readonly<Record<string, number>> = {
+export const REFUSED: Readonly<Record<string, number>> = {
   fd_prestat_get: Errno.BadF,
   fd_filestat_get: Errno.BadF,
   fd_read: Errno.NoSys,

@@ -6,7 +6,6 @@
 //   http(s) ─▶ memory ─▶ disk ─▶ fetch ─┼─▶ sha256 ─▶ compiled already? ─▶ loadPluginModule ─▶ posted to the workers
 //   oci ─────▶ memory ─▶ disk ─▶ pull ──┘
 
-import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { loadPluginModule, type PluginModule } from "../../plugins/plugin-module.ts";
 import type { PluginConfig } from "../../xds/model/plugin-config.ts";
@@ -18,8 +17,8 @@ import { cachedCode, type CodeEndpoint, fetchCode, type FetchContext, type Fetch
 import type { RemotePluginCode } from "./code-fetch.ts";
 import { type CodeSettings, codeSettings } from "./code-settings.ts";
 import { readLocalCode } from "./local-code.ts";
-import { parsePullSecrets, type PullSecrets } from "./pull-secrets.ts";
 import { RemoteCode } from "./remote-code.ts";
+import { readPullSecrets, SECRET_VARIABLE } from "./secret-sources.ts";
 
 export type CodeResult =
   | { readonly ok: true; readonly module: PluginModule }
@@ -36,8 +35,6 @@ export interface CodeLoaderDeps {
   readonly ca?: string;
 }
 
-/** What Istio's control plane puts there for its agent: the content of the image's pull secret. */
-const SECRET_VARIABLE = "ISTIO_META_WASM_IMAGE_PULL_SECRET";
 const AGENT_VARIABLE = /^ISTIO_META_WASM_/;
 const DEFAULT_MEMORY_MIB = 128;
 
@@ -178,7 +175,9 @@ export class PluginCodeLoader {
       settings,
       cache: this.#cacheFor(settings),
       endpointsOf: this.#deps.endpointsOf,
-      secrets: await this.#secrets(settings, this.#ownSecrets.get(code)),
+      secrets: await readPullSecrets(settings, this.#ownSecrets.get(code), (from, problem) => {
+        this.#deps.log?.warn({ from, problem }, "pull secrets cannot be read");
+      }),
       signal,
       attempt,
       ca: this.#deps.ca,
@@ -192,27 +191,5 @@ export class PluginCodeLoader {
       this.#cache = { folder, bytes, cache: new CodeCache({ folder, maxBytes: bytes, stats, onUnusable }) };
     }
     return this.#cache.cache;
-  }
-
-  /** The plugin's own secrets before the environment's before the files'. What cannot be read is named and left out. */
-  async #secrets(settings: CodeSettings, own: string | undefined): Promise<PullSecrets> {
-    const texts: [from: string, text: string][] = [];
-    for (const path of settings.secretFiles.toReversed()) {
-      const text = await readFile(path, "utf8").catch(() => undefined);
-      if (text !== undefined) {
-        texts.push([path, text]);
-      }
-    }
-    texts.push(["OUTRIGGER_PULL_SECRETS", settings.secretText], [SECRET_VARIABLE, own ?? ""]);
-    const secrets = new Map<string, { readonly username: string; readonly password: string }>();
-    for (const [from, text] of texts) {
-      const parsed = text === "" ? undefined : parsePullSecrets(text);
-      if (parsed?.ok === false) {
-        this.#deps.log?.warn({ from, problem: parsed.problem }, "pull secrets cannot be read");
-      } else if (parsed !== undefined) {
-        parsed.secrets.forEach((credentials, registry) => secrets.set(registry, credentials));
-      }
-    }
-    return secrets;
   }
 }

@@ -1,4 +1,4 @@
-// Docker's configuration JSON → user and password for a registry's host. Pure; code-loader.ts reads where it comes from.
+// Docker's configuration JSON → user and password for a registry's host. Pure; secret-sources.ts reads where it comes from.
 // Source: Kubernetes' kubernetes.io/dockerconfigjson secrets and docker's config.json. Credential helpers are not run.
 
 /** `Basic …`'s content, or a token that a realm takes in a password's place. */

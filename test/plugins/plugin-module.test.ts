@@ -22,6 +22,8 @@ suite("loadPluginModule() says why it refuses", () => {
   const cases: readonly { name: string; bytes: Uint8Array; problem: RegExp }[] = [
     { name: "an empty file", bytes: new Uint8Array(0), problem: /^not a WebAssembly module: the file is empty$/ },
     { name: "a text file", bytes: Buffer.from("hello world"), problem: /starts with 68656c6c \(expected 0061736d\)$/ },
+    { name: "a text form", bytes: Buffer.from("\n(module)"), problem: /: its text form \(WAT\), which wat2wasm/ },
+    { name: "half a header", bytes: Buffer.from([0, 0x61, 0x73, 0x6d, 1]), problem: /: cut short after 5 bytes$/ },
     { name: "a gzip file", bytes: Buffer.from([0x1f, 0x8b, 8, 0]), problem: /gzip/ },
     {
       name: "a component",
@@ -110,6 +112,17 @@ test("loadPluginModule() tells the version, the digest, the arities of imports a
   );
   const posted = structuredClone({ ...result.module, module: undefined });
   assert.equal(posted.digest, result.module.digest);
+});
+
+test("of several ABI markers the first export counts, as on Envoy", () => {
+  for (const [first, second, abi] of [
+    ["0_2_0", "0_1_0", "0.2.0"],
+    ["0_1_0", "0_2_1", "0.1.0"],
+  ] as const) {
+    const markers = [first, second].map((version) => `(func (export "proxy_abi_version_${version}"))`).join("");
+    const result = loadPluginModule(wat(`${MEMORY} ${markers} ${MALLOC}`));
+    assert.equal(result.ok ? result.module.abi : result.problem, abi);
+  }
 });
 
 test("a guest cannot grow a table beyond the limit, nor have many tables or memories", () => {

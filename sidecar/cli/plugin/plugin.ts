@@ -2,10 +2,11 @@
 
 import { editDistance } from "../flags.ts";
 import { type CliIo, type Verb, wrongUsage } from "../verb.ts";
+import { pluginInspectVerb } from "./inspect.ts";
 import { pluginRunVerb } from "./run.ts";
 
 /** In the order of help. Their `name` is the word after `plugin`, their `usage` begins with `plugin`. */
-const PLUGIN_VERBS: readonly Verb[] = [pluginRunVerb];
+const PLUGIN_VERBS: readonly Verb[] = [pluginRunVerb, pluginInspectVerb];
 
 export const pluginVerb: Verb = {
   name: "plugin",
