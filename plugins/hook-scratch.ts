@@ -16,6 +16,11 @@ export class HookScratch implements HookRecord {
   contextId = 0;
   startedAt = 0;
   endedAt = 0;
+  first = 0;
+  second = 0;
+  third = 0;
+  fourth = 0;
+  result = 0;
   action = -1;
   endOfStream = -1;
   hostCalls = 0;
@@ -71,15 +76,22 @@ function idsOf(ids: readonly number[]): boolean[] {
   return CALLBACK_NAMES.map((_, id) => ids.includes(id));
 }
 
-/** Fills in what the callback was, from its arguments and its result (negative: it failed). */
+/** Fills in what the callback was, from its context, its arguments and its result (negative: it failed). */
 export function describeCallback(
   record: HookScratch,
   context: GuestContext,
   callback: number,
   first: number,
   second: number,
+  third: number,
+  fourth: number,
   result: number,
 ): void {
+  record.first = first;
+  record.second = second;
+  record.third = third;
+  record.fourth = fourth;
+  record.result = result;
   record.plugin = context.root.plugin.identity;
   record.stream = context.http?.stream;
   record.callback = callback;

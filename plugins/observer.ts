@@ -16,6 +16,13 @@ export interface HookRecord {
   /** Clock.monotonicMs() before and after the guest ran. */
   readonly startedAt: number;
   readonly endedAt: number;
+  /** The arguments after the context id, as every callback is called: what it does not take is 0. */
+  readonly first: number;
+  readonly second: number;
+  readonly third: number;
+  readonly fourth: number;
+  /** What the guest returned, as u32, 0 where nothing is returned; negative when it failed. */
+  readonly result: number;
   /** What the guest returned: 0 continue, other pause (callbacks with an action); -1 where none is returned. */
   readonly action: number;
   /** 0 or 1; -1 where the callback takes none. */

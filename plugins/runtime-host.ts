@@ -7,8 +7,18 @@ import type { PropertyPath } from "./property-path.ts";
 import type { SharedStore } from "./shared-store.ts";
 import type { Vm } from "./vm.ts";
 
-/** Sees every host call of every VM after it was done: raw arguments (i64 as bigint) and the result. */
-export type HostCallListener = (vm: Vm, name: string, args: readonly unknown[], result: number | undefined) => void;
+/**
+ * Sees every host call of every VM after it was done: raw arguments (i64 as bigint), the result (undefined when there is
+ * none, or when the call ended the guest), and Clock.monotonicMs() before and after.
+ */
+export type HostCallListener = (
+  vm: Vm,
+  name: string,
+  args: readonly unknown[],
+  result: number | undefined,
+  startedAt: number,
+  endedAt: number,
+) => void;
 
 export interface RuntimeHost {
   readonly ports: RuntimePorts;

@@ -154,7 +154,7 @@ export class Vm {
     if (observer !== undefined) {
       scratch.startedAt = startedAt;
       scratch.endedAt = this.host.ports.clock.monotonicMs();
-      describeCallback(scratch, context, id, a, b, result);
+      describeCallback(scratch, context, id, a, b, c, d, result);
       scratch.fuel = this.fuel.used(this.memory.work);
       scratch.fault = this.fault;
       scratch.answeredToken = this.answeredToken;

@@ -88,9 +88,15 @@ function restricted(vm: Vm, name: string, status: number): HostFunction {
 
 /** For transcripts (tests, `plugin run`): decided once per VM, so it costs nothing when nobody wants it. */
 function traced(vm: Vm, onHostCall: HostCallListener, name: string, run: HostFunction): HostFunction {
+  const clock = vm.host.ports.clock;
   return (...args: unknown[]) => {
-    const result = (run as unknown as Loose)(...args);
-    onHostCall(vm, name, args, result);
+    const startedAt = clock.monotonicMs();
+    let result: number | undefined;
+    try {
+      result = (run as unknown as Loose)(...args);
+    } finally {
+      onHostCall(vm, name, args, result, startedAt, clock.monotonicMs());
+    }
     return result;
   };
 }
