@@ -5,7 +5,7 @@
 import type { Runtime } from "../xds/model/bootstrap.ts";
 import type { Cluster } from "../xds/model/cluster.ts";
 import type { ClusterLoadAssignment } from "../xds/model/endpoints.ts";
-import type { FilterChain, HttpConnectionManager, Listener } from "../xds/model/listener.ts";
+import type { FilterChain, HttpConnectionManager, Listener, TcpProxy } from "../xds/model/listener.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
 import { compileCluster, type ClusterDeps, type LiveCluster } from "./cluster/cluster.ts";
@@ -16,7 +16,9 @@ import { type HttpServing, resolveHttpStats, type RouteSource, type StreamEnviro
 import type { PluginLease, PluginPool } from "./plugin-pool.ts";
 import { compileRoutes, type RouteTable } from "./route/route-table.ts";
 import type { StatsScope } from "./stats/scope.ts";
-import type { StreamLog } from "./http-serving.ts";
+import { TcpServing } from "./tcp/tcp-serving.ts";
+import type { TcpEnvironment } from "./tcp/upstream-leg.ts";
+import type { AccessLogger } from "./telemetry/access-log.ts";
 import type { FormatContext } from "./telemetry/format-operators.ts";
 import type { RequestTracing } from "./telemetry/request-tracing.ts";
 import type { ApplyFailure, ConfigDelta } from "./worker-link.ts";
@@ -29,7 +31,8 @@ export interface LiveConfigDeps {
   readonly format: FormatContext;
   readonly property: PluginSource["property"];
   readonly tracingOf: (hcm: HttpConnectionManager) => RequestTracing;
-  readonly logsOf: (hcm: HttpConnectionManager, listener: Listener) => readonly StreamLog[];
+  readonly logsOf: (filter: HttpConnectionManager | TcpProxy, listener: Listener) => readonly AccessLogger[];
+  readonly tcp: TcpEnvironment;
 }
 
 /** A plugin that arrives by name (ECDS): replaced under the filters that use it, which are this factory. */
@@ -75,6 +78,7 @@ class NamedPlugin implements PluginSource, FilterFactory<WasmStream> {
 export interface LiveChain {
   readonly model: FilterChain;
   readonly serving: HttpServing | undefined;
+  readonly tcp: TcpServing | undefined;
   readonly leases: readonly PluginLease[];
 }
 
@@ -285,9 +289,23 @@ export class LiveConfig {
         }
         return undefined;
       }
-      chains.push({ model: chain, serving, leases: own });
+      const tcp = chain.filter.kind === "tcp" ? this.#compileTcp(chain.filter, model, chain.name) : undefined;
+      chains.push({ model: chain, serving, tcp, leases: own });
     }
     return { model, chains };
+  }
+
+  #compileTcp(proxy: TcpProxy, listener: Listener, filterChainName: string): TcpServing {
+    const { scope, logsOf } = this.#deps;
+    const parts = {
+      proxy,
+      origin: { listenerName: listener.name, trafficDirection: listener.trafficDirection, filterChainName },
+      environment: this.#deps.tcp,
+      clusters: this.#clusters,
+      accessLogs: logsOf(proxy, listener),
+      bufferLimitBytes: listener.perConnectionBufferLimitBytes,
+    };
+    return new TcpServing(parts, scope);
   }
 
   /** The compiled connection manager, or why there is none. */

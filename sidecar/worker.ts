@@ -5,10 +5,9 @@
 import { flushCompileCache } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
 import { PluginRuntime } from "../plugins/plugin-runtime.ts";
-import type { HttpConnectionManager, Listener } from "../xds/model/listener.ts";
+import type { HttpConnectionManager, Listener, TcpProxy } from "../xds/model/listener.ts";
 import { WasmFilter } from "./filter/wasm-filter.ts";
 import { TimerWheel } from "./http/timer-wheel.ts";
-import type { StreamLog } from "./http-serving.ts";
 import { ListenerSet } from "./listener-set.ts";
 import { LiveConfig } from "./live-config.ts";
 import { PluginCalls } from "./plugin-calls.ts";
@@ -17,8 +16,9 @@ import { nodeProperty, PLUGIN_CLOCK, PluginLines, PluginMetrics } from "./plugin
 import { numberSetting } from "./runtime-settings.ts";
 import type { StreamRecord } from "./stream-record.ts";
 import { StatsTable } from "./stats/table.ts";
+import { ChunkWriter } from "./tcp/chunk-writer.ts";
 import { HookMeter } from "./telemetry/hook-meter.ts";
-import { compileAccessLog } from "./telemetry/access-log.ts";
+import { type AccessLogger, compileAccessLog } from "./telemetry/access-log.ts";
 import { LogFiles } from "./telemetry/log-file.ts";
 import { parseComponentLevels, parseLogLevel } from "./telemetry/log-level.ts";
 import { WorkerLog } from "./telemetry/worker-log.ts";
@@ -95,7 +95,8 @@ class DataWorker {
       format: { hostname: settings.hostname, environment: settings.environment },
       property,
       tracingOf: (hcm) => this.#tracingOf(hcm),
-      logsOf: (hcm, listener) => this.#logsOf(hcm, listener),
+      logsOf: (filter, listener) => this.#logsOf(filter, listener),
+      tcp: { ...context, writer: new ChunkWriter(), random: Math.random },
     });
     this.#listeners = new ListenerSet({
       context,
@@ -182,14 +183,14 @@ class DataWorker {
     return new RequestTracing(this.#recorder, this.#random, hcm.tracing, environment, stats);
   }
 
-  #logsOf(hcm: HttpConnectionManager, listener: Listener): readonly StreamLog[] {
+  #logsOf(filter: HttpConnectionManager | TcpProxy, listener: Listener): readonly AccessLogger[] {
     const deps = {
       files: this.#files,
       format: { hostname: this.#settings.hostname, environment: this.#settings.environment },
       runtime: this.#runtimeKeys ?? {},
       random: Math.random,
     };
-    return hcm.accessLogs.flatMap((config) => {
+    return filter.accessLogs.flatMap((config) => {
       const compiled = compileAccessLog(config, deps);
       if (!compiled.ok) {
         this.#failures.push({ resource: "listener", name: listener.name, problem: compiled.problem });

@@ -117,6 +117,12 @@ export const LAYERS: readonly Layer[] = [
     why: "the admin port is a window: what it shows and changes is handed to it (admin/ports.ts)",
   },
   {
+    at: "sidecar/tcp/",
+    code: [...STREAM_WORDS, "sidecar/upstream/"],
+    types: [MODEL, "sidecar/cluster/", "sidecar/listener/", "sidecar/stats/", "sidecar/telemetry/"],
+    why: "bytes between two sockets: it knows neither HTTP requests nor who compiled it",
+  },
+  {
     at: "sidecar/forward.ts",
     code: [...STREAM_WORDS, "sidecar/upstream/address-text.ts"],
     types: ["sidecar/cluster/", "sidecar/upstream/", "sidecar/stream-record.ts"],
@@ -163,7 +169,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/live-config.ts",
-    code: ["sidecar/route/", "sidecar/cluster/", "sidecar/filter/", "sidecar/http-serving.ts"],
+    code: ["sidecar/route/", "sidecar/cluster/", "sidecar/filter/", "sidecar/tcp/", "sidecar/http-serving.ts"],
     types: [MODEL, "sidecar/"],
     why: "model to live objects, and nothing else: no socket, no exporter",
   },
