@@ -44,6 +44,7 @@ export class PluginRuntime implements RuntimeHost {
   readonly #paths = new PropertyPaths();
   readonly #bell: QueueBell;
   #lastToken = 0;
+  #lastGroup = 0;
 
   constructor(options: RuntimeOptions) {
     this.ports = options.ports;
@@ -58,7 +59,7 @@ export class PluginRuntime implements RuntimeHost {
     const key = vmKey(spec);
     let group = this.#groups.get(key);
     if (group === undefined) {
-      group = new VmGroup(this, () => this.#groups.delete(key));
+      group = new VmGroup(this, ++this.#lastGroup, () => this.#groups.delete(key));
       this.#groups.set(key, group);
     }
     const plugin = new Plugin(spec, group);

@@ -80,7 +80,7 @@ export type ToWorker =
 
 /** Why part of a generation is not in use: the previous part serves on. */
 export interface ApplyFailure {
-  readonly resource: "listener" | "plugin";
+  readonly resource: "listener" | "plugin" | "route";
   readonly name: string;
   readonly problem: string;
 }

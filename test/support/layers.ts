@@ -169,9 +169,29 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/live-config.ts",
-    code: ["sidecar/route/", "sidecar/cluster/", "sidecar/filter/", "sidecar/tcp/", "sidecar/http-serving.ts"],
+    code: [
+      "sidecar/route/",
+      "sidecar/cluster/",
+      "sidecar/filter/",
+      "sidecar/tcp/",
+      "sidecar/http-serving.ts",
+      "sidecar/http-filters.ts",
+      "sidecar/named-plugin.ts",
+    ],
     types: [MODEL, "sidecar/"],
     why: "model to live objects, and nothing else: no socket, no exporter",
+  },
+  {
+    at: "sidecar/http-filters.ts",
+    code: ["sidecar/filter/", "sidecar/named-plugin.ts"],
+    types: [MODEL, "sidecar/"],
+    why: "models of filters to factories; who starts plugins is handed to it",
+  },
+  {
+    at: "sidecar/named-plugin.ts",
+    code: ["sidecar/filter/"],
+    types: [MODEL, "sidecar/plugin-pool.ts"],
+    why: "a factory whose plugin is replaced",
   },
   {
     at: "sidecar/code/",
