@@ -25,6 +25,7 @@ import { WorkerLog } from "./telemetry/worker-log.ts";
 import { PLUGIN_GAUGES_INTERVAL_MS, PluginGauges } from "./telemetry/plugin-gauges.ts";
 import { RandomSource } from "./telemetry/random.ts";
 import { RequestTracing, tracingStats } from "./telemetry/request-tracing.ts";
+import { buffersOf } from "./telemetry/span-batch.ts";
 import { TRACE_RING_SIZE, TraceRecorder } from "./telemetry/trace-recorder.ts";
 import { viewTrace } from "./telemetry/trace-view.ts";
 import type { ApplyFailure, ConfigDelta, FromWorker, Question, ToWorker, WorkerSettings } from "./worker-link.ts";
@@ -65,7 +66,8 @@ class DataWorker {
     this.#files = new LogFiles(this.#stats, { flushIntervalMs: settings.accessLogFlushMs });
     this.#recorder = new TraceRecorder({
       random: this.#random,
-      post: (batch) => post({ kind: "spans", batch }, [batch.numbers.buffer]),
+      nodeId: settings.node.id,
+      post: (batch) => post({ kind: "spans", batch }, buffersOf(batch)),
       dropped: this.#stats.counter("tracing.opentelemetry.records_dropped"),
       traceOf: (stream) => (stream instanceof WasmFilter ? (stream.stream.facts as StreamRecord).trace : undefined),
     });
