@@ -26,6 +26,8 @@ export interface RuntimeOptions {
    * Absent: the runtime makes its own, and its plugins share with nobody.
    */
   readonly sharedMemory?: SharedArrayBuffer;
+  /** Its plugins are only tried out: they take no queue away from its registrant. Default false. */
+  readonly isTrial?: boolean;
 }
 
 export type LoadResult =
@@ -38,6 +40,7 @@ export class PluginRuntime implements RuntimeHost {
   observer: HookObserver | undefined;
   readonly onHostCall: HostCallListener | undefined;
   readonly shared: SharedStore;
+  readonly isTrial: boolean;
   vmsCreated = 0;
   readonly #groups = new Map<string, VmGroup>();
   readonly #plugins = new Set<Plugin>();
@@ -50,6 +53,7 @@ export class PluginRuntime implements RuntimeHost {
     this.ports = options.ports;
     this.observer = options.observer;
     this.onHostCall = options.onHostCall;
+    this.isTrial = options.isTrial ?? false;
     this.shared = new SharedStore(options.sharedMemory ?? createSharedMemory());
     this.#bell = new QueueBell(this.shared);
   }

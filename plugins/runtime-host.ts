@@ -27,6 +27,8 @@ export interface RuntimeHost {
   /** Set before a VM is created, or it is not heard by it. */
   readonly onHostCall: HostCallListener | undefined;
   readonly shared: SharedStore;
+  /** Plugins are only tried out here. */
+  readonly isTrial: boolean;
   /** Instances made so far, those for trying a plugin out included. */
   vmsCreated: number;
   /** A call token that no call under way has; never 0. */
