@@ -12,9 +12,12 @@ import type { PluginSpec } from "./plugin-spec.ts";
 import type { RuntimePorts } from "./ports.ts";
 import { type PropertyPath, PropertyPaths } from "./property-path.ts";
 import { QueueBell } from "./queue-bell.ts";
-import type { HostCallListener, RuntimeHost } from "./runtime-host.ts";
+import { CALL_KINDS, type CallKind, type HostCallListener, type RuntimeHost } from "./runtime-host.ts";
 import { createSharedMemory, SharedStore } from "./shared-store.ts";
 import { VmGroup } from "./vm-group.ts";
+
+/** Tokens are u32. */
+const LAST_CALL = 0x3fff_ffff;
 
 export interface RuntimeOptions {
   readonly ports: RuntimePorts;
@@ -26,8 +29,6 @@ export interface RuntimeOptions {
    * Absent: the runtime makes its own, and its plugins share with nobody.
    */
   readonly sharedMemory?: SharedArrayBuffer;
-  /** Its plugins are only tried out: they take no queue away from its registrant. Default false. */
-  readonly isTrial?: boolean;
 }
 
 export type LoadResult =
@@ -40,20 +41,17 @@ export class PluginRuntime implements RuntimeHost {
   observer: HookObserver | undefined;
   readonly onHostCall: HostCallListener | undefined;
   readonly shared: SharedStore;
-  readonly isTrial: boolean;
   vmsCreated = 0;
   readonly #groups = new Map<string, VmGroup>();
   readonly #plugins = new Set<Plugin>();
   readonly #paths = new PropertyPaths();
   readonly #bell: QueueBell;
-  #lastToken = 0;
-  #lastGroup = 0;
+  #lastCall = 0;
 
   constructor(options: RuntimeOptions) {
     this.ports = options.ports;
     this.observer = options.observer;
     this.onHostCall = options.onHostCall;
-    this.isTrial = options.isTrial ?? false;
     this.shared = new SharedStore(options.sharedMemory ?? createSharedMemory());
     this.#bell = new QueueBell(this.shared);
   }
@@ -63,7 +61,7 @@ export class PluginRuntime implements RuntimeHost {
     const key = vmKey(spec);
     let group = this.#groups.get(key);
     if (group === undefined) {
-      group = new VmGroup(this, ++this.#lastGroup, () => this.#groups.delete(key));
+      group = new VmGroup(this, () => this.#groups.delete(key));
       this.#groups.set(key, group);
     }
     const plugin = new Plugin(spec, group);
@@ -98,9 +96,9 @@ export class PluginRuntime implements RuntimeHost {
     this.#bell.close();
   }
 
-  nextCallToken(): number {
-    this.#lastToken = this.#lastToken === 0xffff_ffff ? 1 : this.#lastToken + 1;
-    return this.#lastToken;
+  nextCallToken(kind: CallKind): number {
+    this.#lastCall = this.#lastCall === LAST_CALL ? 1 : this.#lastCall + 1;
+    return this.#lastCall * CALL_KINDS + kind;
   }
 
   propertyPath(path: string): PropertyPath {
