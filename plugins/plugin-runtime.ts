@@ -12,12 +12,9 @@ import type { PluginSpec } from "./plugin-spec.ts";
 import type { RuntimePorts } from "./ports.ts";
 import { type PropertyPath, PropertyPaths } from "./property-path.ts";
 import { QueueBell } from "./queue-bell.ts";
-import { CALL_KINDS, type CallKind, type HostCallListener, type RuntimeHost } from "./runtime-host.ts";
+import type { HostCallListener, RuntimeHost } from "./runtime-host.ts";
 import { createSharedMemory, SharedStore } from "./shared-store.ts";
 import { VmGroup } from "./vm-group.ts";
-
-/** Tokens are u32. */
-const LAST_CALL = 0x3fff_ffff;
 
 export interface RuntimeOptions {
   readonly ports: RuntimePorts;
@@ -46,7 +43,8 @@ export class PluginRuntime implements RuntimeHost {
   readonly #plugins = new Set<Plugin>();
   readonly #paths = new PropertyPaths();
   readonly #bell: QueueBell;
-  #lastCall = 0;
+  #lastToken = 0;
+  #lastGroup = 0;
 
   constructor(options: RuntimeOptions) {
     this.ports = options.ports;
@@ -61,7 +59,7 @@ export class PluginRuntime implements RuntimeHost {
     const key = vmKey(spec);
     let group = this.#groups.get(key);
     if (group === undefined) {
-      group = new VmGroup(this, () => this.#groups.delete(key));
+      group = new VmGroup(this, ++this.#lastGroup, () => this.#groups.delete(key));
       this.#groups.set(key, group);
     }
     const plugin = new Plugin(spec, group);
@@ -96,9 +94,9 @@ export class PluginRuntime implements RuntimeHost {
     this.#bell.close();
   }
 
-  nextCallToken(kind: CallKind): number {
-    this.#lastCall = this.#lastCall === LAST_CALL ? 1 : this.#lastCall + 1;
-    return this.#lastCall * CALL_KINDS + kind;
+  nextCallToken(): number {
+    this.#lastToken = this.#lastToken === 0xffff_ffff ? 1 : this.#lastToken + 1;
+    return this.#lastToken;
   }
 
   propertyPath(path: string): PropertyPath {

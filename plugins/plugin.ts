@@ -22,6 +22,8 @@ export interface PluginView {
   readonly quarantinedForMs: number;
   /** How often it has been quarantined. */
   readonly quarantines: number;
+  /** Which VM of the runtime it lives in: those that share one have the same number. */
+  readonly vm: number;
   /** Number of plugins in the same VM, this one included. */
   readonly sharedBy: number;
   readonly memoryBytes: number;
@@ -135,6 +137,7 @@ export class Plugin {
       state,
       quarantinedForMs: group.quarantine.waitMs(group.host.ports.clock.monotonicMs()),
       quarantines: group.quarantine.entered,
+      vm: group.number,
       sharedBy: group.plugins.size,
       memoryBytes: group.vm?.memory.size ?? 0,
       peakMemoryBytes: group.peakMemoryBytes,

@@ -19,6 +19,8 @@ const LOG_ERROR = 4;
 
 export class VmGroup {
   readonly host: RuntimeHost;
+  /** Of the groups of one runtime. */
+  readonly number: number;
   readonly plugins = new Set<Plugin>();
   readonly quarantine = new Quarantine(DEFAULT_MAX_FAULTS, DEFAULT_FAULT_WINDOW_MS);
   vm: Vm | undefined = undefined;
@@ -32,8 +34,9 @@ export class VmGroup {
   #startedAt = 0;
   readonly #onEmpty: () => void;
 
-  constructor(host: RuntimeHost, onEmpty: () => void) {
+  constructor(host: RuntimeHost, number: number, onEmpty: () => void) {
     this.host = host;
+    this.number = number;
     this.#onEmpty = onEmpty;
   }
 

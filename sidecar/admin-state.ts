@@ -21,6 +21,7 @@ import type { Supervisor } from "./supervisor.ts";
 import { parseLogLevel } from "./telemetry/log-level.ts";
 import { addressText } from "./upstream/address-text.ts";
 import { clusterViews, type WorkerHosts } from "./cluster-views.ts";
+import { pluginsOfRoutes } from "./plugin-routes.ts";
 import { pluginViews } from "./plugin-views.ts";
 import { serverInfo } from "./server-info.ts";
 import { xdsViews } from "./xds-views.ts";
@@ -122,7 +123,8 @@ class AdminState implements Ports.AdminPorts {
     const { workers, publisher, reader, failures } = this.#supervisor;
     const answers = await Promise.all(workers.map((worker) => worker.ask<HostPluginView[]>({ kind: "plugins" })));
     const configs = new Map<string, PluginConfig>(publisher.plugins.map((plugin) => [plugin.name, plugin]));
-    return pluginViews({ configs, failures, reader, answers: answers.flatMap((answer) => answer ?? []) });
+    const ofRoutes = pluginsOfRoutes(publisher, this.#supervisor.snapshot?.routes ?? new Map());
+    return pluginViews({ configs, ofRoutes, failures, reader, answers: answers.map((answer) => answer ?? []) });
   }
 
   async traces(limit: number): Promise<readonly Ports.TraceView[]> {

@@ -3,9 +3,8 @@
 
 import type { HttpConnectionManager } from "../xds/model/listener.ts";
 import type { LiveCluster } from "./cluster/cluster.ts";
-import type { FilterFactory } from "./filter/filter.ts";
+import type { HttpFilters } from "./http-filters.ts";
 import type { TimerWheel } from "./http/timer-wheel.ts";
-import type { ProxyStream } from "./proxy.ts";
 import type { RouteTable } from "./route/route-table.ts";
 import type { Counter, StatsScope } from "./stats/scope.ts";
 import type { StreamOrigin, StreamRecord } from "./stream-record.ts";
@@ -35,7 +34,7 @@ export interface HttpServing {
   readonly hcm: HttpConnectionManager;
   readonly origin: StreamOrigin;
   readonly environment: StreamEnvironment;
-  readonly factories: readonly FilterFactory<ProxyStream>[];
+  readonly filters: HttpFilters;
   readonly routes: RouteSource;
   readonly clusters: ReadonlyMap<string, LiveCluster>;
   readonly stats: HttpStats;
@@ -43,8 +42,6 @@ export interface HttpServing {
   readonly accessLogs: readonly StreamLog[];
   readonly suppressEnvoyHeaders: boolean;
   readonly bufferLimitBytes: number;
-  /** Filters that arrive by name (ECDS). One without a configuration (it timed out) means 500 for every request, flag NFCF. */
-  readonly discovered: readonly { readonly hasConfig: boolean }[];
 }
 
 /** `http.<stat_prefix>.*` as Envoy names it, the part that the proxy counts; listener/connection.ts counts the rest. */

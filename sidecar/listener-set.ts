@@ -5,11 +5,12 @@
 import type { Address } from "../xds/model/address.ts";
 import type { Listener as ListenerModel } from "../xds/model/listener.ts";
 import { CloseChoice } from "./listener/close-choice.ts";
+import type { RawChain } from "./listener/accepted-connection.ts";
 import { type ConnectionOptions, connectionOptions, type WorkerContext } from "./listener/connection-options.ts";
 import { downstreamStats, listenerStats } from "./listener/downstream-stats.ts";
 import { type ChainEntry, selectFilterChain } from "./listener/filter-chain-match.ts";
-import { Listener } from "./listener/listener.ts";
-import type { ConnectionInfo, DownstreamStream, RequestSink } from "./http/stream.ts";
+import { type ChainSelector, Listener } from "./listener/listener.ts";
+import type { DownstreamStream, RequestSink } from "./http/stream.ts";
 import { forwardedOptions, mutateRequestHeaders } from "./http/forwarded.ts";
 import type { HttpServing } from "./http-serving.ts";
 import type { LiveChain, LiveListener } from "./live-config.ts";
@@ -130,12 +131,7 @@ export class ListenerSet {
     }
   }
 
-  async #bind(
-    model: ListenerModel,
-    address: Address,
-    select: (connection: ConnectionInfo) => ConnectionOptions | undefined,
-    bound: Bound,
-  ): Promise<void> {
+  async #bind(model: ListenerModel, address: Address, select: ChainSelector, bound: Bound): Promise<void> {
     const key = addressText(address);
     const statName = model.statPrefix === "" ? key.replaceAll(":", "_") : model.statPrefix;
     const socket = new Listener(
@@ -175,9 +171,9 @@ export class ListenerSet {
   }
 
   /** Chains keep their handler by name, so that open connections follow a change. */
-  #selector(live: LiveListener, bound: Bound): (connection: ConnectionInfo) => ConnectionOptions | undefined {
-    const entries: ChainEntry<ConnectionOptions>[] = [];
-    let fallback: ConnectionOptions | undefined;
+  #selector(live: LiveListener, bound: Bound): ChainSelector {
+    const entries: ChainEntry<ConnectionOptions | RawChain>[] = [];
+    let fallback: ConnectionOptions | RawChain | undefined;
     for (const chain of live.chains) {
       const options = this.#options(live.model, chain, bound);
       if (options === undefined) {
@@ -194,9 +190,9 @@ export class ListenerSet {
     return only === undefined ? (connection) => selectFilterChain(entries, connection) ?? fallback : () => only;
   }
 
-  #options(model: ListenerModel, chain: LiveChain, bound: Bound): ConnectionOptions | undefined {
+  #options(model: ListenerModel, chain: LiveChain, bound: Bound): ConnectionOptions | RawChain | undefined {
     if (chain.serving === undefined) {
-      return undefined;
+      return chain.tcp;
     }
     let handler = bound.chains.get(chain.model.name);
     if (handler === undefined) {

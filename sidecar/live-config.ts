@@ -5,18 +5,19 @@
 import type { Runtime } from "../xds/model/bootstrap.ts";
 import type { Cluster } from "../xds/model/cluster.ts";
 import type { ClusterLoadAssignment } from "../xds/model/endpoints.ts";
-import type { FilterChain, HttpConnectionManager, Listener } from "../xds/model/listener.ts";
-import type { PluginConfig } from "../xds/model/plugin-config.ts";
+import type { FilterChain, HttpConnectionManager, Listener, TcpProxy } from "../xds/model/listener.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
 import { compileCluster, type ClusterDeps, type LiveCluster } from "./cluster/cluster.ts";
-import { FailingFilterFactory } from "./filter/failing-filter.ts";
-import type { FilterCallbacks, FilterFactory, StreamFilter } from "./filter/filter.ts";
-import { type PluginSource, WasmFilterFactory, type WasmStream } from "./filter/wasm-filter.ts";
+import type { PluginSource } from "./filter/wasm-filter.ts";
+import { compileHttpFilters, type PreparedSets, releaseAll } from "./http-filters.ts";
 import { type HttpServing, resolveHttpStats, type RouteSource, type StreamEnvironment } from "./http-serving.ts";
+import { NamedPlugin, policyWithoutCode } from "./named-plugin.ts";
 import type { PluginLease, PluginPool } from "./plugin-pool.ts";
 import { compileRoutes, type RouteTable } from "./route/route-table.ts";
 import type { StatsScope } from "./stats/scope.ts";
-import type { StreamLog } from "./http-serving.ts";
+import { TcpServing } from "./tcp/tcp-serving.ts";
+import type { TcpEnvironment } from "./tcp/upstream-leg.ts";
+import type { AccessLogger } from "./telemetry/access-log.ts";
 import type { FormatContext } from "./telemetry/format-operators.ts";
 import type { RequestTracing } from "./telemetry/request-tracing.ts";
 import type { ApplyFailure, ConfigDelta } from "./worker-link.ts";
@@ -29,53 +30,15 @@ export interface LiveConfigDeps {
   readonly format: FormatContext;
   readonly property: PluginSource["property"];
   readonly tracingOf: (hcm: HttpConnectionManager) => RequestTracing;
-  readonly logsOf: (hcm: HttpConnectionManager, listener: Listener) => readonly StreamLog[];
+  readonly logsOf: (filter: HttpConnectionManager | TcpProxy, listener: Listener) => readonly AccessLogger[];
+  readonly tcp: TcpEnvironment;
 }
 
-/** A plugin that arrives by name (ECDS): replaced under the filters that use it, which are this factory. */
-class NamedPlugin implements PluginSource, FilterFactory<WasmStream> {
-  readonly name: string;
-  readonly property: PluginSource["property"];
-  readonly #running: WasmFilterFactory;
-  readonly #failing: FailingFilterFactory;
-  lease: PluginLease | undefined = undefined;
-  /** Configured, and its code cannot be had: what its policy says then. */
-  standIn: "open" | "closed" | undefined = undefined;
-
-  constructor(name: string, property: PluginSource["property"]) {
-    this.name = name;
-    this.property = property;
-    this.#running = new WasmFilterFactory(this);
-    this.#failing = new FailingFilterFactory(name);
-  }
-
-  get plugin(): PluginSource["plugin"] {
-    return this.lease?.plugin;
-  }
-
-  get hasConfig(): boolean {
-    return this.lease !== undefined || this.standIn !== undefined;
-  }
-
-  replace(lease: PluginLease): void {
-    const old = this.lease;
-    this.lease = lease;
-    this.standIn = undefined;
-    old?.release();
-  }
-
-  create(stream: WasmStream, callbacks: FilterCallbacks): StreamFilter | undefined {
-    return this.lease === undefined && this.standIn === "closed"
-      ? this.#failing.create(stream, callbacks)
-      : this.#running.create(stream, callbacks);
-  }
-}
-
-/** One filter chain of a listener, compiled, with what must be given back when it goes. */
+/** One filter chain of a listener, compiled. */
 export interface LiveChain {
   readonly model: FilterChain;
   readonly serving: HttpServing | undefined;
-  readonly leases: readonly PluginLease[];
+  readonly tcp: TcpServing | undefined;
 }
 
 /** One listener's compiled filter chains, in the model's order; the default chain is last when there is one. */
@@ -122,21 +85,24 @@ export class LiveConfig {
       this.#deps.plugins.addModule(module);
     }
     this.#applyClusters(delta);
-    this.#applyRoutes(delta, runtimeChanged);
+    // Before routes, which may have configurations for the new ones.
     this.#applyPlugins(delta, failures);
+    this.#applyRoutes(delta, runtimeChanged, failures);
     const changed: LiveListener[] = [];
     for (const [name, model] of delta.listeners.set) {
       const live = this.#compileListener(model, failures);
-      if (live !== undefined) {
-        const previous = this.#listeners.get(name);
-        this.#listeners.set(name, live);
-        changed.push(live);
-        releaseAll(previous);
+      const previous = this.#listeners.get(name);
+      if (live === undefined) {
+        this.#keepUpWithRoutes(previous);
+        continue;
       }
+      this.#listeners.set(name, live);
+      changed.push(live);
+      release(previous);
     }
     const removed = delta.listeners.removed.filter((name) => this.#listeners.has(name));
     for (const name of removed) {
-      releaseAll(this.#listeners.get(name));
+      release(this.#listeners.get(name));
       this.#listeners.delete(name);
     }
     if (changed.length > 0 || removed.length > 0) {
@@ -152,10 +118,10 @@ export class LiveConfig {
   /** Ends every upstream connection and plugin. */
   dispose(): void {
     for (const listener of this.#listeners.values()) {
-      releaseAll(listener);
+      release(listener);
     }
     for (const plugin of this.#named.values()) {
-      plugin.lease?.release();
+      plugin.release();
     }
     for (const cluster of this.#clusters.values()) {
       cluster.dispose();
@@ -201,29 +167,70 @@ export class LiveConfig {
     }
   }
 
-  #applyRoutes(delta: ConfigDelta, runtimeChanged: boolean): void {
+  #applyRoutes(delta: ConfigDelta, runtimeChanged: boolean, failures: ApplyFailure[]): void {
+    // Listeners that are about to be replaced have no say: routes may have configurations for their successors' plugins.
+    const replaced = new Set(delta.listeners.set.map(([name]) => name));
+    const servings = this.#servings().filter(([listener]) => !replaced.has(listener));
+    const use = (name: string, config: RouteConfiguration): void => {
+      const source = this.#routeSource(name);
+      const users = servings.flatMap(([, serving]) => (serving.routes === source ? [serving] : []));
+      const problems = this.#useTable(this.#compileRoutes(config), source, users);
+      failures.push(...failed("route", name, problems));
+      if (problems.length === 0 || !this.#routeConfigs.has(name)) {
+        this.#routeConfigs.set(name, config);
+      }
+    };
     for (const [name, config] of delta.routes.set) {
-      this.#routeConfigs.set(name, config);
-      this.#routeSource(name).table = this.#compileRoutes(config);
+      use(name, config);
     }
     if (runtimeChanged) {
       const changed = new Set(delta.routes.set.map(([name]) => name));
       for (const [name, config] of this.#routeConfigs) {
         if (!changed.has(name)) {
-          this.#routeSource(name).table = this.#compileRoutes(config);
+          use(name, config);
         }
       }
-      for (const { serving } of [...this.#listeners.values()].flatMap((listener) => listener.chains)) {
-        if (serving?.hcm.routes.kind === "inline") {
-          serving.routes.table = this.#compileRoutes(serving.hcm.routes.routeConfig);
+      for (const [listener, serving] of servings) {
+        if (serving.hcm.routes.kind === "inline") {
+          const table = this.#compileRoutes(serving.hcm.routes.routeConfig);
+          failures.push(...failed("listener", listener, this.#useTable(table, serving.routes, [serving])));
         }
       }
     }
     for (const name of delta.routes.removed) {
+      const source = this.#routeSource(name);
       this.#routeConfigs.delete(name);
-      this.#routeSource(name).table = undefined;
+      source.table = undefined;
+      servings.forEach(([, { routes, filters }]) => routes === source && filters.use(filters.prepare([])));
       this.#routes.delete(name);
     }
+  }
+
+  /** The previous table, if there is one, stays when a plugin does not start with a configuration that the new one has. */
+  #useTable(table: RouteTable, source: RouteSource, users: readonly HttpServing[]): readonly string[] {
+    const prepared = users.map((serving) => serving.filters.prepare(table.filterOverrides));
+    const problems = prepared.flatMap((each) => each.problems);
+    if (problems.length > 0 && source.table !== undefined) {
+      prepared.forEach(({ leases }) => releaseAll(leases));
+      return problems;
+    }
+    source.table = table;
+    useAll(users, prepared);
+    return problems;
+  }
+
+  /** A listener that was to be replaced goes on, with routes that may have changed. */
+  #keepUpWithRoutes(listener: LiveListener | undefined): void {
+    for (const { serving } of listener?.chains ?? []) {
+      serving?.filters.use(serving.filters.prepare(serving.routes.table?.filterOverrides ?? []));
+    }
+  }
+
+  /** Every connection manager, with its listener's name. */
+  #servings(): readonly (readonly [listener: string, HttpServing])[] {
+    return [...this.#listeners].flatMap(([name, { chains }]) =>
+      chains.flatMap(({ serving }) => (serving === undefined ? [] : [[name, serving] as const])),
+    );
   }
 
   #routeSource(name: string): RouteSource {
@@ -241,21 +248,35 @@ export class LiveConfig {
 
   #applyPlugins(delta: ConfigDelta, failures: ApplyFailure[]): void {
     for (const [name, config] of delta.plugins.set) {
+      const named = this.#namedPlugin(name);
       if (config.code.kind === "missing") {
-        this.#namedPlugin(name).standIn = policyWithoutCode(config);
+        named.standIn = policyWithoutCode(config);
         continue;
       }
       const taken = this.#deps.plugins.take(config);
-      if (taken.ok) {
-        this.#namedPlugin(name).replace(taken.lease);
-      } else {
-        failures.push({ resource: "plugin", name, problem: taken.problem });
-      }
+      const problems = taken.ok ? this.#replacePlugin(named, taken.lease) : [taken.problem];
+      failures.push(...failed("plugin", name, problems));
     }
     for (const name of delta.plugins.removed) {
-      this.#named.get(name)?.lease?.release();
+      this.#named.get(name)?.release();
       this.#named.delete(name);
     }
+  }
+
+  /** The previous plugin, if there is one, stays when the new one does not start with a route's configuration. */
+  #replacePlugin(named: NamedPlugin, lease: PluginLease): readonly string[] {
+    const users = this.#servings().flatMap(([, serving]) => (serving.filters.names(named) ? [serving] : []));
+    const old = named.swap(lease);
+    const prepared = users.map(({ filters, routes }) => filters.prepare(routes.table?.filterOverrides ?? []));
+    const problems = prepared.flatMap((each) => each.problems);
+    if (problems.length > 0 && old !== undefined) {
+      prepared.forEach(({ leases }) => releaseAll(leases));
+      named.swap(old)?.release();
+      return problems;
+    }
+    useAll(users, prepared);
+    old?.release();
+    return problems;
   }
 
   #namedPlugin(name: string): NamedPlugin {
@@ -269,110 +290,84 @@ export class LiveConfig {
 
   /** undefined when a plugin does not start: then the previous listener stays. */
   #compileListener(model: Listener, failures: ApplyFailure[]): LiveListener | undefined {
-    const leases: PluginLease[] = [];
     const chains: LiveChain[] = [];
     const models =
       model.defaultFilterChain === undefined ? model.filterChains : [...model.filterChains, model.defaultFilterChain];
     for (const chain of models) {
-      const own: PluginLease[] = [];
-      const serving =
-        chain.filter.kind === "http" ? this.#compileHttp(chain.filter, model, chain.name, own) : undefined;
-      leases.push(...own);
+      const serving = chain.filter.kind === "http" ? this.#compileHttp(chain.filter, model, chain.name) : undefined;
       if (typeof serving === "string") {
         failures.push({ resource: "listener", name: model.name, problem: serving });
-        for (const lease of leases) {
-          lease.release();
-        }
+        release({ model, chains });
         return undefined;
       }
-      chains.push({ model: chain, serving, leases: own });
+      const tcp = chain.filter.kind === "tcp" ? this.#compileTcp(chain.filter, model, chain.name) : undefined;
+      chains.push({ model: chain, serving, tcp });
     }
     return { model, chains };
   }
 
+  #compileTcp(proxy: TcpProxy, listener: Listener, filterChainName: string): TcpServing {
+    const { scope, logsOf } = this.#deps;
+    const parts = {
+      proxy,
+      origin: { listenerName: listener.name, trafficDirection: listener.trafficDirection, filterChainName },
+      environment: this.#deps.tcp,
+      clusters: this.#clusters,
+      accessLogs: logsOf(proxy, listener),
+      bufferLimitBytes: listener.perConnectionBufferLimitBytes,
+    };
+    return new TcpServing(parts, scope);
+  }
+
   /** The compiled connection manager, or why there is none. */
-  #compileHttp(
-    hcm: HttpConnectionManager,
-    listener: Listener,
-    filterChainName: string,
-    leases: PluginLease[],
-  ): HttpServing | string {
-    const factories: FilterFactory<WasmStream>[] = [];
-    let suppressEnvoyHeaders = false;
-    const discovered: NamedPlugin[] = [];
-    for (const filter of hcm.httpFilters) {
-      const { config } = filter;
-      if (filter.disabled) {
-        continue;
-      }
-      if (config.kind === "router") {
-        suppressEnvoyHeaders = config.suppressEnvoyHeaders;
-      } else if (config.kind === "wasm") {
-        const factory = this.#fixedPlugin(filter.name, config.plugin, leases);
-        if (typeof factory === "string") {
-          return factory;
-        }
-        if (factory !== undefined) {
-          factories.push(factory);
-        }
-      } else if (config.kind === "discovered") {
-        const named = this.#namedPlugin(filter.name);
-        if (!named.hasConfig && config.defaultPlugin?.code.kind === "missing") {
-          named.standIn = policyWithoutCode(config.defaultPlugin);
-        } else if (!named.hasConfig && config.defaultPlugin !== undefined) {
-          const taken = this.#deps.plugins.take(config.defaultPlugin);
-          if (!taken.ok) {
-            return taken.problem;
-          }
-          named.replace(taken.lease);
-        }
-        discovered.push(named);
-        factories.push(named);
-      }
+  #compileHttp(hcm: HttpConnectionManager, listener: Listener, filterChainName: string): HttpServing | string {
+    const filters = compileHttpFilters(hcm.httpFilters, {
+      plugins: this.#deps.plugins,
+      property: this.#deps.property,
+      named: (name) => this.#namedPlugin(name),
+    });
+    if (typeof filters === "string") {
+      return filters;
     }
+    const routes =
+      hcm.routes.kind === "rds"
+        ? this.#routeSource(hcm.routes.name)
+        : { table: this.#compileRoutes(hcm.routes.routeConfig) };
+    const prepared = filters.prepare(routes.table?.filterOverrides ?? []);
+    filters.use(prepared);
+    if (prepared.problems.length > 0) {
+      filters.release();
+      return [...new Set(prepared.problems)].join("; ");
+    }
+    const router = hcm.httpFilters.find(({ config }) => config.kind === "router")?.config;
     return {
       hcm,
       origin: { listenerName: listener.name, trafficDirection: listener.trafficDirection, filterChainName },
       environment: this.#deps.environment,
-      factories,
-      routes:
-        hcm.routes.kind === "rds"
-          ? this.#routeSource(hcm.routes.name)
-          : { table: this.#compileRoutes(hcm.routes.routeConfig) },
+      filters,
+      routes,
       clusters: this.#clusters,
       stats: resolveHttpStats(this.#deps.scope, hcm.statPrefix),
       tracing: this.#deps.tracingOf(hcm),
       accessLogs: this.#deps.logsOf(hcm, listener),
-      suppressEnvoyHeaders,
+      suppressEnvoyHeaders: router?.kind === "router" && router.suppressEnvoyHeaders,
       bufferLimitBytes: listener.perConnectionBufferLimitBytes,
-      discovered,
     };
-  }
-
-  /** undefined: the plugin has no code, and its policy lets streams pass. A text says why it does not start. */
-  #fixedPlugin(
-    filterName: string,
-    config: PluginConfig,
-    leases: PluginLease[],
-  ): FilterFactory<WasmStream> | string | undefined {
-    if (config.code.kind === "missing") {
-      return policyWithoutCode(config) === "closed" ? new FailingFilterFactory(filterName) : undefined;
-    }
-    const taken = this.#deps.plugins.take(config);
-    if (!taken.ok) {
-      return taken.problem;
-    }
-    leases.push(taken.lease);
-    return new WasmFilterFactory({
-      name: filterName,
-      plugin: taken.lease.plugin,
-      property: this.#deps.property,
-    });
   }
 }
 
-function policyWithoutCode(config: PluginConfig): "open" | "closed" {
-  return config.failurePolicy === "open" || config.failOpenDeprecated ? "open" : "closed";
+function useAll(users: readonly HttpServing[], prepared: readonly PreparedSets[]): void {
+  for (const [index, each] of prepared.entries()) {
+    users[index]?.filters.use(each);
+  }
+}
+
+function failed(
+  resource: ApplyFailure["resource"],
+  name: string,
+  problems: readonly string[],
+): readonly ApplyFailure[] {
+  return problems.length === 0 ? [] : [{ resource, name, problem: [...new Set(problems)].join("; ") }];
 }
 
 /** Under which name the endpoints of a cluster come: EDS service name, or the cluster's own for resolved names. */
@@ -380,10 +375,8 @@ export function endpointsName(cluster: Cluster): string {
   return cluster.discovery.kind === "eds" ? cluster.discovery.serviceName : cluster.name;
 }
 
-function releaseAll(listener: LiveListener | undefined): void {
-  for (const chain of listener?.chains ?? []) {
-    for (const lease of chain.leases) {
-      lease.release();
-    }
+function release(listener: LiveListener | undefined): void {
+  for (const { serving } of listener?.chains ?? []) {
+    serving?.filters.release();
   }
 }

@@ -3,7 +3,7 @@
 import { CALLBACK_NAMES } from "../plugins/abi/callbacks.ts";
 import type { PluginView as HostView } from "../plugins/plugin.ts";
 import type { PluginCode, PluginConfig } from "../xds/model/plugin-config.ts";
-import type { CallbackView, PluginView } from "./admin/ports.ts";
+import type { CallbackView, PluginView, RouteConfigurationView } from "./admin/ports.ts";
 import { quantiles } from "./stats/buckets.ts";
 import type { StatsReader } from "./stats/reader.ts";
 import { callStat } from "./telemetry/hook-meter.ts";
@@ -14,32 +14,40 @@ export interface PluginFacts {
   readonly configs: ReadonlyMap<string, PluginConfig>;
   readonly failures: ReadonlyMap<string, ApplyFailure>;
   readonly reader: StatsReader;
-  /** Of all workers. */
-  readonly answers: readonly HostView[];
+  /** Configurations that routes have for plugins, by plugin name. */
+  readonly ofRoutes: ReadonlyMap<string, readonly RouteConfigurationView[]>;
+  /** By worker. */
+  readonly answers: readonly (readonly HostView[])[];
 }
 
 /** Worse states hide better ones: one worker's failed VM is news. */
 const STATES = ["running", "disposed", "failed", "quarantined"] as const;
 
+type WorkersView = HostView & { readonly worker: number };
+
 export function pluginViews(facts: PluginFacts): PluginView[] {
-  const byKey = new Map<string, HostView[]>();
-  for (const answer of facts.answers) {
-    const { name, digest } = answer.identity;
-    const key = `${name} ${digest} ${answer.state === "disposed"}`;
-    byKey.set(key, [...(byKey.get(key) ?? []), answer]);
+  const byKey = new Map<string, WorkersView[]>();
+  for (const [worker, answers] of facts.answers.entries()) {
+    for (const answer of answers) {
+      const { name, digest } = answer.identity;
+      const key = `${name} ${digest} ${answer.state === "disposed"}`;
+      byKey.set(key, [...(byKey.get(key) ?? []), { ...answer, worker }]);
+    }
   }
   const views = [...byKey.values()].map((each) => pluginView(each, facts));
   const shown = new Set(views.map(({ name }) => name));
   for (const [name, config] of facts.configs) {
     if (!shown.has(name)) {
-      views.push(missingView(config, facts.failures));
+      views.push({ ...missingView(config, facts.failures), ...routeConfigurations(name, facts.ofRoutes) });
     }
   }
   return views;
 }
 
-function pluginView(answers: readonly HostView[], { configs, failures, reader }: PluginFacts): PluginView {
-  const [first] = answers as readonly [HostView, ...HostView[]];
+function pluginView(answers: readonly WorkersView[], { configs, ofRoutes, failures, reader }: PluginFacts): PluginView {
+  const [first] = answers as readonly [WorkersView, ...WorkersView[]];
+  // Configurations of one plugin share their worker's VM.
+  const vms = new Map(answers.map((answer) => [`${answer.worker} ${answer.vm}`, answer]));
   const { identity } = first;
   const config = configs.get(identity.name);
   const failure = failureOf(identity.name, failures);
@@ -56,12 +64,13 @@ function pluginView(answers: readonly HostView[], { configs, failures, reader }:
     state: STATES[worst] ?? "running",
     ...stateReason(answers, failure),
     failurePolicy: policyText(config),
-    vms: answers.length,
-    memoryBytes: answers.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0),
+    vms: vms.size,
+    memoryBytes: sumOf(vms, ({ memoryBytes }) => memoryBytes),
     memoryPeakBytes: Math.max(...answers.map(({ peakMemoryBytes }) => peakMemoryBytes)),
     memoryLimitBytes: first.memoryLimitBytes,
-    restarts: answers.reduce((sum, { restarts }) => sum + restarts, 0),
-    quarantines: answers.reduce((sum, { quarantines }) => sum + quarantines, 0),
+    restarts: sumOf(vms, ({ restarts }) => restarts),
+    quarantines: sumOf(vms, ({ quarantines }) => quarantines),
+    ...routeConfigurations(identity.name, ofRoutes),
     callbacks: callbackViews(identity.name, reader),
     ...(fault === undefined
       ? {}
@@ -86,6 +95,18 @@ function stateReason(answers: readonly HostView[], failure: ApplyFailure | undef
     return { stateReason: `it failed too often on ${held.length} of ${answers.length} workers: ${next}` };
   }
   return failure === undefined ? {} : { stateReason: `its newer version is not in use: ${failure.problem}` };
+}
+
+function sumOf(vms: ReadonlyMap<string, HostView>, valueOf: (view: HostView) => number): number {
+  return vms.values().reduce((sum, view) => sum + valueOf(view), 0);
+}
+
+function routeConfigurations(
+  plugin: string,
+  ofRoutes: PluginFacts["ofRoutes"],
+): Pick<PluginView, "routeConfigurations"> {
+  const routeConfigurations = ofRoutes.get(plugin);
+  return routeConfigurations === undefined ? {} : { routeConfigurations };
 }
 
 /** What kept the plugin, or a listener that names it, from being brought into use. */

@@ -50,7 +50,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
 
   /** Begins with the head; may answer before it returns. `isInternal`: the request is trusted as the mesh's own. */
   start(isInternal: boolean): void {
-    const { environment, factories, discovered, hcm } = this.#serving;
+    const { environment, filters, hcm } = this.#serving;
     const head = this.#downstream.head;
     const trace = environment.recorder.begin(head, this.#downstream.startedAt);
     this.facts.trace = trace;
@@ -63,15 +63,15 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     }
     this.#timers.idleMs = hcm.streamIdleTimeoutMs;
     this.#timers.durationMs = hcm.maxStreamDurationMs;
-    for (let i = 0; i < discovered.length; i++) {
-      if (discovered[i]?.hasConfig !== true) {
-        this.#fail("filter_config_missing");
-        return;
-      }
+    const route = filters.dependsOnRoute ? this.ensureRoute() : undefined;
+    const set = route === undefined ? filters.standard : filters.of(this.#route.filterOverrides);
+    if (set.lacksConfig) {
+      this.#fail("filter_config_missing");
+      return;
     }
-    if (factories.length > 0) {
+    if (set.factories.length > 0) {
       const limit = this.#serving.bufferLimitBytes;
-      const chain = new FilterChain(factories, this, { requestBytes: limit, responseBytes: limit });
+      const chain = new FilterChain(set.factories, this, { requestBytes: limit, responseBytes: limit });
       if (chain.size > 0) {
         this.#chain = chain;
         chain.request.headers(0, end);

@@ -16,7 +16,7 @@ import type { Changes, ConfigDelta } from "./worker-link.ts";
 
 /** Why a resource of a snapshot is not handed out: its previous version stays. */
 export interface PublishFailure {
-  readonly resource: "listener" | "plugin";
+  readonly resource: "listener" | "plugin" | "route";
   readonly name: string;
   readonly problem: string;
   /** The plugin's code cannot be had and nothing older serves: its failure policy applies. */
@@ -101,6 +101,11 @@ export class Publisher {
     const inline = [...listeners, ...(this.#latest?.listeners.values() ?? [])].flatMap(pluginsOf);
     const named = [...this.#plugins.values()].map(({ source }) => source);
     return [...inline, ...named, ...(this.#latest?.plugins.values() ?? [])];
+  }
+
+  /** The configuration of a filter that arrives by this name (ECDS). */
+  discoveredPlugin(name: string): PluginConfig | undefined {
+    return this.#plugins.get(name)?.source;
   }
 
   /** Resources that wait for remote code: `listeners NAME`, `plugins NAME`. */

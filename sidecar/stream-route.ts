@@ -6,6 +6,7 @@ import type { LiveCluster } from "./cluster/cluster.ts";
 import type { ClusterPick } from "./route/cluster-choice.ts";
 import type { RequestHead } from "./http/message.ts";
 import type { ForwardAction } from "../xds/model/route.ts";
+import type { FilterOverrides } from "./route/filter-overrides.ts";
 import { rewriteHost, rewritePath } from "./route/rewrite.ts";
 import { requestTimeouts, type RequestTimeouts } from "./route/timeouts.ts";
 import { pickCluster, type RouteMatch, type RouteTable } from "./route/route-table.ts";
@@ -65,6 +66,11 @@ export class StreamRoute {
     facts.clusterName = pick?.clusterName ?? "";
     facts.clusterMetadata = clusters.get(facts.clusterName)?.model.metadata;
     return match;
+  }
+
+  /** Of the last `choose`: what the route says of HTTP filters. */
+  get filterOverrides(): FilterOverrides | undefined {
+    return (this.pick ?? this.match)?.filterOverrides;
   }
 
   forget(): void {

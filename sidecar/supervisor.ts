@@ -429,7 +429,6 @@ export class Supervisor {
       environment,
       stats: this.stats,
       serviceName: bootstrap.node.cluster,
-      nodeId: bootstrap.node.id,
       version,
       resolveCluster: (name) => endpointsOf(name, this.snapshot)?.[0],
       onState: (isWorking, problem) =>

@@ -12,7 +12,7 @@ import type { RouteConfiguration } from "../xds/model/route.ts";
 import type { StatUpdate } from "./stats/pages.ts";
 import type { SamplingPolicy } from "./telemetry/sampling.ts";
 import type { LogLine } from "./telemetry/worker-log.ts";
-import type { SpanBatch } from "./telemetry/span-record.ts";
+import type { SpanBatch } from "./telemetry/span-batch.ts";
 
 /** What changed under one kind of resource since the last delta. */
 export interface Changes<T> {
@@ -80,7 +80,7 @@ export type ToWorker =
 
 /** Why part of a generation is not in use: the previous part serves on. */
 export interface ApplyFailure {
-  readonly resource: "listener" | "plugin";
+  readonly resource: "listener" | "plugin" | "route";
   readonly name: string;
   readonly problem: string;
 }

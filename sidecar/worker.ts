@@ -5,27 +5,27 @@
 import { flushCompileCache } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
 import { PluginRuntime } from "../plugins/plugin-runtime.ts";
-import type { HttpConnectionManager, Listener } from "../xds/model/listener.ts";
+import type { HttpConnectionManager, Listener, TcpProxy } from "../xds/model/listener.ts";
 import { WasmFilter } from "./filter/wasm-filter.ts";
 import { TimerWheel } from "./http/timer-wheel.ts";
-import type { StreamLog } from "./http-serving.ts";
 import { ListenerSet } from "./listener-set.ts";
 import { LiveConfig } from "./live-config.ts";
 import { PluginCalls } from "./plugin-calls.ts";
-import { PluginGrpcCalls } from "./plugin-grpc.ts";
 import { PluginPool } from "./plugin-pool.ts";
 import { nodeProperty, PLUGIN_CLOCK, PluginLines, PluginMetrics } from "./plugin-ports.ts";
 import { numberSetting } from "./runtime-settings.ts";
 import type { StreamRecord } from "./stream-record.ts";
 import { StatsTable } from "./stats/table.ts";
+import { ChunkWriter } from "./tcp/chunk-writer.ts";
 import { HookMeter } from "./telemetry/hook-meter.ts";
-import { compileAccessLog } from "./telemetry/access-log.ts";
+import { type AccessLogger, compileAccessLog } from "./telemetry/access-log.ts";
 import { LogFiles } from "./telemetry/log-file.ts";
 import { parseComponentLevels, parseLogLevel } from "./telemetry/log-level.ts";
 import { WorkerLog } from "./telemetry/worker-log.ts";
 import { PLUGIN_GAUGES_INTERVAL_MS, PluginGauges } from "./telemetry/plugin-gauges.ts";
 import { RandomSource } from "./telemetry/random.ts";
 import { RequestTracing, tracingStats } from "./telemetry/request-tracing.ts";
+import { buffersOf } from "./telemetry/span-batch.ts";
 import { TRACE_RING_SIZE, TraceRecorder } from "./telemetry/trace-recorder.ts";
 import { viewTrace } from "./telemetry/trace-view.ts";
 import type { ApplyFailure, ConfigDelta, FromWorker, Question, ToWorker, WorkerSettings } from "./worker-link.ts";
@@ -43,7 +43,6 @@ class DataWorker {
   readonly #random = new RandomSource();
   readonly #recorder: TraceRecorder;
   readonly #calls: PluginCalls;
-  readonly #grpcCalls: PluginGrpcCalls;
   readonly #lines: PluginLines;
   readonly #gauges: PluginGauges;
   readonly #runtime: PluginRuntime;
@@ -67,13 +66,12 @@ class DataWorker {
     this.#files = new LogFiles(this.#stats, { flushIntervalMs: settings.accessLogFlushMs });
     this.#recorder = new TraceRecorder({
       random: this.#random,
-      post: (batch) => post({ kind: "spans", batch }, [batch.numbers.buffer]),
+      nodeId: settings.node.id,
+      post: (batch) => post({ kind: "spans", batch }, buffersOf(batch)),
       dropped: this.#stats.counter("tracing.opentelemetry.records_dropped"),
       traceOf: (stream) => (stream instanceof WasmFilter ? (stream.stream.facts as StreamRecord).trace : undefined),
     });
-    const clusters = () => this.#live.clusters;
-    this.#calls = new PluginCalls({ clusters, recorder: this.#recorder });
-    this.#grpcCalls = new PluginGrpcCalls({ clusters, recorder: this.#recorder, scope: this.#stats });
+    this.#calls = new PluginCalls({ clusters: () => this.#live.clusters, recorder: this.#recorder });
     this.#lines = new PluginLines(this.#log.child("wasm"), levels.get("wasm") ?? settings.logLevel, this.#stats);
     const property = (_path: string, segments: readonly string[]) =>
       nodeProperty(settings.node, settings.nodeBytes, segments);
@@ -82,7 +80,6 @@ class DataWorker {
         clock: PLUGIN_CLOCK,
         log: this.#lines,
         http: this.#calls,
-        grpc: this.#grpcCalls,
         metrics: new PluginMetrics(this.#stats),
         properties: { property: (_plugin, path, segments) => property(path, segments) },
       },
@@ -100,7 +97,8 @@ class DataWorker {
       format: { hostname: settings.hostname, environment: settings.environment },
       property,
       tracingOf: (hcm) => this.#tracingOf(hcm),
-      logsOf: (hcm, listener) => this.#logsOf(hcm, listener),
+      logsOf: (filter, listener) => this.#logsOf(filter, listener),
+      tcp: { ...context, writer: new ChunkWriter(), random: Math.random },
     });
     this.#listeners = new ListenerSet({
       context,
@@ -151,7 +149,6 @@ class DataWorker {
     const failures = this.#live.apply(delta, (changed, removed) => {
       binding = this.#listeners.apply(changed, removed);
     });
-    this.#grpcCalls.onConfigured();
     await binding;
     failures.push(...this.#failures);
     this.#failures = [];
@@ -188,14 +185,14 @@ class DataWorker {
     return new RequestTracing(this.#recorder, this.#random, hcm.tracing, environment, stats);
   }
 
-  #logsOf(hcm: HttpConnectionManager, listener: Listener): readonly StreamLog[] {
+  #logsOf(filter: HttpConnectionManager | TcpProxy, listener: Listener): readonly AccessLogger[] {
     const deps = {
       files: this.#files,
       format: { hostname: this.#settings.hostname, environment: this.#settings.environment },
       runtime: this.#runtimeKeys ?? {},
       random: Math.random,
     };
-    return hcm.accessLogs.flatMap((config) => {
+    return filter.accessLogs.flatMap((config) => {
       const compiled = compileAccessLog(config, deps);
       if (!compiled.ok) {
         this.#failures.push({ resource: "listener", name: listener.name, problem: compiled.problem });
@@ -209,7 +206,6 @@ class DataWorker {
     this.#listeners.destroy();
     this.#live.dispose();
     this.#runtime.dispose();
-    this.#grpcCalls.close();
     this.#recorder.flush();
     this.#wheel.close();
     await Promise.allSettled([this.#files.flush(), this.#calls.close()]);

@@ -46,7 +46,7 @@ function collectListener(listener: Listener): ListenerReferences {
   const clusters = new Set<string>();
   for (const { filter } of chainsOf(listener)) {
     if (filter.kind === "tcp") {
-      clusters.add(filter.cluster);
+      for (const { name } of filter.clusters) clusters.add(name);
       continue;
     }
     if (filter.routes.kind === "rds") routes.set(filter.routes.name, filter.routes);

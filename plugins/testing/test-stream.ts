@@ -114,13 +114,12 @@ export class TestStream {
     const parts = partsOf(init.body);
     const isBare = parts.length === 0 && init.trailers === undefined;
     const pseudo: [string, string][] = [
-      [":method", init.method ?? (parts.length === 0 ? "GET" : "POST")],
-      [":scheme", init.scheme ?? "http"],
       [":authority", init.authority ?? "example.com"],
       [":path", init.path ?? "/"],
+      [":method", init.method ?? (parts.length === 0 ? "GET" : "POST")],
+      [":scheme", init.scheme ?? "http"],
     ];
-    const headers = new HeaderList(headerPairs(init.headers, pseudo));
-    this.#push(this.#request, { endOfStream: isBare }, (end) => this.#request.pushHeaders(headers, end));
+    this.#pushHead(this.#request, headerPairs(init.headers, pseudo), { endOfStream: isBare });
     parts.forEach((part, i) => {
       this.requestBody(part, { endOfStream: i === parts.length - 1 && init.trailers === undefined });
     });
@@ -130,16 +129,13 @@ export class TestStream {
 
   /** Pushes a whole response of the upstream. Throws when the request never got there. */
   respond(init: ResponseInput = {}): this {
-    if (this.localReply !== undefined) {
-      throw new Error(`no upstream can respond: the plugin answered itself, ${this.localReply.status}`);
-    }
+    this.#refuseAfterReply();
     if (!this.#request.headersPassed)
       throw new Error("no upstream can respond: the plugin holds the request's headers");
     const parts = partsOf(init.body);
     const isBare = parts.length === 0 && init.trailers === undefined;
     const status: [string, string][] = [[":status", String(init.status ?? 200)]];
-    const headers = new HeaderList(headerPairs(init.headers, status));
-    this.#push(this.#response, { endOfStream: isBare }, (end) => this.#response.pushHeaders(headers, end));
+    this.#pushHead(this.#response, headerPairs(init.headers, status), { endOfStream: isBare });
     parts.forEach((part, i) => {
       this.responseBody(part, { endOfStream: i === parts.length - 1 && init.trailers === undefined });
     });
@@ -151,9 +147,7 @@ export class TestStream {
 
   /** proxy_on_request_headers. Give the pseudo headers too: ":method", ":path", ":authority". */
   requestHeaders(headers: HeadersInput, options: PartOptions = {}): Action {
-    return this.#push(this.#request, options, (end) =>
-      this.#request.pushHeaders(new HeaderList(headerPairs(headers)), end),
-    );
+    return this.#pushHead(this.#request, headerPairs(headers), options);
   }
 
   /** proxy_on_request_body, unless the plugin paused in the headers: then it comes when the plugin resumes. */
@@ -170,9 +164,8 @@ export class TestStream {
 
   /** proxy_on_response_headers. Give ":status" too. */
   responseHeaders(headers: HeadersInput, options: PartOptions = {}): Action {
-    return this.#push(this.#response, options, (end) =>
-      this.#response.pushHeaders(new HeaderList(headerPairs(headers)), end),
-    );
+    this.#refuseAfterReply();
+    return this.#pushHead(this.#response, headerPairs(headers), options);
   }
 
   responseBody(part: string | Uint8Array, options: PartOptions = {}): Action {
@@ -219,15 +212,32 @@ export class TestStream {
     return this.#port.stored(path);
   }
 
+  #refuseAfterReply(): void {
+    if (this.localReply === undefined) return;
+    throw new Error(`no upstream can respond: the plugin answered itself, ${this.localReply.status}`);
+  }
+
+  #pushHead(message: MessagePass, headers: readonly string[], options: PartOptions): Action {
+    if (message.headers !== undefined) throw new Error(`the ${this.#nameOf(message)} has its headers already`);
+    message.headers = new HeaderList([...headers]);
+    return this.#push(message, options, (end) => message.pushHeaders(message.headers as HeaderList, end));
+  }
+
+  #nameOf(message: MessagePass): string {
+    return message === this.#request ? "request" : "response";
+  }
+
   #push(message: MessagePass, { endOfStream = false }: PartOptions, push: (end: boolean) => void): Action {
     const isRequest = message === this.#request;
     if (this.#isClosed) throw new Error("the stream has ended");
+    if (message.headers === undefined) throw new Error(`the ${this.#nameOf(message)} needs its headers first`);
     if (isRequest ? this.#requestEnded : this.#responseEnded) {
-      throw new Error(`the ${isRequest ? "request" : "response"} has ended already`);
+      throw new Error(`the ${this.#nameOf(message)} has ended already`);
     }
     if (isRequest) this.#requestEnded = endOfStream;
     else this.#responseEnded = endOfStream;
-    if (message.isOver) return "pause";
+    // What is left of a message after a reply or a reset goes nowhere.
+    if (message.isOver || this.localReply !== undefined) return "pause";
     push(endOfStream);
     return message.isPaused || message.isOver ? "pause" : "continue";
   }
@@ -248,7 +258,6 @@ export class TestStream {
     const { status, grpcStatus, details } = reply;
     this.localReply = { status, headers: new TestHeaders(headers), body, grpcStatus, details };
     this.#request.isOver = true;
-    this.#responseEnded = true;
     // Over a response that the plugin has begun with, the reply goes past it.
     if (this.#response.headers !== undefined) return this.#response.replace(headers, body);
     this.#response.pushHeaders(headers, body.length === 0);

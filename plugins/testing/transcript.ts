@@ -69,6 +69,8 @@ export class Transcript implements HookObserver {
   #startCalls: HostCallEntry[] = [];
   #starting: Vm | undefined = undefined;
   #kept = 0;
+  /** What listening itself took in the callback that runs: it is no time of the guest's. */
+  #listeningMs = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -77,18 +79,22 @@ export class Transcript implements HookObserver {
       if (!this.#hasRoom()) return;
       const read = readHostCall(vm.memory, name, args, result);
       const entry = { name, atMs: startedAt - this.#beganAt, tookMs: endedAt - startedAt, ...read };
-      if (vm.callback !== -1) this.#calls.push(entry);
-      else {
+      if (vm.callback === -1) {
         this.#starting = vm;
         this.#startCalls.push(entry);
+        return;
       }
+      this.#calls.push(entry);
+      this.#listeningMs += clock.monotonicMs() - endedAt;
     };
   }
 
   hook(record: HookRecord): void {
     this.flush();
     const hostCalls = this.#calls;
+    const listeningMs = this.#listeningMs;
     this.#calls = [];
+    this.#listeningMs = 0;
     if (!this.#hasRoom()) return;
     const name = CALLBACK_NAMES[record.callback] as string;
     this.entries.push({
@@ -98,7 +104,7 @@ export class Transcript implements HookObserver {
       contextId: record.contextId,
       stream: record.stream,
       atMs: record.startedAt - this.#beganAt,
-      tookMs: record.endedAt - record.startedAt,
+      tookMs: Math.max(0, record.endedAt - record.startedAt - listeningMs),
       arguments: namedArguments(name, record),
       result: resultOf(name, record),
       fuel: record.fuel,

@@ -123,6 +123,14 @@ export interface CallbackView {
   readonly fuel: number;
 }
 
+export interface RouteConfigurationView {
+  /** As text, cut when it is long. */
+  readonly configuration: string;
+  readonly bytes: number;
+  /** Places in route configurations, the first ones when there are many. */
+  readonly usedBy: readonly string[];
+}
+
 export interface PluginView {
   readonly name: string;
   readonly rootId: string;
@@ -143,6 +151,8 @@ export interface PluginView {
   /** Of all workers since the plugin's version is in use. */
   readonly restarts: number;
   readonly quarantines: number;
+  /** What routes have for it instead of its own configuration; each distinct one has a root context of its own. */
+  readonly routeConfigurations?: readonly RouteConfigurationView[];
   readonly callbacks: readonly CallbackView[];
   readonly lastFault?: {
     readonly at: string;

@@ -15,6 +15,8 @@ export interface Flag {
   /** Accepted because Envoy has it; it has no meaning here and is named once in the log. */
   readonly inert?: true;
   readonly allowed?: readonly string[];
+  /** May be given several times: all values are in `lists`. */
+  readonly repeats?: true;
 }
 
 export type FlagValues = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -22,7 +24,10 @@ export type FlagValues = Readonly<Record<string, string | number | boolean | und
 export type FlagsResult =
   | {
       readonly ok: true;
+      /** Of a flag that was given several times, the last value. */
       readonly values: FlagValues;
+      /** Of each flag that repeats, all values in order; empty when it was not given. */
+      readonly lists: Readonly<Record<string, readonly string[]>>;
       readonly positionals: readonly string[];
       readonly inert: readonly string[];
     }
@@ -31,6 +36,10 @@ export type FlagsResult =
 /** Parses `argv` by `flags`. The first problem ends it, with a suggestion where a name is close. */
 export function parseFlags(flags: readonly Flag[], argv: readonly string[]): FlagsResult {
   const values: Record<string, string | number | boolean | undefined> = {};
+  const lists: Record<string, string[]> = {};
+  for (const { name } of flags.filter(({ repeats }) => repeats === true)) {
+    lists[name] = [];
+  }
   const positionals: string[] = [];
   const inert: string[] = [];
   for (let i = 0; i < argv.length; i++) {
@@ -61,11 +70,12 @@ export function parseFlags(flags: readonly Flag[], argv: readonly string[]): Fla
       return { ok: false, problem: `flag --${flag.name} got "${text}": must be ${allowedText(flag)}` };
     }
     values[flag.name] = value;
+    lists[flag.name]?.push(String(value));
     if (flag.inert === true) {
       inert.push(`--${flag.name}`);
     }
   }
-  return { ok: true, values, positionals, inert };
+  return { ok: true, values, lists, positionals, inert };
 }
 
 function valueOf(flag: Flag, text: string | undefined): string | number | boolean | undefined {
@@ -125,7 +135,8 @@ export function describeFlags(flags: readonly Flag[]): string {
       const value = flag.kind === "boolean" ? "" : ` ${flag.value ?? flag.kind.toUpperCase()}`;
       const short = flag.short === undefined ? "    " : `-${flag.short}, `;
       const fallback = flag.defaultText === undefined ? "" : ` (default ${flag.defaultText})`;
-      return [`  ${short}--${flag.name}${value}`, `${flag.help}${fallback}`] as const;
+      const again = flag.repeats === true ? "; may be repeated" : "";
+      return [`  ${short}--${flag.name}${value}`, `${flag.help}${again}${fallback}`] as const;
     });
   const width = Math.max(...rows.map(([left]) => left.length));
   const inert = flags.filter((flag) => flag.inert === true).map((flag) => `--${flag.name}`);

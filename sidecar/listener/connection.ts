@@ -16,7 +16,7 @@ import { RequestHead, ResponseHead } from "../http/message.ts";
 import type { ConnectionInfo } from "../http/stream.ts";
 import type { DeadlineOwner } from "../http/timer-wheel.ts";
 import { CLOSE_DEADLINE, ConnectionDeadlines, DURATION_DEADLINE, HEAD_DEADLINE } from "./connection-deadlines.ts";
-import type { CloseChoice } from "./close-choice.ts";
+import type { AcceptedConnection, ConnectionObserver } from "./accepted-connection.ts";
 import type { ConnectionOptions, WorkerContext } from "./connection-options.ts";
 import { DownstreamSocket, type SocketOwner } from "./downstream-socket.ts";
 import { countBegun, countClosed, countCompleted, countOpened } from "./downstream-stats.ts";
@@ -28,15 +28,7 @@ import { ServerStream } from "./server-stream.ts";
 const EMPTY = new Uint8Array(0);
 const CONTINUE = new ResponseHead(100, "Continue");
 
-/** What a connection tells its listener. */
-export interface ConnectionObserver {
-  /** Set while the listener drains: whether a response closes its connection. */
-  readonly closeChoice: CloseChoice | undefined;
-  /** Last call of a connection. */
-  onConnectionClosed(connection: ServerConnection): void;
-}
-
-export class ServerConnection implements H1Sink, DeadlineOwner, SocketOwner {
+export class ServerConnection implements AcceptedConnection, H1Sink, DeadlineOwner, SocketOwner {
   readonly info: ConnectionInfo;
   readonly openedAt = performance.now();
   /** For the stream, which may hold it up. */

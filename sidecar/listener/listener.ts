@@ -6,8 +6,9 @@
 import { createServer, type ListenOptions, type Server, Socket } from "node:net";
 import type { Address } from "../../xds/model/address.ts";
 import type { ConnectionInfo } from "../http/stream.ts";
+import type { AcceptedConnection, ConnectionObserver, RawChain } from "./accepted-connection.ts";
 import type { CloseChoice } from "./close-choice.ts";
-import { type ConnectionObserver, ServerConnection } from "./connection.ts";
+import { ServerConnection } from "./connection.ts";
 import type { ConnectionOptions, WorkerContext } from "./connection-options.ts";
 import type { ListenerStats } from "./downstream-stats.ts";
 
@@ -21,7 +22,7 @@ export interface ListenerSettings {
 }
 
 /** Picks the filter chain for a connection; undefined closes it. Replace it with `useChains`. */
-export type ChainSelector = (connection: ConnectionInfo) => ConnectionOptions | undefined;
+export type ChainSelector = (connection: ConnectionInfo) => ConnectionOptions | RawChain | undefined;
 
 let lastConnectionId = 0;
 
@@ -29,7 +30,7 @@ export class Listener implements ConnectionObserver {
   readonly #settings: ListenerSettings;
   readonly #context: WorkerContext;
   readonly #stats: ListenerStats;
-  readonly #connections = new Set<ServerConnection>();
+  readonly #connections = new Set<AcceptedConnection>();
   /** Set while it drains; connections ask it before each response. */
   closeChoice: CloseChoice | undefined = undefined;
   #selectChain: ChainSelector;
@@ -100,7 +101,7 @@ export class Listener implements ConnectionObserver {
     }
   }
 
-  onConnectionClosed(connection: ServerConnection): void {
+  onConnectionClosed(connection: AcceptedConnection): void {
     this.#connections.delete(connection);
     this.#stats.cxActive.dec();
     this.#stats.cxDestroy.inc();
@@ -131,14 +132,13 @@ export class Listener implements ConnectionObserver {
     this.#open(accepted, info, options);
   }
 
-  #open(accepted: Socket, info: ConnectionInfo, options: ConnectionOptions): void {
-    const connection = new ServerConnection(
-      rebuild(accepted, options.bufferLimitBytes, this.#context.readBuffer, (bytes) => connection.onRead(bytes)),
-      info,
-      options,
-      this.#context,
-      this,
-    );
+  #open(accepted: Socket, info: ConnectionInfo, options: ConnectionOptions | RawChain): void {
+    const { readBuffer } = this.#context;
+    const socket = rebuild(accepted, options.bufferLimitBytes, readBuffer, (bytes) => connection.onRead(bytes));
+    const connection: AcceptedConnection =
+      "open" in options
+        ? options.open(socket, info, this)
+        : new ServerConnection(socket, info, options, this.#context, this);
     this.#connections.add(connection);
     this.#stats.cxTotal.inc();
     this.#stats.cxActive.inc();

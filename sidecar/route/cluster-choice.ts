@@ -4,7 +4,8 @@
 
 import type { RequestHead } from "../http/message.ts";
 import type { FormatContext } from "../telemetry/format-operators.ts";
-import type { ForwardAction, HeaderMutations, WeightedCluster } from "../../xds/model/route.ts";
+import type { ForwardAction, HeaderMutations, PerFilterConfig, WeightedCluster } from "../../xds/model/route.ts";
+import type { FilterOverrides } from "./filter-overrides.ts";
 import { compileMutations, levelsOf, type MutationList } from "./header-mutations.ts";
 import { wireText } from "./request-value.ts";
 import { compileHostRewrite, type HostRewriteRule, type RequestRewrite, type TextRewrite } from "./rewrite.ts";
@@ -13,8 +14,8 @@ import { compileHostRewrite, type HostRewriteRule, type RequestRewrite, type Tex
 export interface ClusterPick {
   /** Empty when the header that should name it is missing: answer with the route's clusterNotFoundStatus. */
   readonly clusterName: string;
-  /** The entry of weighted_clusters, for its per-filter configuration. */
-  readonly weighted: WeightedCluster | undefined;
+  /** What all levels say of HTTP filters, the weighted cluster's included; undefined when nothing. */
+  readonly filterOverrides: FilterOverrides | undefined;
   /** All levels, the weighted cluster's included. */
   readonly requestMutations: MutationList | undefined;
   readonly responseMutations: MutationList | undefined;
@@ -34,6 +35,8 @@ export interface ChooserContext {
   /** Route, virtual host, route configuration: most specific first. */
   readonly levels: readonly HeaderMutations[];
   readonly mostSpecificWins: boolean;
+  /** What the route and its outer levels say of HTTP filters, and before them a weighted cluster. */
+  readonly overridesOf: (weighted: PerFilterConfig | undefined) => FilterOverrides | undefined;
   readonly pathRewrite: TextRewrite | undefined;
   readonly format: FormatContext;
   readonly problems: string[];
@@ -67,14 +70,14 @@ function compilePick(
   action: ForwardAction,
   entry: WeightedCluster | undefined,
   clusterName: string,
-  { levels, mostSpecificWins, format, problems, pathRewrite }: ChooserContext,
+  { levels, mostSpecificWins, overridesOf, format, problems, pathRewrite }: ChooserContext,
 ): ClusterPick {
   // Envoy 1.40 applies a weighted cluster's own changes first in either order, so that it never wins.
   const ordered = [...(entry === undefined ? [] : [entry.headers]), ...levelsOf(mostSpecificWins, levels)];
   const hostRewrite = compileHostRewrite(action, problems);
   return {
     clusterName,
-    weighted: entry,
+    filterOverrides: overridesOf(entry?.perFilterConfig),
     requestMutations: compileMutations(ordered, "request", format, problems),
     responseMutations: compileMutations(ordered, "response", format, problems),
     rewrite: compileRewrite(action, pathRewrite, hostRewrite, wireText(entry?.hostRewrite ?? "")),

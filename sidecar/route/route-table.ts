@@ -10,6 +10,7 @@ import type { DataSource } from "../../xds/model/plugin-config.ts";
 import type {
   HeaderMutations,
   PathMatcher,
+  PerFilterConfig,
   Route,
   RouteAction,
   RouteConfiguration,
@@ -17,6 +18,7 @@ import type {
   VirtualHost,
 } from "../../xds/model/route.ts";
 import { type ClusterChooser, type ClusterPick, compileClusterChoice } from "./cluster-choice.ts";
+import { type FilterOverrides, OverrideSets } from "./filter-overrides.ts";
 import { compileMutations, levelsOf, type MutationList } from "./header-mutations.ts";
 import { HostIndex } from "./host-index.ts";
 import { compileHeader, compileQuery, type HeaderTest, lowerAscii, probabilityOf, type QueryTest } from "./matchers.ts";
@@ -59,17 +61,26 @@ export interface RouteMatch {
   readonly redirect: Redirect | undefined;
   /** Body of a direct response; undefined is none. */
   readonly body: Uint8Array | undefined;
+  /** What the route and its outer levels say of HTTP filters; a pick has its own, with the weighted cluster's. */
+  readonly filterOverrides: FilterOverrides | undefined;
 }
 
 export class RouteTable {
   readonly config: RouteConfiguration;
   /** Everything that could not be compiled, with its place. Not empty: the configuration should be refused. */
   readonly problems: readonly string[];
+  /** Everything that routes say of HTTP filters, each set once; empty for most tables. */
+  readonly filterOverrides: readonly FilterOverrides[];
   readonly #hosts: HostIndex<CompiledHost>;
 
-  constructor(config: RouteConfiguration, hosts: HostIndex<CompiledHost>, problems: readonly string[]) {
+  constructor(
+    config: RouteConfiguration,
+    hosts: HostIndex<CompiledHost>,
+    { problems, overrides }: Pick<Compilation, "problems" | "overrides">,
+  ) {
     this.config = config;
     this.problems = problems;
+    this.filterOverrides = overrides.all;
     this.#hosts = hosts;
   }
 
@@ -107,12 +118,13 @@ function needsTls({ requireTls }: VirtualHost, head: RequestHead, facts: SelectF
 interface Compilation extends RouteTableOptions {
   readonly config: RouteConfiguration;
   readonly problems: string[];
+  readonly overrides: OverrideSets;
 }
 
 /** Never throws: what cannot be compiled is in the table's `problems`, and the rest works. */
 export function compileRoutes(config: RouteConfiguration, options: RouteTableOptions): RouteTable {
   const problems: string[] = [];
-  const compilation = { ...options, config, problems };
+  const compilation = { ...options, config, problems, overrides: new OverrideSets() };
   const hosts = new HostIndex<CompiledHost>(config.ignorePortInHostMatching);
   for (const virtualHost of config.virtualHosts) {
     const where = `Virtual host ${JSON.stringify(virtualHost.name)}`;
@@ -123,7 +135,7 @@ export function compileRoutes(config: RouteConfiguration, options: RouteTableOpt
       }
     }
   }
-  return new RouteTable(config, hosts, problems);
+  return new RouteTable(config, hosts, compilation);
 }
 
 /** Runs `compile` and puts `where` before each problem that it notes. */
@@ -161,19 +173,23 @@ function compileTlsRedirect(virtualHost: VirtualHost, compilation: Compilation):
     clusters: undefined,
     redirect: compileRedirect(TLS_REDIRECT, matcher, compilation.problems),
     body: undefined,
+    filterOverrides: undefined,
   };
 }
 
 function compileMatch(virtualHost: VirtualHost, route: Route, compilation: Compilation): RouteMatch {
-  const { config, format, problems } = compilation;
+  const { config, format, problems, overrides } = compilation;
   const { action } = route;
   const levels: readonly HeaderMutations[] = [route.headers, virtualHost.headers, config.headers];
   const mostSpecificWins = config.mostSpecificHeaderMutationsWins;
   const ordered = levelsOf(mostSpecificWins, levels);
+  const outer = [route.perFilterConfig, virtualHost.perFilterConfig, config.perFilterConfig];
+  const overridesOf = (weighted: PerFilterConfig | undefined): FilterOverrides | undefined =>
+    overrides.of(weighted === undefined ? outer : [weighted, ...outer]);
   const isForward = action.kind === "forward";
   const pathRewrite = isForward ? compilePathRewrite(action, route.match.path, problems) : undefined;
   const clusters = isForward
-    ? compileClusterChoice(action, { levels, mostSpecificWins, pathRewrite, format, problems })
+    ? compileClusterChoice(action, { levels, mostSpecificWins, overridesOf, pathRewrite, format, problems })
     : undefined;
   for (const name of clusters?.names ?? []) {
     if (compilation.clusters !== undefined && !compilation.clusters.has(name)) {
@@ -190,6 +206,7 @@ function compileMatch(virtualHost: VirtualHost, route: Route, compilation: Compi
     clusters,
     redirect: action.kind === "redirect" ? compileRedirect(action, route.match.path, problems) : undefined,
     body: action.kind === "direct_response" ? compileBody(action.body, compilation) : undefined,
+    filterOverrides: overridesOf(undefined),
   };
 }
 

@@ -408,7 +408,7 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   STREAM_ID: field((facts) => facts.requestHead.headers.get("x-request-id")),
   TRACE_ID: field((facts) => text(facts.traceId)),
   SPAN_ID: field((facts) => text(facts.spanId)),
-  ACCESS_LOG_TYPE: field(() => "DownstreamEnd"),
+  ACCESS_LOG_TYPE: field((facts) => facts.accessLogType ?? "DownstreamEnd"),
 
   HOSTNAME: { args: "none", length: false, compile: (_, context) => () => text(context.hostname) },
   ENVIRONMENT: {

@@ -1,13 +1,19 @@
-// Name, attributes and status of a request's span, from its record. Sources: OpenTelemetry's stable HTTP conventions,
-// Envoy's HttpTracerUtility (upstream_cluster, response_flags, guid:x-request-id …). Used by hook-spans.ts. Pure.
+// Name, attributes and status of a request's span. Sources: OpenTelemetry's stable HTTP conventions, Envoy's
+// HttpTracerUtility (upstream_cluster, response_flags, guid:x-request-id …). Used by span-encoder.ts.
 
-import { Field, RequestText, TraceText } from "./span-record.ts";
-import type { RecordView } from "./span-record.ts";
-
-export type AttributeValue = string | number | boolean;
+import type { StreamInfo } from "../filter/stream-info.ts";
+import { AttributeKey, SPAN_ATTRIBUTES } from "./otlp-writer.ts";
+import type { OtlpWriter } from "./otlp-writer.ts";
+import type { StreamTrace } from "./stream-trace.ts";
 
 /** Longest url.path, url.query and url.full in characters: Envoy's default for max_path_tag_length. */
 const MAX_PATH_LENGTH = 256;
+/** Longest other text in characters: a header value can be 60 KiB. */
+const MAX_TEXT_LENGTH = 4096;
+/** Custom tags end here, in bytes of one span: the same long header can be asked for many times. */
+const MAX_SPAN_BYTES = 512 * 1024;
+/** Keys of custom tags that are kept encoded; they come from configuration. */
+const MAX_TAG_KEYS = 256;
 const KNOWN_METHODS = new Set([
   "GET",
   "HEAD",
@@ -23,125 +29,161 @@ const KNOWN_METHODS = new Set([
 /** Query keys that the conventions want hidden: signatures of storage services. */
 const SECRET_QUERY = /(^|&)(AWSAccessKeyId|Signature|sig|X-Goog-Signature)=[^&]*/g;
 
+const KEY = {
+  method: new AttributeKey("http.request.method"),
+  methodOriginal: new AttributeKey("http.request.method_original"),
+  status: new AttributeKey("http.response.status_code"),
+  errorType: new AttributeKey("error.type"),
+  route: new AttributeKey("http.route"),
+  userAgent: new AttributeKey("user_agent.original"),
+  resendCount: new AttributeKey("http.request.resend_count"),
+  urlFull: new AttributeKey("url.full"),
+  urlPath: new AttributeKey("url.path"),
+  urlScheme: new AttributeKey("url.scheme"),
+  urlQuery: new AttributeKey("url.query"),
+  serverAddress: new AttributeKey("server.address"),
+  serverPort: new AttributeKey("server.port"),
+  protocolVersion: new AttributeKey("network.protocol.version"),
+  peerAddress: new AttributeKey("network.peer.address"),
+  peerPort: new AttributeKey("network.peer.port"),
+  clientAddress: new AttributeKey("client.address"),
+  component: new AttributeKey("component"),
+  nodeId: new AttributeKey("node_id"),
+  upstreamCluster: new AttributeKey("upstream_cluster"),
+  upstreamClusterName: new AttributeKey("upstream_cluster.name"),
+  upstreamAddress: new AttributeKey("upstream_address"),
+  responseFlags: new AttributeKey("response_flags"),
+  requestId: new AttributeKey("guid:x-request-id"),
+  requestSize: new AttributeKey("request_size"),
+  responseSize: new AttributeKey("response_size"),
+};
+const tagKeys = new Map<string, AttributeKey>();
+
 /** Inbound and unspecified listeners serve; outbound listeners are the application's client. */
-export function isClientSpan(record: RecordView): boolean {
-  return record.field(Field.Direction) === 2;
+export function isClientSpan(info: StreamInfo): boolean {
+  return info.trafficDirection === "outbound";
 }
 
 /** `METHOD route`, or `METHOD` alone: never the raw path. */
-export function spanName(record: RecordView): string {
-  const method = record.text(RequestText.Method);
-  const known = KNOWN_METHODS.has(method) ? method : "HTTP";
-  const route = record.text(RequestText.RouteName);
-  return route === "" ? known : `${known} ${route}`;
+export function spanName(trace: StreamTrace): string {
+  const known = KNOWN_METHODS.has(trace.method) ? trace.method : "HTTP";
+  return trace.routeName === "" ? known : `${known} ${trace.routeName}`;
 }
 
 /** What went wrong, for error.type; empty when nothing did. */
-export function errorType(record: RecordView): string {
-  const status = record.field(Field.Status);
+export function errorType(trace: StreamTrace, info: StreamInfo): string {
+  const { status } = trace;
   if (status === 0) {
-    return record.text(RequestText.Details) || "no_response";
+    return trace.responseDetails || "no_response";
   }
-  return status >= (isClientSpan(record) ? 400 : 500) ? String(status) : "";
+  return status >= (isClientSpan(info) ? 400 : 500) ? String(status) : "";
 }
 
-export function requestAttributes(record: RecordView, nodeId: string): Record<string, AttributeValue> {
-  const method = record.text(RequestText.Method);
-  const attributes: Record<string, AttributeValue> = {
-    "http.request.method": KNOWN_METHODS.has(method) ? method : "_OTHER",
-  };
-  if (attributes["http.request.method"] === "_OTHER") {
-    attributes["http.request.method_original"] = method;
+export function writeRequestAttributes(to: OtlpWriter, trace: StreamTrace, info: StreamInfo, nodeId: string): void {
+  const start = to.at;
+  const { method, status } = trace;
+  if (KNOWN_METHODS.has(method)) {
+    put(to, KEY.method, method);
+  } else {
+    put(to, KEY.method, "_OTHER");
+    put(to, KEY.methodOriginal, method);
   }
-  addUrl(record, attributes);
-  addPeers(record, attributes);
-  const status = record.field(Field.Status);
+  writeUrl(to, trace, isClientSpan(info));
+  writePeers(to, trace, info);
   if (status > 0) {
-    attributes["http.response.status_code"] = status;
+    to.numberAttribute(SPAN_ATTRIBUTES, KEY.status, status);
   }
-  const error = errorType(record);
-  if (error !== "") {
-    attributes["error.type"] = error;
+  put(to, KEY.errorType, errorType(trace, info));
+  put(to, KEY.route, trace.routeName);
+  put(to, KEY.userAgent, info.requestHead.headers.get("user-agent") ?? "");
+  if (info.attempts > 1) {
+    to.numberAttribute(SPAN_ATTRIBUTES, KEY.resendCount, info.attempts - 1);
   }
-  put(attributes, "http.route", record.text(RequestText.RouteName));
-  put(attributes, "user_agent.original", record.text(RequestText.UserAgent));
-  const attempts = record.field(Field.Attempts);
-  if (attempts > 1) {
-    attributes["http.request.resend_count"] = attempts - 1;
+  put(to, KEY.component, "proxy");
+  put(to, KEY.nodeId, nodeId);
+  put(to, KEY.upstreamCluster, trace.clusterName);
+  put(to, KEY.upstreamClusterName, trace.clusterName);
+  put(to, KEY.upstreamAddress, trace.upstreamAddress);
+  put(to, KEY.responseFlags, trace.responseFlags || "-");
+  put(to, KEY.requestId, trace.requestId);
+  to.numberAttribute(SPAN_ATTRIBUTES, KEY.requestSize, info.requestBodyBytes);
+  to.numberAttribute(SPAN_ATTRIBUTES, KEY.responseSize, info.responseBodyBytes);
+  const { tags } = trace;
+  for (let i = 0; i + 1 < tags.length && to.at - start < MAX_SPAN_BYTES; i += 2) {
+    put(to, tagKey(tags[i] as string), tags[i + 1] as string);
   }
-  addEnvoyTags(record, attributes, nodeId);
-  for (let i = 0; i + 1 < record.tags.length; i += 2) {
-    attributes[record.tags[i] as string] = record.tags[i + 1] as string;
-  }
-  return attributes;
 }
 
-function addUrl(record: RecordView, attributes: Record<string, AttributeValue>): void {
-  const target = record.text(RequestText.Path);
-  const scheme = record.text(RequestText.Scheme);
-  const authority = record.text(RequestText.Authority);
+function writeUrl(to: OtlpWriter, trace: StreamTrace, isClient: boolean): void {
+  const { path: target, scheme, authority } = trace;
   const question = target.indexOf("?");
   const path = question < 0 ? target : target.slice(0, question);
   const query = question < 0 ? "" : target.slice(question + 1).replace(SECRET_QUERY, "$1$2=REDACTED");
-  if (isClientSpan(record)) {
+  if (isClient) {
     const full = `${scheme}://${authority}${path}${query === "" ? "" : "?"}${query}`;
-    attributes["url.full"] = full.slice(0, MAX_PATH_LENGTH + scheme.length + 3 + authority.length);
+    put(to, KEY.urlFull, full.slice(0, MAX_PATH_LENGTH + scheme.length + 3 + authority.length));
   } else {
-    attributes["url.path"] = path.slice(0, MAX_PATH_LENGTH);
-    attributes["url.scheme"] = scheme;
-    put(attributes, "url.query", query.slice(0, MAX_PATH_LENGTH));
+    put(to, KEY.urlPath, path.slice(0, MAX_PATH_LENGTH));
+    put(to, KEY.urlScheme, scheme);
+    put(to, KEY.urlQuery, query.slice(0, MAX_PATH_LENGTH));
   }
-  addServer(attributes, authority, scheme);
+  writeServer(to, authority, scheme);
 }
 
 /** server.address and server.port from `host[:port]`. */
-export function addServer(attributes: Record<string, AttributeValue>, authority: string, scheme: string): void {
+export function writeServer(to: OtlpWriter, authority: string, scheme: string): void {
   if (authority === "") {
     return;
   }
-  const found = /^(\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/.exec(authority);
-  attributes["server.address"] = (found?.[1] ?? authority).replace(/^\[|\]$/g, "");
-  attributes["server.port"] = found?.[2] === undefined ? (scheme === "https" ? 443 : 80) : Number(found[2]);
+  const colon = portColon(authority);
+  const host = colon < 0 ? authority : authority.slice(0, colon);
+  put(to, KEY.serverAddress, unbracketed(host));
+  const port = colon < 0 ? (scheme === "https" ? 443 : 80) : Number(authority.slice(colon + 1));
+  to.numberAttribute(SPAN_ATTRIBUTES, KEY.serverPort, port);
 }
 
-function addPeers(record: RecordView, attributes: Record<string, AttributeValue>): void {
-  const protocol = record.text(RequestText.Protocol);
-  put(attributes, "network.protocol.version", protocol.startsWith("HTTP/") ? protocol.slice(5) : "");
-  const upstream = record.text(RequestText.UpstreamAddress);
-  if (isClientSpan(record)) {
+/** Where the colon before a port stands in `host[:port]`; -1 when there is no port. */
+function portColon(authority: string): number {
+  const colon = authority.lastIndexOf(":");
+  const hostEnd = authority.startsWith("[") ? authority.indexOf("]") + 1 : authority.indexOf(":");
+  return colon > 0 && colon === hostEnd && /^\d{1,5}$/.test(authority.slice(colon + 1)) ? colon : -1;
+}
+
+function writePeers(to: OtlpWriter, trace: StreamTrace, info: StreamInfo): void {
+  const { protocol, connection } = info;
+  put(to, KEY.protocolVersion, protocol.startsWith("HTTP/") ? protocol.slice(5) : "");
+  if (isClientSpan(info)) {
+    const upstream = trace.upstreamAddress;
     const colon = upstream.lastIndexOf(":");
     if (colon > 0) {
-      attributes["network.peer.address"] = upstream.slice(0, colon).replace(/^\[|\]$/g, "");
-      attributes["network.peer.port"] = Number(upstream.slice(colon + 1));
+      put(to, KEY.peerAddress, unbracketed(upstream.slice(0, colon)));
+      to.numberAttribute(SPAN_ATTRIBUTES, KEY.peerPort, Number(upstream.slice(colon + 1)));
     }
     return;
   }
-  const remote = record.text(RequestText.RemoteAddress);
-  put(attributes, "client.address", remote);
-  put(attributes, "network.peer.address", remote);
-  attributes["network.peer.port"] = record.field(Field.RemotePort);
+  put(to, KEY.clientAddress, connection.remoteAddress);
+  put(to, KEY.peerAddress, connection.remoteAddress);
+  to.numberAttribute(SPAN_ATTRIBUTES, KEY.peerPort, connection.remotePort);
 }
 
-function addEnvoyTags(record: RecordView, attributes: Record<string, AttributeValue>, nodeId: string): void {
-  attributes["component"] = "proxy";
-  put(attributes, "node_id", nodeId);
-  const cluster = record.text(RequestText.ClusterName);
-  put(attributes, "upstream_cluster", cluster);
-  put(attributes, "upstream_cluster.name", cluster);
-  put(attributes, "upstream_address", record.text(RequestText.UpstreamAddress));
-  attributes["response_flags"] = record.text(RequestText.ResponseFlags) || "-";
-  put(attributes, "guid:x-request-id", record.text(RequestText.RequestId));
-  attributes["request_size"] = record.field(Field.RequestBytes);
-  attributes["response_size"] = record.field(Field.ResponseBytes);
+function unbracketed(host: string): string {
+  return host.startsWith("[") ? host.replace(/^\[|\]$/g, "") : host;
 }
 
-function put(attributes: Record<string, AttributeValue>, name: string, value: string): void {
-  if (value !== "") {
-    attributes[name] = value;
+function tagKey(name: string): AttributeKey {
+  let key = tagKeys.get(name);
+  if (key === undefined) {
+    key = new AttributeKey(name);
+    if (tagKeys.size < MAX_TAG_KEYS) {
+      tagKeys.set(name, key);
+    }
   }
+  return key;
 }
 
-/** The parent's span id as it came in; empty for a trace that begins here. */
-export function parentIdOf(record: RecordView): string {
-  return record.text(TraceText.ParentId);
+function put(to: OtlpWriter, key: AttributeKey, value: string): void {
+  if (value !== "") {
+    const text = value.length > MAX_TEXT_LENGTH ? value.slice(0, MAX_TEXT_LENGTH) : value;
+    to.textAttribute(SPAN_ATTRIBUTES, key, text);
+  }
 }

@@ -1,189 +1,118 @@
-// The worker's side of span-record.ts: collects records in preallocated arrays until they are posted.
-// Bounded: a record that finds no room, or that comes while too many batches are on their way, is dropped by the caller.
+// Sampled requests on their way from a worker to the main thread: finished spans as OTLP bytes, one part for each exporter.
+// The worker encodes a span when its request ends (span-encoder.ts); the main thread only cuts, joins and sends (tracing.ts).
+// A part's buffer is handed over, not copied. Bounded: what finds no room, because too many batches are on their way, is
+// dropped by trace-recorder.ts.
 
-import type { PluginIdentity } from "../../plugins/ports.ts";
-import { CALLOUT_STRIDE, Field, RECORD_STRIDE, REQUEST_TEXTS, TRACE_TEXTS } from "./span-record.ts";
-import type { SpanBatch, ProviderRecord } from "./span-record.ts";
-import { Hook, HOOK_STRIDE } from "./stream-trace.ts";
-import type { Callout, StreamTrace } from "./stream-trace.ts";
-import type { StreamInfo } from "../filter/stream-info.ts";
+import type { TracingProvider } from "../../xds/model/tracing.ts";
+import { SpanEncoder } from "./span-encoder.ts";
+import type { OtlpWriter } from "./otlp-writer.ts";
 
-/** Numbers of one batch: 256 KiB, some 150 requests with eight hooks. */
-const CAPACITY = 32_768;
-/** Most bytes of one text: a header value can be 60 KiB. */
-const MAX_TEXT_LENGTH = 4096;
+/** A provider that a worker's parts name by number. `undefined` provider: the OTEL_* environment decides. */
+export interface ProviderRecord {
+  readonly id: number;
+  readonly provider: TracingProvider | undefined;
+}
 
-const DIRECTIONS = { unspecified: 0, inbound: 1, outbound: 2 } as const;
-
-export interface RecordHead {
-  readonly kind: number;
+/** Spans for one exporter. */
+export interface SpanPart {
   readonly provider: number;
-  readonly traceId: string;
-  readonly parentId: string;
-  readonly traceState: string;
-  /** `traceId-spanId` of what a root callback's span links to; empty for none. */
-  readonly link: string;
-  readonly spanHigh: number;
-  readonly spanLow: number;
+  /** Fields 2 (`spans`) of opentelemetry.proto.trace.v1.ScopeSpans, one after the other. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Where each span ends in `bytes`. */
+  readonly ends: Uint32Array<ArrayBuffer>;
+}
+
+/** What a worker posts. Survives structured cloning; the parts' buffers may be transferred (`buffersOf`). */
+export interface SpanBatch {
+  readonly parts: readonly SpanPart[];
+  readonly providers: readonly ProviderRecord[];
+  /** The reader adds 1 when it is done with the batch: what the worker's bound on batches on their way counts. */
+  readonly credit: SharedArrayBuffer;
+}
+
+/** Bytes of a part before it is due, and its first buffer: some 30 requests with eight hooks. */
+const DUE_BYTES = 128 * 1024;
+const FIRST_BYTES = DUE_BYTES + 32 * 1024;
+/** A part takes no more records above this. */
+const MAX_BYTES = 256 * 1024;
+/** Exporters that are written to at once; tracing.ts has no more. */
+const MAX_PARTS = 16;
+
+interface OpenPart {
+  buffer: Uint8Array<ArrayBuffer>;
+  used: number;
+  ends: number[];
 }
 
 export class SpanBatchWriter {
-  readonly #numbers = new Float64Array(CAPACITY);
-  #used = 0;
-  #texts: string[] = [];
-  readonly #plugins = new Map<PluginIdentity, number>();
+  readonly encoder: SpanEncoder;
+  readonly #writer: OtlpWriter;
+  readonly #parts = new Map<number, OpenPart>();
+  #largest = 0;
+  #open: OpenPart | undefined = undefined;
+
+  /** `nodeId`: the bootstrap's; `timeOrigin`: performance.timeOrigin of this thread. */
+  constructor(nodeId: string, timeOrigin: number) {
+    this.encoder = new SpanEncoder(nodeId, timeOrigin);
+    this.#writer = this.encoder.writer;
+  }
 
   get isEmpty(): boolean {
-    return this.#used === 0;
+    return this.#largest === 0;
   }
 
-  /** Whether a record of this size fits now. */
-  hasRoom(hooks: number, callouts: number): boolean {
-    return this.#used + RECORD_STRIDE + hooks * HOOK_STRIDE + callouts * CALLOUT_STRIDE <= CAPACITY;
-  }
-
-  /** Half full: time to post. */
+  /** Time to post. */
   get isDue(): boolean {
-    return this.#used >= CAPACITY / 2;
+    return this.#largest >= DUE_BYTES;
   }
 
-  /** Adds a record. `trace` gives the hooks; `info` is undefined for records without a request. */
-  add(
-    head: RecordHead,
-    trace: StreamTrace | undefined,
-    info: StreamInfo | undefined,
-    callouts: readonly Callout[],
-  ): void {
-    const numbers = this.#numbers;
-    const at = this.#used;
-    numbers.fill(0, at, at + RECORD_STRIDE);
-    numbers[at + Field.Kind] = head.kind;
-    numbers[at + Field.Provider] = head.provider;
-    numbers[at + Field.SpanHigh] = head.spanHigh;
-    numbers[at + Field.SpanLow] = head.spanLow;
-    numbers[at + Field.CalloutCount] = callouts.length;
-    this.#used = at + RECORD_STRIDE;
-    const texts = this.#texts;
-    texts.push(head.traceId, head.parentId, head.traceState, head.link);
-    if (info !== undefined && trace !== undefined) {
-      this.#addRequest(at, trace, info);
+  /** Whether there is room for a record to this provider; then write its spans, each followed by `endSpan`, and `close`. */
+  open(provider: number): boolean {
+    let part = this.#parts.get(provider);
+    if (part === undefined) {
+      if (this.#parts.size === MAX_PARTS) {
+        return false;
+      }
+      part = { buffer: new Uint8Array(FIRST_BYTES), used: 0, ends: [] };
+      this.#parts.set(provider, part);
     }
-    if (trace !== undefined) {
-      this.#addHooks(at, trace);
+    if (part.used > MAX_BYTES) {
+      return false;
     }
-    for (const callout of callouts) {
-      this.#addCallout(callout);
+    this.#writer.buffer = part.buffer;
+    this.#writer.at = part.used;
+    this.#open = part;
+    return true;
+  }
+
+  endSpan(): void {
+    this.#open?.ends.push(this.#writer.at);
+  }
+
+  close(): void {
+    const part = this.#open;
+    if (part !== undefined) {
+      part.buffer = this.#writer.buffer;
+      part.used = this.#writer.at;
+      this.#largest = Math.max(this.#largest, part.used);
     }
   }
 
   /** Takes what has been collected. */
-  take(providers: readonly ProviderRecord[], timeOrigin: number, credit: SharedArrayBuffer): SpanBatch {
-    const batch = {
-      numbers: this.#numbers.slice(0, this.#used),
-      texts: this.#texts,
-      plugins: [...this.#plugins.keys()],
-      providers,
-      timeOrigin,
-      credit,
-    };
-    this.#used = 0;
-    this.#texts = [];
-    this.#plugins.clear();
-    return batch;
-  }
-
-  #addRequest(at: number, trace: StreamTrace, info: StreamInfo): void {
-    const numbers = this.#numbers;
-    const connection = info.connection;
-    numbers[at + Field.HasRequest] = 1;
-    numbers[at + Field.Direction] = DIRECTIONS[info.trafficDirection];
-    numbers[at + Field.StartedAt] = trace.startedAt;
-    numbers[at + Field.EndedAt] = trace.endedAt;
-    numbers[at + Field.Status] = trace.status;
-    numbers[at + Field.RequestBytes] = info.requestBodyBytes;
-    numbers[at + Field.ResponseBytes] = info.responseBodyBytes;
-    numbers[at + Field.Attempts] = info.attempts;
-    numbers[at + Field.RemotePort] = connection.remotePort;
-    numbers[at + Field.LocalPort] = connection.localPort;
-    numbers[at + Field.TagTexts] = trace.tags.length;
-    const texts = this.#texts;
-    texts.push(
-      trace.method,
-      bounded(trace.path),
-      trace.scheme,
-      bounded(trace.authority),
-      info.protocol,
-      info.responseFlags,
-      info.responseCodeDetails,
-      info.routeName,
-      info.clusterName,
-      info.upstreamAddress,
-      connection.remoteAddress,
-      connection.localAddress,
-      bounded(info.requestHead.headers.get("user-agent") ?? ""),
-      bounded(trace.requestId),
-      bounded(info.upstreamFailure),
-      info.virtualHostName,
-    );
-    for (const text of trace.tags) {
-      texts.push(bounded(text));
-    }
-  }
-
-  #addHooks(at: number, trace: StreamTrace): void {
-    const numbers = this.#numbers;
-    numbers[at + Field.HookCount] = trace.hookCount;
-    numbers[at + Field.HooksDropped] = trace.hooksDropped;
-    numbers[at + Field.FaultCount] = trace.faults.length;
-    for (const fault of trace.faults) {
-      this.#texts.push(fault.kind, bounded(fault.message), bounded(fault.frames.join("\n")), fault.callback);
-    }
-    const hooks = trace.hooks;
-    let to = this.#used;
-    for (let index = 0; index < trace.hookCount; index++) {
-      const from = index * HOOK_STRIDE;
-      for (let i = 0; i < HOOK_STRIDE; i++) {
-        numbers[to + i] = hooks[from + i] as number;
-      }
-      numbers[to + Hook.Plugin] = this.#pluginId(trace.plugins[index] as PluginIdentity);
-      to += HOOK_STRIDE;
-    }
-    this.#used = to;
-  }
-
-  #addCallout(callout: Callout): void {
-    const numbers = this.#numbers;
-    let at = this.#used;
-    numbers[at++] = callout.index;
-    numbers[at++] = callout.parentHook;
-    numbers[at++] = callout.startedAt;
-    numbers[at++] = callout.endedAt;
-    numbers[at++] = callout.status;
-    numbers[at++] = callout.rpc === "grpc" ? 1 : 0;
-    numbers[at++] = callout.token;
-    this.#used = at;
-    this.#texts.push(
-      callout.cluster,
-      callout.method,
-      bounded(callout.path),
-      bounded(callout.authority),
-      bounded(callout.error),
-    );
-  }
-
-  #pluginId(plugin: PluginIdentity): number {
-    let id = this.#plugins.get(plugin);
-    if (id === undefined) {
-      id = this.#plugins.size;
-      this.#plugins.set(plugin, id);
-    }
-    return id;
+  take(providers: readonly ProviderRecord[], credit: SharedArrayBuffer): SpanBatch {
+    const parts = [...this.#parts].map(([provider, { buffer, used, ends }]): SpanPart => {
+      // A little in a large buffer would hold all of it until it is sent.
+      const bytes = used < buffer.length / 2 ? buffer.slice(0, used) : buffer.subarray(0, used);
+      return { provider, bytes, ends: Uint32Array.from(ends) };
+    });
+    this.#parts.clear();
+    this.#largest = 0;
+    this.#open = undefined;
+    return { parts, providers, credit };
   }
 }
 
-// The constants above and the pushes must agree; the decoder's test would fail otherwise.
-export const TEXTS_OF_A_REQUEST = TRACE_TEXTS + REQUEST_TEXTS;
-
-function bounded(text: string): string {
-  return text.length > MAX_TEXT_LENGTH ? text.slice(0, MAX_TEXT_LENGTH) : text;
+/** What goes along with a batch instead of being copied. */
+export function buffersOf(batch: SpanBatch): ArrayBuffer[] {
+  return batch.parts.flatMap(({ bytes, ends }) => [bytes.buffer, ends.buffer]);
 }

@@ -16,6 +16,8 @@ export interface StreamFacts extends StreamInfo {
   readonly spanId: string;
   /** Sampled for tracing. */
   readonly isTraced: boolean;
+  /** `%ACCESS_LOG_TYPE%`; undefined: DownstreamEnd. */
+  readonly accessLogType?: string;
   /** A health check that the proxy answered or recognised. */
   readonly isHealthCheck: boolean;
 }

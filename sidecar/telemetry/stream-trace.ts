@@ -8,7 +8,7 @@ import type { PluginIdentity } from "../../plugins/ports.ts";
 import { TraceContext } from "./propagation.ts";
 import { spanIdText } from "./random.ts";
 
-/** Numbers of one hook in StreamTrace.hooks, and in a posted batch. */
+/** Numbers of one hook in StreamTrace.hooks. */
 export const HOOK_STRIDE = 16;
 export const Hook = {
   Plugin: 0,
@@ -202,4 +202,26 @@ export class StreamTrace {
 /** Callback ids 6 to 8 are the request's, 9 to 11 the response's (plugins/abi/callbacks.ts). */
 export function isDirection(callback: number, isRequest: boolean): boolean {
   return isRequest ? callback >= 6 && callback <= 8 : callback >= 9 && callback <= 11;
+}
+
+/** A pause ends when the plugin says so, at its next callback in that direction, or with the request. */
+export function pauseEnd(trace: StreamTrace, index: number): number {
+  const hooks = trace.hooks;
+  const at = index * HOOK_STRIDE;
+  const resumedAt = hooks[at + Hook.ResumedAt] as number;
+  if (resumedAt > 0) {
+    return resumedAt;
+  }
+  const isRequest = (hooks[at + Hook.Callback] as number) <= 8;
+  for (let later = at + HOOK_STRIDE; later < trace.hookCount * HOOK_STRIDE; later += HOOK_STRIDE) {
+    if (
+      hooks[later + Hook.ContextId] === hooks[at + Hook.ContextId] &&
+      hooks[later + Hook.Plugin] === hooks[at + Hook.Plugin] &&
+      (hooks[later + Hook.Action] as number) >= 0 &&
+      (hooks[later + Hook.Callback] as number) <= 8 === isRequest
+    ) {
+      return hooks[later + Hook.EndedAt] as number;
+    }
+  }
+  return trace.endedAt;
 }

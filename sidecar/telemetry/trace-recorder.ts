@@ -15,8 +15,9 @@ import { hex32 } from "./random.ts";
 import type { RandomSource } from "./random.ts";
 import type { SamplingPolicy } from "./sampling.ts";
 import { SpanBatchWriter } from "./span-batch.ts";
-import { calloutSpanId, RecordKind } from "./span-record.ts";
-import type { ProviderRecord, SpanBatch } from "./span-record.ts";
+import type { ProviderRecord, SpanBatch } from "./span-batch.ts";
+import type { SpanLink } from "./span-encoder.ts";
+import { calloutSpanId } from "./span-ids.ts";
 import { MAX_CALLOUTS, StreamTrace } from "./stream-trace.ts";
 import type { Callout } from "./stream-trace.ts";
 
@@ -24,7 +25,9 @@ export interface TraceRecorderOptions {
   /** How many requests /traces can show; 0 keeps none. Default 256; see `ringSize`. */
   readonly ringSize?: number;
   readonly random: RandomSource;
-  /** Posts to the main thread; `batch.numbers.buffer` may be transferred. */
+  /** Node id of the bootstrap, Envoy's `node_id` on a request's span. */
+  readonly nodeId: string;
+  /** Posts to the main thread; `buffersOf(batch)` may be transferred. */
   readonly post: (batch: SpanBatch) => void;
   /** Counts records that found no room: `tracing.opentelemetry.records_dropped`. */
   readonly dropped: Counter;
@@ -50,7 +53,7 @@ const MAX_EARLY_HOOKS = 64;
 
 export class TraceRecorder implements HookObserver {
   readonly #options: TraceRecorderOptions;
-  readonly #writer = new SpanBatchWriter();
+  readonly #writer: SpanBatchWriter;
   #ring: (StreamTrace | undefined)[];
   readonly #pool: StreamTrace[] = [];
   readonly #calls = new Map<number, Callout>();
@@ -70,6 +73,7 @@ export class TraceRecorder implements HookObserver {
 
   constructor(options: TraceRecorderOptions) {
     this.#options = options;
+    this.#writer = new SpanBatchWriter(options.nodeId, performance.timeOrigin);
     this.#ring = emptyRing(options.ringSize ?? TRACE_RING_SIZE);
   }
 
@@ -106,7 +110,7 @@ export class TraceRecorder implements HookObserver {
     this.#rootProvider = id;
     this.#rootPolicy = policy;
     for (const trace of this.#early.splice(0)) {
-      this.#postRoot(this.#startRoot(trace, policy), "");
+      this.#postRoot(this.#startRoot(trace, policy), undefined);
     }
     return id;
   }
@@ -137,6 +141,7 @@ export class TraceRecorder implements HookObserver {
     let call: Callout | undefined;
     if (record.answeredToken !== 0) {
       call = this.#calls.get(record.answeredToken);
+      this.#calls.delete(record.answeredToken);
     }
     const stream = record.stream ?? record.effectiveStream;
     const trace = call?.trace ?? (stream === undefined ? undefined : this.#options.traceOf(stream));
@@ -195,18 +200,13 @@ export class TraceRecorder implements HookObserver {
     callout.error = error;
     const trace = callout.trace;
     if (callout.sampled && (trace === undefined || trace.isFinished)) {
-      this.#addRecord(RecordKind.LateCall, callout, undefined, undefined, [callout]);
+      this.#addLateCall(callout);
     }
-  }
-
-  /** The last callback that the call had to tell something has run, or none will: it is forgotten. */
-  callSettled(callout: Callout): void {
-    this.#calls.delete(callout.token);
   }
 
   /** A call was cancelled: no callback will take its answer. */
   callCancelled(callout: Callout, endedAt: number): void {
-    this.callSettled(callout);
+    this.#calls.delete(callout.token);
     this.callEnded(callout, 0, "cancelled", endedAt);
   }
 
@@ -229,8 +229,7 @@ export class TraceRecorder implements HookObserver {
       trace.requestId = detached(trace.requestId);
     }
     if (trace.sampled) {
-      const done = trace.callouts.filter((callout) => callout.endedAt > 0);
-      this.#addRecord(RecordKind.Request, trace, trace, info, done);
+      this.#addTrace(trace, info, undefined);
     }
     for (const callout of trace.callouts) {
       callout.trace = undefined;
@@ -267,7 +266,7 @@ export class TraceRecorder implements HookObserver {
     if (this.#writer.isEmpty) {
       return;
     }
-    const batch = this.#writer.take(this.#newProviders, performance.timeOrigin, this.#credit);
+    const batch = this.#writer.take(this.#newProviders, this.#credit);
     this.#newProviders = [];
     this.#posted++;
     this.#options.post(batch);
@@ -303,19 +302,14 @@ export class TraceRecorder implements HookObserver {
     // The answer to a sampled call is shown whatever chance says, so that the link has its other end.
     trace.sampled ||= answered?.sampled === true;
     adopt(trace, record, trace.addHook(record, -1));
-    this.#postRoot(
-      trace,
-      answered === undefined || answered.traceId === ""
-        ? ""
-        : `${answered.traceId}-${calloutSpanId(answered.spanHigh, answered.spanLow, answered.index)}`,
-    );
+    this.#postRoot(trace, answered === undefined || answered.traceId === "" ? undefined : answered);
   }
 
   /** Posts a root callback's trace, when it is sampled, and takes it back. `link`: the call that it answers. */
-  #postRoot(trace: StreamTrace, link: string): void {
+  #postRoot(trace: StreamTrace, link: SpanLink | undefined): void {
     trace.isFinished = true;
     if (trace.sampled) {
-      this.#addRecord(RecordKind.Root, { ...headOf(trace), link }, trace, undefined, []);
+      this.#addTrace(trace, undefined, link);
     }
     for (const callout of trace.callouts) {
       callout.trace = undefined;
@@ -323,37 +317,55 @@ export class TraceRecorder implements HookObserver {
     this.#recycle(trace);
   }
 
-  #addRecord(
-    kind: number,
-    head: StreamTrace | Callout | ReturnType<typeof headOf>,
-    trace: StreamTrace | undefined,
-    info: StreamInfo | undefined,
-    callouts: readonly Callout[],
-  ): void {
-    const hooks = trace?.hookCount ?? 0;
+  /** The spans of a request (with `info`) or of a root callback, whose calls follow when they are over. */
+  #addTrace(trace: StreamTrace, info: StreamInfo | undefined, link: SpanLink | undefined): void {
+    if (!this.#openRecord(trace.provider)) {
+      return;
+    }
+    const writer = this.#writer;
+    const { encoder } = writer;
+    encoder.begin(trace);
+    if (info !== undefined) {
+      encoder.request(trace, info);
+      writer.endSpan();
+    }
+    for (let index = 0; index < trace.hookCount; index++) {
+      encoder.hook(trace, index, info === undefined, link);
+      writer.endSpan();
+    }
+    if (info !== undefined) {
+      for (const callout of trace.callouts) {
+        if (callout.endedAt > 0) {
+          encoder.callout(callout, false);
+          writer.endSpan();
+        }
+      }
+    }
+    writer.close();
+    this.#scheduleFlush();
+  }
+
+  /** A call that outlived its request, or a root callback's. */
+  #addLateCall(callout: Callout): void {
+    if (this.#openRecord(callout.provider)) {
+      this.#writer.encoder.begin(callout);
+      this.#writer.encoder.callout(callout, true);
+      this.#writer.endSpan();
+      this.#writer.close();
+      this.#scheduleFlush();
+    }
+  }
+
+  /** Whether there is room for a record; counts one that finds none. */
+  #openRecord(provider: number): boolean {
     if (this.#writer.isDue && this.#hasCredit()) {
       this.flush();
     }
-    if (!this.#writer.hasRoom(hooks, callouts.length)) {
+    const isOpen = this.#writer.open(provider);
+    if (!isOpen) {
       this.#options.dropped.inc();
-      return;
     }
-    this.#writer.add(
-      {
-        kind,
-        provider: head.provider,
-        traceId: head.traceId,
-        parentId: trace?.context.parentId ?? "",
-        traceState: trace?.traceState ?? "",
-        link: "link" in head ? head.link : "",
-        spanHigh: head.spanHigh,
-        spanLow: head.spanLow,
-      },
-      trace,
-      info,
-      callouts,
-    );
-    this.#scheduleFlush();
+    return isOpen;
   }
 
   #scheduleFlush(): void {
@@ -402,16 +414,6 @@ function adopt(trace: StreamTrace, record: HookRecord, hook: number): void {
       }
     }
   }
-}
-
-function headOf(trace: StreamTrace) {
-  return {
-    provider: trace.provider,
-    traceId: trace.traceId,
-    spanHigh: trace.spanHigh,
-    spanLow: trace.spanLow,
-    link: "",
-  };
 }
 
 function emptyRing(size: number): (StreamTrace | undefined)[] {

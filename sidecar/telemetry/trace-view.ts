@@ -2,7 +2,7 @@
 // Called by worker.ts when the main thread asks. Pure.
 
 import { CALLBACK_NAMES } from "../../plugins/abi/callbacks.ts";
-import { Hook, HOOK_STRIDE } from "./stream-trace.ts";
+import { Hook, HOOK_STRIDE, pauseEnd } from "./stream-trace.ts";
 import type { Callout, StreamTrace } from "./stream-trace.ts";
 
 /** One callback of a traced request. Times are milliseconds from the request's start. */
@@ -160,28 +160,6 @@ function viewHook(trace: StreamTrace, index: number): TracedHook {
     ...count("answersCallout", hooks[at + Hook.AnsweredCall] as number, 0),
     ...(fault === undefined ? {} : { fault: `${fault.kind}: ${fault.message}` }),
   };
-}
-
-/** A pause ends when the plugin says so, at its next callback in that direction, or with the request. */
-function pauseEnd(trace: StreamTrace, index: number): number {
-  const hooks = trace.hooks;
-  const at = index * HOOK_STRIDE;
-  const resumedAt = hooks[at + Hook.ResumedAt] as number;
-  if (resumedAt > 0) {
-    return resumedAt;
-  }
-  const isRequest = (hooks[at + Hook.Callback] as number) <= 8;
-  for (let later = at + HOOK_STRIDE; later < trace.hookCount * HOOK_STRIDE; later += HOOK_STRIDE) {
-    if (
-      hooks[later + Hook.ContextId] === hooks[at + Hook.ContextId] &&
-      hooks[later + Hook.Plugin] === hooks[at + Hook.Plugin] &&
-      (hooks[later + Hook.Action] as number) >= 0 &&
-      (hooks[later + Hook.Callback] as number) <= 8 === isRequest
-    ) {
-      return hooks[later + Hook.EndedAt] as number;
-    }
-  }
-  return trace.endedAt;
 }
 
 /** Rounded to microseconds. */

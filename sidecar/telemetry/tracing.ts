@@ -1,25 +1,16 @@
-// Exports spans on the main thread: the workers' batches become finished spans (hook-spans.ts), which the SDK's
-// BatchSpanProcessor and OTLP exporters send. One pipeline for each place where spans go. Made by supervisor.ts.
-// Nothing here is on a request's way. Bounded: a full queue and an absent collector drop spans and count them.
+// Sends spans from the main thread: what workers encoded (span-batch.ts) waits in a queue for each place where spans go, and
+// span-pipeline.ts has it carried there. Made by supervisor.ts. Nothing here is on a request's way.
+// Bounded: a full queue and an absent collector drop spans and count them.
 
-import { ExportResultCode } from "@opentelemetry/core";
-import type { ExportResult } from "@opentelemetry/core";
-import { OTLPExporterBase } from "@opentelemetry/otlp-exporter-base";
-import { convertLegacyHttpOptions, createOtlpHttpExportDelegate } from "@opentelemetry/otlp-exporter-base/node-http";
-import { convertLegacyOtlpGrpcOptions, createOtlpGrpcExportDelegate } from "@opentelemetry/otlp-grpc-exporter-base";
-import { ProtobufTraceSerializer, TraceExporterMetricsHelper } from "@opentelemetry/otlp-transformer";
 import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources";
-import { BatchSpanProcessor } from "@opentelemetry/sdk-trace";
-import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace";
 import type { TracingProvider } from "../../xds/model/tracing.ts";
 import type { Counter, StatsScope } from "../stats/scope.ts";
 import { resourceAttributes, targetFromEnvironment, targetOfProvider } from "./export-target.ts";
 import type { CollectorEndpoint, Environment, ExportTarget } from "./export-target.ts";
-import { buildSpans } from "./hook-spans.ts";
-import type { FinishedSpan, SpanOrigin } from "./hook-spans.ts";
-import { Field, readBatch } from "./span-record.ts";
-import type { SpanBatch } from "./span-record.ts";
-import { SpanSerializer } from "./span-serializer.ts";
+import { AttributeKey, OtlpWriter } from "./otlp-writer.ts";
+import type { SpanBatch } from "./span-batch.ts";
+import { SpanPipeline } from "./span-pipeline.ts";
+import { SpanQueue } from "./span-queue.ts";
 
 export interface SpanExportsOptions {
   /** OTEL_* variables. */
@@ -31,13 +22,12 @@ export interface SpanExportsOptions {
   readonly resolveCluster: (name: string) => CollectorEndpoint | undefined;
   /** service.name when neither provider nor environment names one: the bootstrap's node.cluster. */
   readonly serviceName: string;
-  readonly nodeId: string;
   readonly version: string;
 }
 
-/** Spans that wait for one exporter; OTEL_BSP_MAX_QUEUE_SIZE. The SDK's 2,048 are less than one worker's batch. */
+/** Spans that wait for one exporter; OTEL_BSP_MAX_QUEUE_SIZE. The SDK's 2,048 are little more than one worker's batch. */
 const MAX_QUEUE_SIZE = 16_384;
-/** Spans in one request to the collector; OTEL_BSP_MAX_EXPORT_BATCH_SIZE. About 700 KB, below gRPC's 4 MiB. */
+/** Spans in one request to the collector; OTEL_BSP_MAX_EXPORT_BATCH_SIZE. About 500 KB, below gRPC's 4 MiB. */
 const MAX_EXPORT_BATCH_SIZE = 1024;
 /** OTEL_BSP_SCHEDULE_DELAY; a second, so that somebody who looks for a trace finds it. */
 const SCHEDULE_DELAY_MS = 1000;
@@ -45,19 +35,13 @@ const EXPORT_TIMEOUT_MS = 30_000;
 /** Places that spans can go to at once; more are dropped. */
 const MAX_PIPELINES = 16;
 
-interface Pipeline {
-  readonly exporter: CountingExporter;
-  readonly processor: BatchSpanProcessor;
-  readonly origin: SpanOrigin;
-}
-
 export class SpanExports {
   readonly #options: SpanExportsOptions;
   readonly #dropped: Counter;
   /** By provider as JSON; empty for the environment's. */
-  readonly #pipelines = new Map<string, Pipeline | undefined>();
+  readonly #pipelines = new Map<string, SpanPipeline | undefined>();
   /** By thread, then by the provider's number there. */
-  readonly #owners = new Map<string, Map<number, Pipeline | undefined>>();
+  readonly #owners = new Map<string, Map<number, SpanPipeline | undefined>>();
   #isShutDown = false;
 
   constructor(options: SpanExportsOptions) {
@@ -75,16 +59,12 @@ export class SpanExports {
     for (const { id, provider } of batch.providers) {
       providers.set(id, this.#pipelineOf(provider));
     }
-    for (const record of readBatch(batch)) {
-      const pipeline = providers.get(record.field(Field.Provider));
+    for (const part of batch.parts) {
+      const pipeline = providers.get(part.provider);
       if (pipeline === undefined || this.#isShutDown) {
-        this.#dropped.inc();
-        continue;
-      }
-      for (const span of buildSpans(record, batch.timeOrigin, pipeline.origin)) {
-        if (pipeline.exporter.admit()) {
-          pipeline.processor.onEnd(span);
-        }
+        this.#dropped.add(part.ends.length);
+      } else {
+        pipeline.add(part);
       }
     }
     Atomics.add(new Int32Array(batch.credit), 0, 1);
@@ -97,13 +77,13 @@ export class SpanExports {
 
   /** Sends what is waiting. Never rejects. */
   async flush(): Promise<void> {
-    await Promise.allSettled(this.#active().map((pipeline) => pipeline.processor.forceFlush()));
+    await Promise.allSettled(this.#active().map((pipeline) => pipeline.flush()));
   }
 
   /** Sends what is waiting and closes; what is not sent after `deadlineMs` is lost and counted. Never rejects. */
   async shutdown(deadlineMs: number): Promise<void> {
     this.#isShutDown = true;
-    const closing = Promise.allSettled(this.#active().map((pipeline) => pipeline.processor.shutdown()));
+    const closing = Promise.allSettled(this.#active().map((pipeline) => pipeline.shutdown()));
     let timer: NodeJS.Timeout | undefined;
     const deadline = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, deadlineMs);
@@ -111,15 +91,15 @@ export class SpanExports {
     await Promise.race([closing, deadline]);
     clearTimeout(timer);
     for (const pipeline of this.#active()) {
-      pipeline.exporter.giveUp();
+      pipeline.giveUp();
     }
   }
 
-  #active(): Pipeline[] {
+  #active(): SpanPipeline[] {
     return [...this.#pipelines.values()].filter((pipeline) => pipeline !== undefined);
   }
 
-  #pipelineOf(provider: TracingProvider | undefined): Pipeline | undefined {
+  #pipelineOf(provider: TracingProvider | undefined): SpanPipeline | undefined {
     const key = JSON.stringify(provider) ?? "";
     if (this.#pipelines.has(key)) {
       return this.#pipelines.get(key);
@@ -129,8 +109,8 @@ export class SpanExports {
     return pipeline;
   }
 
-  #newPipeline(provider: TracingProvider | undefined): Pipeline | undefined {
-    const { environment, resolveCluster, serviceName, nodeId, version } = this.#options;
+  #newPipeline(provider: TracingProvider | undefined): SpanPipeline | undefined {
+    const { environment, resolveCluster, serviceName, version } = this.#options;
     const fixed = provider === undefined ? targetFromEnvironment(environment) : undefined;
     if (provider === undefined && fixed === undefined) {
       return undefined;
@@ -143,21 +123,21 @@ export class SpanExports {
       return endpoint === undefined ? undefined : targetOfProvider(provider, endpoint);
     };
     const maxQueueSize = positive(environment["OTEL_BSP_MAX_QUEUE_SIZE"], MAX_QUEUE_SIZE);
-    const exporter = new CountingExporter(this.#options, findTarget, maxQueueSize);
-    const processor = new BatchSpanProcessor({
-      exporter,
-      maxQueueSize,
+    const resource = defaultResource().merge(
+      resourceFromAttributes(resourceAttributes(environment, provider, serviceName)),
+    );
+    return new SpanPipeline({
+      queue: new SpanQueue(maxQueueSize, encodeResource(resource.attributes), encodeScope("outrigger", version)),
+      findTarget,
+      stats: this.#options.stats,
+      onState: this.#options.onState,
       maxExportBatchSize: Math.min(
         maxQueueSize,
         positive(environment["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"], MAX_EXPORT_BATCH_SIZE),
       ),
-      scheduledDelayMillis: positive(environment["OTEL_BSP_SCHEDULE_DELAY"], SCHEDULE_DELAY_MS),
-      exportTimeoutMillis: positive(environment["OTEL_BSP_EXPORT_TIMEOUT"], EXPORT_TIMEOUT_MS),
+      scheduledDelayMs: positive(environment["OTEL_BSP_SCHEDULE_DELAY"], SCHEDULE_DELAY_MS),
+      exportTimeoutMs: positive(environment["OTEL_BSP_EXPORT_TIMEOUT"], EXPORT_TIMEOUT_MS),
     });
-    const resource = defaultResource().merge(
-      resourceFromAttributes(resourceAttributes(environment, provider, serviceName)),
-    );
-    return { exporter, processor, origin: { resource, scope: { name: "outrigger", version }, nodeId } };
   }
 }
 
@@ -166,128 +146,27 @@ export function environmentExports(environment: Environment): boolean {
   return targetFromEnvironment(environment) !== undefined;
 }
 
-/** Sends to wherever the target is now, and counts what becomes of the spans. */
-class CountingExporter implements SpanExporter {
-  readonly #findTarget: () => ExportTarget | undefined;
-  readonly #onState: SpanExportsOptions["onState"];
-  readonly #maxWaiting: number;
-  readonly #sent: Counter;
-  readonly #dropped: Counter;
-  readonly #failures: Counter;
-  #inner: { readonly exporter: SpanExporter; readonly url: string } | undefined = undefined;
-  #waiting = 0;
-  #sending = 0;
-  #isWorking = true;
-
-  constructor(options: SpanExportsOptions, findTarget: () => ExportTarget | undefined, maxWaiting: number) {
-    this.#findTarget = findTarget;
-    this.#onState = options.onState;
-    this.#maxWaiting = maxWaiting;
-    this.#sent = options.stats.counter("tracing.opentelemetry.spans_sent");
-    this.#dropped = options.stats.counter("tracing.opentelemetry.spans_dropped");
-    this.#failures = options.stats.counter("tracing.opentelemetry.export_failures");
-  }
-
-  /** Whether the processor's queue has room for one more span; counts a span that finds none. */
-  admit(): boolean {
-    if (this.#waiting >= this.#maxWaiting) {
-      this.#dropped.inc();
-      return false;
-    }
-    this.#waiting++;
-    return true;
-  }
-
-  /** What has not been sent is lost. */
-  giveUp(): void {
-    this.#dropped.add(this.#waiting + this.#sending);
-    this.#waiting = 0;
-    this.#sending = 0;
-  }
-
-  export(spans: ReadableSpan[], done: (result: ExportResult) => void): void {
-    this.#waiting -= spans.length;
-    this.#sending += spans.length;
-    const exporter = this.#current();
-    if (exporter === undefined) {
-      this.#finish(spans.length, new Error("the collector's cluster has no address"));
-      done({ code: ExportResultCode.FAILED });
-      return;
-    }
-    exporter.export(spans, (result) => {
-      const failed = result.code !== ExportResultCode.SUCCESS;
-      this.#finish(spans.length, failed ? (result.error ?? new Error("export failed")) : undefined);
-      done(result);
-    });
-  }
-
-  async forceFlush(): Promise<void> {
-    await this.#inner?.exporter.forceFlush?.();
-  }
-
-  async shutdown(): Promise<void> {
-    await this.#inner?.exporter.shutdown();
-  }
-
-  #current(): SpanExporter | undefined {
-    const target = this.#findTarget();
-    if (target === undefined) {
-      return undefined;
-    }
-    if (this.#inner?.url !== target.url) {
-      this.#inner?.exporter.shutdown().catch(() => undefined);
-      this.#inner = { exporter: buildExporter(target), url: target.url };
-    }
-    return this.#inner.exporter;
-  }
-
-  #finish(count: number, error: Error | undefined): void {
-    this.#sending = Math.max(0, this.#sending - count);
-    if (error === undefined) {
-      this.#sent.add(count);
-    } else {
-      this.#dropped.add(count);
-      this.#failures.inc();
-    }
-    if (this.#isWorking !== (error === undefined)) {
-      this.#isWorking = error === undefined;
-      this.#onState(this.#isWorking, error?.message ?? "");
+/** Field 1 of ResourceSpans. Attributes of other types than text, number and boolean do not occur. */
+function encodeResource(attributes: Readonly<Record<string, unknown>>): Uint8Array {
+  const to = new OtlpWriter(new Uint8Array(1024));
+  const resource = to.open(0x0a);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") {
+      to.attribute(0x0a, new AttributeKey(name), value);
     }
   }
+  to.close(resource);
+  return to.buffer.slice(0, to.at);
 }
 
-const spanSerializer = new SpanSerializer();
-/** Our own bytes, the SDK's reading of the answer. */
-const SERIALIZER: typeof ProtobufTraceSerializer = {
-  // Only hook-spans.ts makes spans.
-  serializeRequest: (spans) => spanSerializer.serialize(spans as FinishedSpan[]),
-  deserializeResponse: (data) => ProtobufTraceSerializer.deserializeResponse(data),
-};
-
-/** The SDK's OTLP exporters over HTTP and gRPC, with our serializer. */
-function buildExporter(target: ExportTarget): SpanExporter {
-  const { url, timeoutMs: timeoutMillis } = target;
-  if (target.protocol === "http") {
-    const contentType = { "Content-Type": "application/x-protobuf" };
-    const config = { url, headers: { ...target.headers }, timeoutMillis };
-    const options = convertLegacyHttpOptions(config, "TRACES", "v1/traces", contentType);
-    const helper = TraceExporterMetricsHelper;
-    return new OTLPExporterBase(
-      createOtlpHttpExportDelegate(options, SERIALIZER, "otlp_http_span_exporter", helper, undefined),
-    );
-  }
-  // Headers of the environment reach gRPC's metadata inside the exporter; a provider has none.
-  return new OTLPExporterBase(
-    createOtlpGrpcExportDelegate(
-      convertLegacyOtlpGrpcOptions({ url, timeoutMillis }, "TRACES"),
-      SERIALIZER,
-      "otlp_grpc_span_exporter",
-      TraceExporterMetricsHelper,
-      undefined,
-      "TraceExportService",
-      "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-    ),
-  );
+/** Field 1 of ScopeSpans. */
+function encodeScope(name: string, version: string): Uint8Array {
+  const to = new OtlpWriter(new Uint8Array(64));
+  const scope = to.open(0x0a);
+  to.text(0x0a, name);
+  to.text(0x12, version);
+  to.close(scope);
+  return to.buffer.slice(0, to.at);
 }
 
 function positive(text: string | undefined, otherwise: number): number {

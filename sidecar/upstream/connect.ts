@@ -12,6 +12,8 @@ export interface DialOptions {
   readonly bufferLimitBytes: number;
   /** `bytes` have been read into the start of `readBuffer`; they are there until the call returns. */
   readonly onRead: (bytes: number) => boolean;
+  /** The socket stays open for writing when the upstream has shut its side. */
+  readonly allowHalfOpen?: boolean;
 }
 
 /** Reading begins with the connection; `address.host` must be an IP literal, so no resolver is asked. */
@@ -20,6 +22,7 @@ export function dial(address: Address, options: DialOptions): Socket {
     onread: { buffer: options.readBuffer, callback: options.onRead },
     noDelay: true,
     highWaterMark: options.bufferLimitBytes,
+    allowHalfOpen: options.allowHalfOpen === true,
   };
   const socket = new Socket(settings);
   if (address.kind === "pipe") {

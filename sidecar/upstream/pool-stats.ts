@@ -12,6 +12,8 @@ export interface PoolStats {
   readonly cxConnectTimeout: Counter;
   readonly cxIdleTimeout: Counter;
   readonly cxOverflow: Counter;
+  /** The TCP proxy has made `max_connect_attempts`. */
+  readonly cxConnectAttemptsExceeded: Counter;
   readonly cxConnectMs: Histogram;
   readonly cxLengthMs: Histogram;
   readonly cxDestroy: Counter;
@@ -58,6 +60,7 @@ export function resolvePoolStats(scope: StatsScope, prefix: string): PoolStats {
     cxConnectTimeout: scope.counter(`${up}cx_connect_timeout`),
     cxIdleTimeout: scope.counter(`${up}cx_idle_timeout`),
     cxOverflow: scope.counter(`${up}cx_overflow`),
+    cxConnectAttemptsExceeded: scope.counter(`${up}cx_connect_attempts_exceeded`),
     cxConnectMs: scope.histogram(`${up}cx_connect_ms`),
     cxLengthMs: scope.histogram(`${up}cx_length_ms`),
     cxDestroy: scope.counter(`${up}cx_destroy`),

@@ -28,6 +28,7 @@ const LANGUAGES = ["go", "rust", "cpp", "assemblyscript"] as const;
 
 const stats = new StatsTable({ onDefine: () => {} });
 const recorder = new TraceRecorder({
+  nodeId: "",
   random: new RandomSource(),
   post: () => {},
   dropped: stats.counter("dropped"),

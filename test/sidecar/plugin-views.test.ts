@@ -12,6 +12,7 @@ function answer(overrides: Partial<PluginView> = {}): PluginView {
     identity: { index: 1, name: "auth", rootId: "root", vmId: "vm", digest: "d1", abiVersion: "0.2.1" },
     language: "go",
     state: "running",
+    vm: 1,
     sharedBy: 1,
     memoryBytes: 1_000,
     quarantinedForMs: 0,
@@ -35,7 +36,8 @@ function fault(at: number, message: string): PluginFault {
 }
 
 function facts(answers: readonly PluginView[], reader = new StatsReader()): PluginFacts {
-  return { configs: new Map(), failures: new Map(), reader, answers };
+  const byWorker = answers.map((each) => [each]);
+  return { configs: new Map(), failures: new Map(), ofRoutes: new Map(), reader, answers: byWorker };
 }
 
 test("pluginViews() sums the workers of a plugin and shows its worst state", () => {
@@ -56,6 +58,17 @@ test("pluginViews() says how long a quarantine lasts, and where", () => {
     [view.restarts, view.quarantines, view.memoryPeakBytes, view.memoryLimitBytes],
     [2, 1, 1_500, 4_000],
   );
+});
+
+test("pluginViews() counts a VM once for all configurations of a plugin, and shows those of routes", () => {
+  const ofRoute = { configuration: "x", bytes: 1, usedBy: ["routes r"] };
+  const [view, ...more] = pluginViews({
+    ...facts([]),
+    ofRoutes: new Map([["auth", [ofRoute]]]),
+    answers: [[answer(), answer({ vm: 2 }), answer()], [answer()]],
+  });
+  assert.deepEqual(more, []);
+  assert.deepEqual([view?.vms, view?.memoryBytes, view?.routeConfigurations], [3, 3_000, [ofRoute]]);
 });
 
 test("pluginViews() shows the latest fault of all workers with its time", () => {

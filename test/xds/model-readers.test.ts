@@ -32,12 +32,6 @@ const NOT_YET: Readonly<Record<string, readonly string[]>> = {
   includeAttemptCount: [`${ROUTE}.VirtualHost.include_request_attempt_count`],
   includeAttemptCountInResponse: [`${ROUTE}.VirtualHost.include_attempt_count_in_response`],
   internalOnlyHeaders: [`${ROUTE}.RouteConfiguration.internal_only_headers`],
-  perFilterConfig: [
-    `${ROUTE}.RouteConfiguration.typed_per_filter_config`,
-    `${ROUTE}.VirtualHost.typed_per_filter_config`,
-    `${ROUTE}.Route.typed_per_filter_config`,
-    `${ROUTE}.WeightedCluster.ClusterWeight.typed_per_filter_config`,
-  ],
   maxPathTagLength: [`${HCM}.Tracing.max_path_tag_length`],
   spawnUpstreamSpan: [`${HCM}.Tracing.spawn_upstream_span`],
   verbose: [`${HCM}.Tracing.verbose`],

@@ -10,7 +10,7 @@ import {
 } from "../gen/envoy/config/listener/v3/listener_components_pb.ts";
 import type { HttpConnectionManager as HcmMessage } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { TcpProxy as TcpProxyMessage } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
-import type { FilterChain, FilterChainMatch, TcpProxy } from "../model/listener.ts";
+import type { FilterChain, FilterChainMatch } from "../model/listener.ts";
 import { decodeCidrRange } from "./address.ts";
 import { unpackAny } from "./any.ts";
 import { quoted } from "./constraint.ts";
@@ -19,6 +19,7 @@ import { unsupported } from "./http-filter.ts";
 import { isInert } from "./inert.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeEach } from "./matcher.ts";
+import { decodeTcpProxy } from "./tcp-proxy.ts";
 import { checkTransportSocket } from "./transport-socket.ts";
 
 const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
@@ -77,18 +78,13 @@ function decodeNetworkFilter(any: Any, path: string, findings: Findings): Filter
   if (inner.problem !== undefined) return undefined;
   const innerPath = inner.step === "" ? path : child(path, inner.step);
   if (inner.typeName === HCM) return decodeHttpConnectionManager(inner.message as HcmMessage, innerPath, findings);
-  if (inner.typeName === TCP_PROXY) return decodeTcpProxy(inner.message as TcpProxyMessage);
+  if (inner.typeName === TCP_PROXY) return decodeTcpProxy(inner.message as TcpProxyMessage, innerPath, findings);
   if (isInert(inner.typeName, inner.isEmpty)) {
     findings.warn("no_effect", path, inner.typeName, `network filter ${inner.typeName} is accepted without effect`);
   } else {
     findings.issue(path, unsupported("network filter", inner.typeName, [HCM, TCP_PROXY]));
   }
   return undefined;
-}
-
-function decodeTcpProxy(message: TcpProxyMessage): TcpProxy | undefined {
-  if (message.clusterSpecifier.case !== "cluster") return undefined;
-  return { kind: "tcp", statPrefix: message.statPrefix, cluster: message.clusterSpecifier.value };
 }
 
 const SOURCE_TYPES: Readonly<Record<number, FilterChainMatch["sourceType"]>> = {

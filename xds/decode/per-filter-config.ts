@@ -1,6 +1,7 @@
 // typed_per_filter_config → model: by filter name, with the FilterConfig envelope taken off. Called by route.ts and
 // route-action.ts at each level. A filter can be switched off and on; a plugin can get another configuration, in the form
-// of its filter's own message with nothing but `config.configuration` (Envoy has no such thing for wasm).
+// of its filter's own message, or of the PluginConfig in that, with nothing but `configuration` (Envoy has no such thing for
+// wasm).
 // Source: route.v3.FilterConfig, and PerFilterConfigs in Envoy's config_impl.cc.
 
 import type { Any } from "@bufbuild/protobuf/wkt";
@@ -14,6 +15,7 @@ import { child, item, type Findings } from "./issues.ts";
 import { configurationBytes } from "./wasm.ts";
 
 const FILTER_CONFIG = "envoy.config.route.v3.FilterConfig";
+const PLUGIN_TYPE = "envoy.extensions.wasm.v3.PluginConfig";
 const SWITCHED_ON: FilterOverride = { disabled: false, configuration: undefined };
 const SWITCHED_OFF: FilterOverride = { disabled: true, configuration: undefined };
 
@@ -41,7 +43,6 @@ function decodeEntry(any: Any, path: string, findings: Findings): FilterOverride
   if (config?.typeUrl === "") return SWITCHED_ON;
   const configPath = child(path, "config");
   if (config !== undefined) return decodeSettings(config, isOptional, configPath, findings);
-  if (isOptional) return SWITCHED_ON;
   findings.issue(configPath, "is required, empty to enable the filter, unless disabled is true");
   return undefined;
 }
@@ -51,13 +52,14 @@ function decodeSettings(any: Any, isOptional: boolean, path: string, findings: F
   const { typeName, message, problem } = unpackAny(any);
   if (problem !== undefined) return undefined;
   if (typeName === HTTP_WASM_TYPE) return decodePlugin((message as Wasm).config, child(path, "config"), findings);
+  if (typeName === PLUGIN_TYPE) return decodePlugin(message as PluginConfig, path, findings);
   if (isOptional) {
     findings.warn("no_effect", path, `${FILTER_CONFIG}.config`, `optional ${typeName} is not supported and left out`);
     return SWITCHED_ON;
   }
   findings.issue(
     path,
-    `per-route configuration ${typeName} is not supported; supported: ${HTTP_WASM_TYPE}, and ${FILTER_CONFIG} with an empty config or disabled`,
+    `per-route configuration ${typeName} is not supported; supported: ${HTTP_WASM_TYPE}, ${PLUGIN_TYPE}, and ${FILTER_CONFIG} with an empty config or disabled`,
   );
   return undefined;
 }

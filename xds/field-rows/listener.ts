@@ -136,33 +136,31 @@ export const LISTENER_ROWS: Readonly<Record<string, MessageRows>> = {
     supported: "",
   },
   "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy": {
-    supported: "",
+    supported:
+      "stat_prefix cluster weighted_clusters idle_timeout max_connect_attempts backoff_options max_downstream_connection_duration max_downstream_connection_duration_jitter_percentage access_log access_log_flush_interval flush_access_log_on_connected access_log_options check_drain_close",
     accepted: {
-      cluster: "TCP is not proxied yet: connections that match this chain are closed",
-      stat_prefix: "no such statistics yet",
-      idle_timeout: "no timeout ends a TCP connection yet",
-      downstream_idle_timeout: "no timeout ends a TCP connection yet",
-      upstream_idle_timeout: "no timeout ends a TCP connection yet",
-      max_downstream_connection_duration: "no timeout ends a TCP connection yet",
-      max_downstream_connection_duration_jitter_percentage: "no timeout ends a TCP connection yet",
-      access_log: "TCP connections are not logged yet",
-      access_log_flush_interval: "TCP connections are not logged yet",
-      flush_access_log_on_connected: "TCP connections are not logged yet",
-      access_log_options: "TCP connections are not logged yet",
-      max_connect_attempts: "one attempt is made",
-      backoff_options: "one attempt is made",
+      downstream_idle_timeout: "Envoy does not read it either; use idle_timeout",
+      upstream_idle_timeout: "Envoy does not read it either; use idle_timeout",
       hash_policy: "hosts are picked without affinity",
       proxy_protocol_tlvs: "the PROXY protocol is not sent",
       proxy_protocol_tlv_merge_policy: "the PROXY protocol is not sent",
-      max_early_data_bytes: "has no reader",
-      check_drain_close: "has no reader",
+      max_early_data_bytes: "bytes are read when there is an upstream connection",
     },
     refused: {
-      weighted_clusters: "use cluster",
       on_demand: "on-demand discovery is not supported",
       metadata_match: "subsets are not supported",
       tunneling_config: "tunnelling is not supported",
       upstream_connect_mode: "the upstream connection is made at once",
     },
+  },
+  "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster": {
+    supported: "clusters",
+  },
+  "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight": {
+    supported: "name weight",
+    refused: { metadata_match: "subsets are not supported" },
+  },
+  "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions": {
+    supported: "access_log_flush_interval flush_access_log_on_connected flush_access_log_on_start",
   },
 };

@@ -6,7 +6,7 @@ import type { MessageRows } from "../fields.ts";
 export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.config.route.v3.RouteConfiguration": {
     supported:
-      "name virtual_hosts response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove most_specific_header_mutations_wins validate_clusters max_direct_response_body_size_bytes ignore_port_in_host_matching",
+      "name virtual_hosts response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove most_specific_header_mutations_wins validate_clusters max_direct_response_body_size_bytes ignore_port_in_host_matching typed_per_filter_config",
     accepted: {
       request_mirror_policies: "requests are not mirrored yet",
       metadata: "has no reader",
@@ -14,7 +14,6 @@ export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
     },
     refused: {
       internal_only_headers: "headers from outside are not removed yet; use request_headers_to_remove",
-      typed_per_filter_config: "filters cannot be configured or switched for a route yet",
       vhds: "virtual host discovery is not supported",
       vhost_header: "the virtual host is chosen by Host",
       ignore_path_parameters_in_path_matching: "path parameters are part of the path",
@@ -23,7 +22,7 @@ export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
   },
   "envoy.config.route.v3.VirtualHost": {
     supported:
-      "name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove metadata",
+      "name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove metadata typed_per_filter_config",
     accepted: {
       include_request_attempt_count: "requests are not retried yet",
       include_attempt_count_in_response: "requests are not retried yet",
@@ -40,20 +39,18 @@ export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
     },
     refused: {
       matcher: "use routes",
-      typed_per_filter_config: "filters cannot be configured or switched for a route yet",
       route_specifiers: "this extension point is not supported",
     },
   },
   "envoy.config.route.v3.Route": {
     supported:
-      "name match route redirect direct_response non_forwarding_action metadata decorator request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove tracing stat_prefix",
+      "name match route redirect direct_response non_forwarding_action metadata decorator request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove tracing stat_prefix typed_per_filter_config",
     accepted: {
       per_request_buffer_limit_bytes: "bodies are streamed, not buffered",
       request_body_buffer_limit: "bodies are streamed, not buffered",
     },
     refused: {
       filter_action: "this extension point is not supported",
-      typed_per_filter_config: "filters cannot be configured or switched for a route yet",
       route_specifiers: "this extension point is not supported",
     },
   },
@@ -120,9 +117,8 @@ export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
   },
   "envoy.config.route.v3.WeightedCluster.ClusterWeight": {
     supported:
-      "name cluster_header weight request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove host_rewrite_literal",
+      "name cluster_header weight request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove host_rewrite_literal typed_per_filter_config",
     refused: {
-      typed_per_filter_config: "filters cannot be configured or switched for a route yet",
       metadata_match: "subsets are not supported",
     },
   },

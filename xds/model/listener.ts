@@ -95,10 +95,27 @@ export interface HttpConnectionManager {
   readonly tracing: Tracing | undefined;
 }
 
+/** Source: envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy. */
 export interface TcpProxy {
   readonly kind: "tcp";
   readonly statPrefix: string;
-  readonly cluster: string;
+  /** At least one; weights are at least 1. */
+  readonly clusters: readonly { readonly name: string; readonly weight: number }[];
+  /** 0 turns it off. */
+  readonly idleTimeoutMs: number;
+  readonly maxConnectAttempts: number;
+  /** Waits between attempts; undefined: none. */
+  readonly backoff: { readonly baseMs: number; readonly maxMs: number } | undefined;
+  /** 0 turns it off. Up to `jitterPercent` more. */
+  readonly maxDownstreamConnectionDurationMs: number;
+  readonly maxDownstreamConnectionDurationJitterPercent: number;
+  /** A connection that moves bytes while the listener drains is closed. */
+  readonly checkDrainClose: boolean;
+  readonly accessLogs: readonly AccessLog[];
+  /** A line also while the connection lives; 0: only at its end. */
+  readonly accessLogFlushIntervalMs: number;
+  readonly logsOnStart: boolean;
+  readonly logsOnConnected: boolean;
 }
 
 export interface FilterChain {

@@ -1,56 +1,59 @@
-// The verb `plugin run`: loads a plugin into the host that the sidecar uses, and says whether it starts.
+// The verb `plugin run`: one request through a plugin in the sidecar's own filter chain and plugin host, without sockets, and
+// a transcript of every callback and host call. Exit 0 when the stream got through, however the plugin answered it; 1 when
+// the plugin did not load, failed, or held the stream for ever; 2 for wrong usage.
 
-import { readFileSync } from "node:fs";
-import { loadPluginModule } from "../../../plugins/plugin-module.ts";
-import { describeFlags, type Flag, parseFlags } from "../flags.ts";
+import { describeFlags } from "../flags.ts";
 import { type CliIo, type Verb, wrongUsage } from "../verb.ts";
+import { RunProblem, UsageProblem } from "./plugin-flags.ts";
+import { RUN_FLAGS, runOptions } from "./run-options.ts";
+import { failedStartText, reportJson, reportText } from "./run-report.ts";
+import { runRequests } from "./run-request.ts";
 
-const FLAGS: readonly Flag[] = [
-  {
-    name: "memory-mib",
-    kind: "number",
-    value: "MIB",
-    defaultText: "128",
-    help: "largest memory that the plugin may have",
-  },
-];
+const HELP = `outrigger plugin run FILE.wasm
+
+Sends one request through a plugin, in the plugin host and filter chain of the sidecar, and prints every callback and host
+call with arguments, answers, times and fuel, then the request and the response as they left the plugin.
+The upstream and the clusters that the plugin calls are flags. Waiting takes no time: when the stream stands still, the clock
+jumps to the next tick, answer or timeout.
+
+  outrigger plugin run plugin.wasm --config '{"header":"x-a"}' --request 'GET /orders?id=1' -H 'cookie: a=b'
+  outrigger plugin run plugin.wasm --request @request.http --response @response.http --chunk 1000
+  outrigger plugin run plugin.wasm --callout 'auth=403 no' --property xds.route_name=web --json
+
+Exit codes: 0 the stream got through, however the plugin answered it; 1 the plugin did not load, failed, or held the stream
+until the time was up; 2 wrong usage. FILE may be an http(s):// or oci:// address too.
+
+Flags:
+`;
 
 export const pluginRunVerb: Verb = {
   name: "run",
   usage: "plugin run FILE.wasm",
-  summary: "loads a plugin as the sidecar does",
-  help: () =>
-    `outrigger plugin run FILE.wasm\n\nLoads a plugin as the sidecar does.\n\nFlags:\n${describeFlags(FLAGS)}`,
+  summary: "sends a request through a plugin and shows every callback and host call",
+  help: () => `${HELP}${describeFlags(RUN_FLAGS)}`,
   run: async (argv, io) => {
-    const parsed = parseFlags(FLAGS, argv);
-    if (!parsed.ok) {
-      return wrongUsage(io, "plugin run", parsed.problem);
+    try {
+      return await run(argv, io);
+    } catch (error) {
+      if (error instanceof UsageProblem) {
+        return wrongUsage(io, "plugin run", error.message);
+      }
+      if (error instanceof RunProblem) {
+        io.err(`outrigger plugin run: ${error.message}\n`);
+        return 1;
+      }
+      throw error;
     }
-    const [file, extra] = parsed.positionals;
-    if (file === undefined || extra !== undefined) {
-      return wrongUsage(
-        io,
-        "plugin run",
-        file === undefined ? "needs a module: FILE.wasm" : `unexpected argument "${extra}"`,
-      );
-    }
-    return run(file, parsed.values["memory-mib"] as number | undefined, io);
   },
 };
 
-function run(file: string, memoryMib: number | undefined, io: CliIo): number {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    io.err(`outrigger plugin run: cannot read ${file}: ${error instanceof Error ? error.message : String(error)}\n`);
-    return 1;
-  }
-  const result = loadPluginModule(bytes, memoryMib === undefined ? {} : { memoryMib });
-  if (!result.ok) {
-    io.err(`outrigger plugin run: ${file}: ${result.problem}\n`);
-    return 1;
-  }
-  io.out(`${file}: ABI ${result.module.abi}, ${result.module.language}, ${result.module.sizeBytes} bytes\n`);
-  return 0;
+async function run(argv: readonly string[], io: CliIo): Promise<number> {
+  const options = runOptions(argv);
+  const result = await runRequests(options, io, ({ entries }, logs) =>
+    io.err(failedStartText(entries, logs, options.quiet)),
+  );
+  const { file } = options.plugin;
+  io.out(options.json ? reportJson(file, result) : reportText(file, result, options.quiet));
+  const bad = result.streams.filter(({ outcome }) => outcome === "failed" || outcome === "paused");
+  return bad.length > 0 ? 1 : 0;
 }

@@ -75,6 +75,10 @@ suite("TestStream", () => {
     assert.equal(stream.request.body.toString(), "one two!");
     assert.equal(stream.request.isComplete, true);
     assert.throws(() => stream.requestBody("three"), /the request has ended already/);
+    assert.throws(() => stream.requestHeaders({}), /the request has its headers already/);
+    assert.throws(() => stream.responseBody("x"), /the response needs its headers first/);
+    stream.end();
+    assert.throws(() => stream.responseHeaders({ ":status": 200 }), /the stream has ended/);
   });
 
   test("shows what the plugin does to trailers, and adds those that it makes", () => {

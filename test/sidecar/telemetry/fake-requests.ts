@@ -9,7 +9,7 @@ import { RandomSource } from "../../../sidecar/telemetry/random.ts";
 import { RequestTracing } from "../../../sidecar/telemetry/request-tracing.ts";
 import type { EnvironmentTracing } from "../../../sidecar/telemetry/request-tracing.ts";
 import { samplingFromEnvironment } from "../../../sidecar/telemetry/sampling.ts";
-import type { SpanBatch } from "../../../sidecar/telemetry/span-record.ts";
+import type { SpanBatch } from "../../../sidecar/telemetry/span-batch.ts";
 import type { StreamTrace } from "../../../sidecar/telemetry/stream-trace.ts";
 import { TraceRecorder } from "../../../sidecar/telemetry/trace-recorder.ts";
 import type { Tracing } from "../../../xds/model/tracing.ts";
@@ -129,6 +129,7 @@ export class RecorderBench {
       ringSize,
       maxBatches,
       random: this.random,
+      nodeId: "node-1",
       post: (batch) => this.batches.push(structuredClone(batch)),
       dropped: { inc: () => this.dropped++, add: () => undefined, value: 0 },
       traceOf: (stream) => this.streams.get(stream),

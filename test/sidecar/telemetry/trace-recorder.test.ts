@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readBatch } from "../../../sidecar/telemetry/span-record.ts";
-import type { SpanBatch } from "../../../sidecar/telemetry/span-record.ts";
-import { Field, RequestText, TraceText } from "../../../sidecar/telemetry/span-record.ts";
 import { traceparentOf } from "../../../sidecar/telemetry/trace-recorder.ts";
 import { MAX_HOOKS } from "../../../sidecar/telemetry/stream-trace.ts";
 import { viewTrace } from "../../../sidecar/telemetry/trace-view.ts";
 import { fakeHead, fakeHook, fakeInfo, fakeStream, fakeTracing, RecorderBench } from "./fake-requests.ts";
+import { readSpans } from "./read-spans.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN = "00f067aa0ba902b7";
@@ -17,6 +15,10 @@ function start(bench: RecorderBench, head = fakeHead(), tracing = bench.tracing(
   bench.streams.set(stream, trace);
   tracing.start(trace, head.headers, false);
   return { stream, trace, head };
+}
+
+function requestsOf(bench: RecorderBench): number {
+  return readSpans(bench.batches).filter((span) => span.kind === "SERVER").length;
 }
 
 test("TraceRecorder posts a sampled request with its hooks", () => {
@@ -36,23 +38,16 @@ test("TraceRecorder posts a sampled request with its hooks", () => {
   assert.equal(bench.batches.length, 0);
   bench.tick();
   assert.equal(bench.batches.length, 1);
-  const [record, ...others] = [...readBatch(bench.batches[0] as SpanBatch)];
-  assert.ok(record !== undefined && others.length === 0);
-  assert.equal(record.text(TraceText.TraceId), TRACE);
-  assert.equal(record.text(TraceText.ParentId), SPAN);
-  assert.equal(record.text(TraceText.TraceState), "v=1");
-  assert.equal(record.text(RequestText.Method), "GET");
-  assert.equal(record.text(RequestText.Path), "/orders/7?q=1");
-  assert.equal(record.text(RequestText.UserAgent), "curl/8");
-  assert.equal(record.text(RequestText.RequestId), "id-1");
-  assert.equal(record.text(RequestText.VirtualHost), "shop");
-  assert.equal(record.field(Field.Status), 200);
-  assert.equal(record.field(Field.ResponseBytes), 34);
+  const [request, ...hooks] = readSpans(bench.batches);
+  assert.deepEqual([request?.traceId, request?.parentId, request?.traceState], [TRACE, SPAN, "v=1"]);
+  assert.equal(request?.attributes["user_agent.original"], "curl/8");
+  assert.equal(request?.attributes["guid:x-request-id"], "id-1");
+  assert.equal(request?.attributes["response_size"], 34);
   assert.deepEqual(
-    record.hooks.map((hook) => [hook.plugin.name, hook.callback, hook.headersAdded]),
+    hooks.map((hook) => [hook.name, hook.attributes["proxy_wasm.headers.added"]]),
     [
-      ["custom-response-header", 6, 0],
-      ["custom-response-header", 9, 2],
+      ["custom-response-header proxy_on_request_headers", undefined],
+      ["custom-response-header proxy_on_response_headers", 2],
     ],
   );
 });
@@ -218,10 +213,10 @@ test("TraceRecorder bounds the hooks of one request", () => {
   }
   bench.recorder.finish(trace, fakeInfo(head));
   bench.tick();
-  const [record] = [...readBatch(bench.batches[0] as SpanBatch)];
-  assert.equal(record?.hooks.length, MAX_HOOKS);
-  assert.equal(record?.hooks[MAX_HOOKS - 1]?.contextId, MAX_HOOKS - 1);
-  assert.equal(record?.field(Field.HooksDropped), 5);
+  const [, ...hooks] = readSpans(bench.batches);
+  assert.equal(hooks.length, MAX_HOOKS);
+  assert.equal(hooks[MAX_HOOKS - 1]?.attributes["proxy_wasm.context_id"], MAX_HOOKS - 1);
+  assert.equal(trace.hooksDropped, 5);
 });
 
 test("TraceRecorder drops and counts while the main thread does not keep up", () => {
@@ -238,13 +233,13 @@ test("TraceRecorder drops and counts while the main thread does not keep up", ()
   }
   assert.equal(bench.batches.length, 2);
   assert.ok(bench.dropped > 100, `dropped ${bench.dropped}`);
-  const kept = bench.batches.flatMap((batch) => [...readBatch(batch)]).length;
+  const kept = requestsOf(bench);
   // The main thread has taken both: what was collected meanwhile goes out.
   for (const batch of bench.batches.splice(0)) {
     Atomics.add(new Int32Array(batch.credit), 0, 1);
   }
   bench.tick();
-  const rest = bench.batches.flatMap((batch) => [...readBatch(batch)]).length;
+  const rest = requestsOf(bench);
   assert.equal(kept + rest + bench.dropped, 200);
 });
 

@@ -115,7 +115,6 @@ function spanExports(options: {
     onState: (isWorking) => states.push(isWorking),
     resolveCluster: (name) => clusters[name],
     serviceName: "shop",
-    nodeId: "node-1",
     version: "1.2.3",
   });
   exportsInUse.push(exports);
@@ -276,7 +275,7 @@ test("shutdown() sends what waits", async () => {
 test("SpanExports drops and counts spans that have nowhere to go", () => {
   const { exports, count } = spanExports({});
   postRequests(exports, undefined);
-  assert.equal(count("spans_dropped"), 1);
+  assert.equal(count("spans_dropped"), 3);
 });
 
 const environments = [

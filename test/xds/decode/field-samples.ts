@@ -6,12 +6,11 @@ import type { JsonValue } from "@bufbuild/protobuf";
 const EXTENSIONS = "envoy.extensions";
 const WASM = `${EXTENSIONS}.filters.http.wasm.v3.Wasm`;
 const LB = `${EXTENSIONS}.load_balancing_policies`;
+const ROUTER = `${EXTENSIONS}.filters.http.router.v3.Router`;
+const FILTER_CONFIG = "envoy.config.route.v3.FilterConfig";
 
 const ANY_TYPES: Readonly<Record<string, readonly string[]>> = {
-  "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter.typed_config": [
-    WASM,
-    `${EXTENSIONS}.filters.http.router.v3.Router`,
-  ],
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter.typed_config": [WASM, ROUTER],
   "envoy.config.listener.v3.Filter.typed_config": [
     `${EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
   ],
@@ -39,6 +38,10 @@ const ANY_TYPES: Readonly<Record<string, readonly string[]>> = {
   "envoy.config.trace.v3.Tracing.Http.typed_config": ["envoy.config.trace.v3.OpenTelemetryConfig"],
   "envoy.extensions.wasm.v3.PluginConfig.configuration": ["google.protobuf.StringValue"],
   "envoy.extensions.wasm.v3.VmConfig.configuration": ["google.protobuf.StringValue"],
+  "envoy.config.route.v3.RouteConfiguration.typed_per_filter_config": [FILTER_CONFIG],
+  "envoy.config.route.v3.VirtualHost.typed_per_filter_config": [FILTER_CONFIG],
+  "envoy.config.route.v3.Route.typed_per_filter_config": [FILTER_CONFIG],
+  "envoy.config.route.v3.WeightedCluster.ClusterWeight.typed_per_filter_config": [FILTER_CONFIG],
   "envoy.config.core.v3.Metadata.typed_filter_metadata": ["google.protobuf.StringValue"],
 };
 
@@ -80,6 +83,10 @@ const HTTP_OPTIONS = `${EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions`;
 
 /** Values for fields that do not take just any, or that outvote others. An empty list leaves the field out. */
 export const SAMPLES: Readonly<Record<string, Samples>> = {
+  [`${FILTER_CONFIG}.disabled`]: exceptFor(true, ".FilterConfig.config", ".FilterConfig.is_optional"),
+  [`${FILTER_CONFIG}.is_optional`]: exceptFor(true, ".FilterConfig.config"),
+  // What is optional makes a difference where the filter has no such configuration.
+  [`${FILTER_CONFIG}.config`]: always({ "@type": `type.googleapis.com/${ROUTER}` }),
   "envoy.config.core.v3.SocketAddress.address": always("127.0.0.1"),
   "envoy.config.core.v3.SocketAddress.protocol": always("TCP", "UDP"),
   "envoy.config.core.v3.CidrRange.address_prefix": always("10.0.0.0"),

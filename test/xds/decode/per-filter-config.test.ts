@@ -1,5 +1,4 @@
-// typed_per_filter_config at each of its levels. The table of fields still refuses it, so these tests go past inspection,
-// to the decoder that fills the model for the filter chain.
+// typed_per_filter_config at each of its levels.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -45,8 +44,14 @@ test("decodePerFilterConfig() switches filters off and on", () => {
 });
 
 test("decodePerFilterConfig() gives a plugin its configuration, with and without the envelope", () => {
-  const { value, issues } = decode({ a: plugin("one"), b: { "@type": FILTER_CONFIG, config: plugin("two") } });
+  const bare = { "@type": `${PREFIX}envoy.extensions.wasm.v3.PluginConfig` };
+  const { value, issues } = decode({
+    a: plugin("one"),
+    b: { "@type": FILTER_CONFIG, config: plugin("two") },
+    c: { ...bare, configuration: { "@type": `${PREFIX}google.protobuf.StringValue`, value: "three" } },
+  });
   assert.deepEqual(issues, []);
+  assert.equal(text(value["c"]?.configuration), "three");
   assert.deepEqual([text(value["a"]?.configuration), value["a"]?.disabled], ["one", false]);
   assert.deepEqual([text(value["b"]?.configuration), value["b"]?.disabled], ["two", false]);
 });

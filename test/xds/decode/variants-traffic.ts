@@ -2,6 +2,14 @@
 
 import { KEPT_KEY, TYPE, type Row } from "./variant-row.ts";
 
+const FILTER_CONFIG = `${TYPE}envoy.config.route.v3.FilterConfig`;
+const ROUTER_TYPE = `${TYPE}envoy.extensions.filters.http.router.v3.Router`;
+const PLUGIN = `{"@type": ${TYPE}envoy.extensions.filters.http.wasm.v3.Wasm, config: {configuration: {"@type": ${TYPE}google.protobuf.StringValue, value: x}}}`;
+
+function perFilter(name: string, config: string): string {
+  return `route: {cluster: local}, typed_per_filter_config: {${name}: ${config}}`;
+}
+
 export const CLUSTERS: readonly Row[] = [
   ["connect_timeout: 0.001s"],
   ["connect_timeout: -1s", "connect_timeout: is -1s, must be greater than 0s"],
@@ -201,4 +209,13 @@ export const ACTIONS: readonly Row[] = [
     "route: {cluster: local}, response_headers_to_add: [{header: {key: x, value: a}, append: true, append_action: ADD_IF_ABSENT}]",
     "append",
   ],
+  [perFilter("any-name", `{"@type": ${FILTER_CONFIG}, disabled: true}`)],
+  [perFilter("any-name", `{"@type": ${FILTER_CONFIG}, config: {}}`)],
+  [perFilter("x", `{"@type": ${FILTER_CONFIG}}`), 'typed_per_filter_config["x"].config: is required'],
+  [perFilter("x", `{"@type": ${FILTER_CONFIG}, is_optional: true}`), "config: is required"],
+  [perFilter("x", `{"@type": ${FILTER_CONFIG}, is_optional: true, config: {"@type": ${ROUTER_TYPE}}}`)],
+  [perFilter("x", `{"@type": ${FILTER_CONFIG}, config: {"@type": ${ROUTER_TYPE}}}`), "is not supported"],
+  [perFilter("x", `{"@type": ${ROUTER_TYPE}}`), "is not supported"],
+  [perFilter("x", `{"@type": ${TYPE}made.Up}`), "made.Up"],
+  [perFilter("x", PLUGIN), "", "Envoy has no configuration of plugins for routes"],
 ];

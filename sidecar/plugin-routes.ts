@@ -1,0 +1,98 @@
+// For /plugins: which configurations routes have for which plugin, and where. From the models, on the main thread. Pure.
+
+import type { HttpConnectionManager, Listener } from "../xds/model/listener.ts";
+import type { PluginConfig } from "../xds/model/plugin-config.ts";
+import type { PerFilterConfig, Route, RouteConfiguration } from "../xds/model/route.ts";
+import type { RouteConfigurationView } from "./admin/ports.ts";
+
+/** As workers have them. */
+export interface PublishedPlugins {
+  readonly listeners: readonly Listener[];
+  /** The configuration of a filter that arrives by this name (ECDS). */
+  discoveredPlugin(name: string): PluginConfig | undefined;
+}
+
+const MOST_CHARACTERS = 1_024;
+const MOST_PLACES = 20;
+
+interface Found {
+  readonly bytes: Uint8Array;
+  readonly places: Set<string>;
+}
+
+/** By plugin name, each configuration once. */
+export function pluginsOfRoutes(
+  published: PublishedPlugins,
+  routes: ReadonlyMap<string, RouteConfiguration>,
+): ReadonlyMap<string, readonly RouteConfigurationView[]> {
+  const found = new Map<string, Map<string, Found>>();
+  for (const hcm of published.listeners.flatMap(managersOf)) {
+    const config = hcm.routes.kind === "inline" ? hcm.routes.routeConfig : routes.get(hcm.routes.name);
+    const plugins = pluginNames(hcm, published);
+    for (const [place, overrides] of config === undefined || plugins.size === 0 ? [] : levelsOf(config)) {
+      for (const [filter, { configuration }] of Object.entries(overrides)) {
+        const plugin = plugins.get(filter);
+        if (plugin !== undefined && configuration !== undefined) {
+          note(found, plugin, configuration, place);
+        }
+      }
+    }
+  }
+  return new Map([...found].map(([plugin, configurations]) => [plugin, [...configurations.values()].map(view)]));
+}
+
+function managersOf({ filterChains, defaultFilterChain }: Listener): HttpConnectionManager[] {
+  const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
+  return chains.flatMap(({ filter }) => (filter.kind === "http" ? filter : []));
+}
+
+/** By filter name. */
+function pluginNames(hcm: HttpConnectionManager, published: PublishedPlugins): Map<string, string> {
+  return new Map(
+    hcm.httpFilters.flatMap(({ name, config }): [string, string][] => {
+      if (config.kind === "wasm") {
+        return [[name, config.plugin.name]];
+      }
+      return config.kind === "discovered" ? [[name, published.discoveredPlugin(name)?.name ?? name]] : [];
+    }),
+  );
+}
+
+function* levelsOf(config: RouteConfiguration): Generator<readonly [place: string, PerFilterConfig]> {
+  const routes = `routes ${config.name}`;
+  yield [routes, config.perFilterConfig];
+  for (const host of config.virtualHosts) {
+    const at = `${routes}, virtual host ${host.name}`;
+    yield [at, host.perFilterConfig];
+    for (const [index, route] of host.routes.entries()) {
+      yield* routeLevels(`${at}, route ${route.name === "" ? index : route.name}`, route);
+    }
+  }
+}
+
+function* routeLevels(at: string, { perFilterConfig, action }: Route): Generator<readonly [string, PerFilterConfig]> {
+  yield [at, perFilterConfig];
+  if (action.kind === "forward" && action.cluster.kind === "weighted") {
+    for (const entry of action.cluster.clusters) {
+      yield [`${at}, cluster ${entry.name === "" ? entry.clusterHeader : entry.name}`, entry.perFilterConfig];
+    }
+  }
+}
+
+function note(found: Map<string, Map<string, Found>>, plugin: string, bytes: Uint8Array, place: string): void {
+  const configurations = found.get(plugin) ?? new Map<string, Found>();
+  found.set(plugin, configurations);
+  const key = Buffer.from(bytes).toString("latin1");
+  const entry = configurations.get(key) ?? { bytes, places: new Set<string>() };
+  configurations.set(key, entry);
+  entry.places.add(place);
+}
+
+function view({ bytes, places }: Found): RouteConfigurationView {
+  const text = Buffer.from(bytes).toString();
+  return {
+    configuration: text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}…` : text,
+    bytes: bytes.length,
+    usedBy: [...places].slice(0, MOST_PLACES),
+  };
+}

@@ -1,0 +1,349 @@
+// One TCP connection from a client to an upstream: connect, then bytes both ways until both have ended or one has failed.
+// Made by tcp-serving.ts for an accepted socket. Nothing is read from the client before there is an upstream connection.
+// Source: Envoy's TcpProxy::Filter. Hot path: onRead, onUpstreamRead.
+//
+//   connecting ⇄ waiting to retry        connecting ─▶ open ─▶ closing ─▶ closed
+//                                        (closing: what is written still goes to the client, nothing is read any more)
+
+import type { Socket } from "node:net";
+import { Deadline, type DeadlineOwner } from "../http/timer-wheel.ts";
+import type { ConnectionInfo } from "../http/stream.ts";
+import type { AcceptedConnection, ConnectionObserver } from "../listener/accepted-connection.ts";
+import { TcpRecord, type TcpLogType } from "./tcp-record.ts";
+import type { TcpServing } from "./tcp-serving.ts";
+import { TcpSocket } from "./tcp-socket.ts";
+import { UpstreamLeg, type UpstreamLegOwner } from "./upstream-leg.ts";
+
+const IDLE_DEADLINE = 0;
+const DURATION_DEADLINE = 1;
+const RETRY_DEADLINE = 2;
+const LOG_DEADLINE = 3;
+
+export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, DeadlineOwner {
+  readonly openedAt = performance.now();
+  readonly record: TcpRecord;
+  readonly #serving: TcpServing;
+  readonly #observer: ConnectionObserver;
+  readonly #down: TcpSocket;
+  readonly #idle = new Deadline(this, IDLE_DEADLINE);
+  #duration: Deadline | undefined = undefined;
+  #retry: Deadline | undefined = undefined;
+  #logging: Deadline | undefined = undefined;
+  #leg: UpstreamLeg | undefined = undefined;
+  #state: "connecting" | "open" | "closing" | "closed" = "connecting";
+  /** Moving a byte costs a store; whether the idle timeout is over is asked when its deadline comes. */
+  #activeAt = this.openedAt;
+  #unsentAtDeadline = 0;
+  #isFlushing = false;
+
+  constructor(socket: Socket, info: ConnectionInfo, serving: TcpServing, observer: ConnectionObserver) {
+    this.#serving = serving;
+    this.#observer = observer;
+    this.record = new TcpRecord(info, this.openedAt, serving.origin);
+    const { stats } = serving;
+    const socketStats = {
+      txBytes: stats.cxTxBytes,
+      pausedReading: stats.pausedReading,
+      resumedReading: stats.resumedReading,
+    };
+    // A socket over an accepted handle reads from the start.
+    socket.pause();
+    this.#down = new TcpSocket(socket, this, serving.environment.writer, socketStats, serving.bufferLimitBytes);
+  }
+
+  start(): void {
+    const { stats, proxy, environment } = this.#serving;
+    const { wheel, random } = environment;
+    stats.cxTotal.inc();
+    wheel.arm(this.#idle, proxy.idleTimeoutMs);
+    if (proxy.maxDownstreamConnectionDurationMs > 0) {
+      const jitter = (random() * proxy.maxDownstreamConnectionDurationJitterPercent) / 100;
+      this.#duration = new Deadline(this, DURATION_DEADLINE);
+      wheel.arm(this.#duration, proxy.maxDownstreamConnectionDurationMs * (1 + jitter));
+    }
+    if (proxy.accessLogFlushIntervalMs > 0) {
+      this.#logging = new Deadline(this, LOG_DEADLINE);
+      wheel.arm(this.#logging, proxy.accessLogFlushIntervalMs);
+    }
+    if (proxy.logsOnStart) {
+      this.#log("TcpConnectionStart");
+    }
+    this.#connect();
+  }
+
+  /** TCP has no good moment to end: connections live on until the drain time is over. See also `check_drain_close`. */
+  drain(): void {}
+
+  destroy(): void {
+    this.#down.destroy();
+    this.#finish("local", undefined);
+    this.#leg?.destroy();
+  }
+
+  onRead(bytes: number): boolean {
+    this.#serving.stats.cxRxBytes.add(bytes);
+    const leg = this.#leg;
+    if (this.#state === "open" && leg !== undefined) {
+      this.record.requestBodyBytes += bytes;
+      this.#activeAt = performance.now();
+      leg.socket.write(this.#serving.environment.readBuffer.subarray(0, bytes));
+      this.#checkDrain();
+    }
+    return true;
+  }
+
+  onUpstreamRead(bytes: number): void {
+    if (this.#state === "open") {
+      this.record.responseBodyBytes += bytes;
+      this.#activeAt = performance.now();
+      this.#down.write(this.#serving.environment.readBuffer.subarray(0, bytes));
+      this.#checkDrain();
+    } else if (this.#state === "closed") {
+      // There is nobody to give it to: as the kernel does for a socket that was closed.
+      this.#leg?.destroy();
+    }
+  }
+
+  onUpstreamConnected(leg: UpstreamLeg): void {
+    const { record } = this;
+    this.#state = "open";
+    this.#activeAt = performance.now();
+    record.upstreamSentAt = this.#activeAt;
+    record.upstreamLocalAddress = leg.localAddress;
+    if (this.#serving.proxy.logsOnConnected) {
+      this.#log("TcpUpstreamConnected");
+    }
+    this.#down.start();
+  }
+
+  onUpstreamFailed(_leg: UpstreamLeg, reason: string): void {
+    this.record.flag("UF");
+    this.record.upstreamFailure = reason;
+    this.#leg = undefined;
+    this.#retryOrGiveUp();
+  }
+
+  // TcpSocketOwner, of both sides
+
+  onBlocked(side: TcpSocket): void {
+    if (side === this.#down) {
+      this.#leg?.socket.hold();
+    } else if (this.#state !== "closed") {
+      this.#down.hold();
+    }
+  }
+
+  onUnblocked(side: TcpSocket): void {
+    this.#activeAt = performance.now();
+    if (side === this.#down) {
+      this.#leg?.socket.release();
+    } else if (this.#state !== "closed") {
+      this.#down.release();
+    }
+  }
+
+  onPeerEnd(side: TcpSocket): void {
+    this.#activeAt = performance.now();
+    if (this.#state !== "open") {
+      return;
+    }
+    if (side === this.#down) {
+      this.#leg?.socket.end();
+    } else {
+      this.#down.end();
+    }
+  }
+
+  onSocketClosed(side: TcpSocket, error: Error | undefined): void {
+    if (side === this.#down) {
+      this.#finish(this.#state === "closing" ? "local" : "remote", error);
+      return;
+    }
+    this.#leg = undefined;
+    if (this.#isFlushing) {
+      this.#isFlushing = false;
+      this.#serving.stats.flushActive.dec();
+      this.#serving.environment.wheel.cancel(this.#idle);
+    }
+    if (this.#state === "open") {
+      this.#state = "closing";
+      if (isReset(error)) {
+        this.record.flag("UR");
+        this.#down.reset();
+      } else {
+        this.#down.closeSoon();
+      }
+    }
+  }
+
+  onDeadline(kind: number): void {
+    const { stats } = this.#serving;
+    switch (kind) {
+      case IDLE_DEADLINE:
+        this.#onIdleDeadline();
+        return;
+      case DURATION_DEADLINE:
+        this.record.flag("DT");
+        stats.maxDuration.inc();
+        this.#abort();
+        return;
+      case RETRY_DEADLINE:
+        this.#connect();
+        return;
+      case LOG_DEADLINE:
+        this.#log("TcpPeriodic");
+        if (this.#logging !== undefined) {
+          this.#serving.environment.wheel.arm(this.#logging, this.#serving.proxy.accessLogFlushIntervalMs);
+        }
+    }
+  }
+
+  #connect(): void {
+    const { clusters, stats, environment } = this.#serving;
+    const { record } = this;
+    const cluster = clusters.get(this.#serving.pickCluster());
+    if (cluster === undefined) {
+      stats.cxNoRoute.inc();
+      this.#giveUp("NC");
+      return;
+    }
+    record.clusterName = cluster.model.name;
+    record.clusterMetadata = cluster.model.metadata;
+    const [breaker] = cluster.breakers;
+    // Nobody waits for a connection of another one to end.
+    if (!breaker.connections.available) {
+      cluster.stats.cxOverflow.inc();
+      this.#giveUp("UO");
+      return;
+    }
+    const host = cluster.choose();
+    if (host === undefined) {
+      this.#giveUp("UH");
+      return;
+    }
+    record.attempts++;
+    record.hostMetadata = host.metadata;
+    if (!breaker.pendingRequests.available) {
+      cluster.stats.rqPendingOverflow.inc();
+      this.#retryOrGiveUp();
+      return;
+    }
+    this.#leg = new UpstreamLeg(cluster, host, this, environment);
+    record.upstreamAddress = this.#leg.remoteAddress;
+  }
+
+  #retryOrGiveUp(): void {
+    const { proxy, environment, clusters } = this.#serving;
+    if (this.#state === "closed") {
+      return;
+    }
+    if (this.record.attempts >= proxy.maxConnectAttempts) {
+      clusters.get(this.record.clusterName)?.stats.cxConnectAttemptsExceeded.inc();
+      this.#giveUp("URX");
+      return;
+    }
+    let delayMs = 1;
+    if (proxy.backoff !== undefined) {
+      const most = Math.min(proxy.backoff.maxMs, proxy.backoff.baseMs * 2 ** (this.record.attempts - 1));
+      delayMs = Math.max(1, environment.random() * most);
+    }
+    this.#retry ??= new Deadline(this, RETRY_DEADLINE);
+    environment.wheel.arm(this.#retry, delayMs);
+  }
+
+  #giveUp(flag: string): void {
+    this.record.flag(flag);
+    this.#abort();
+  }
+
+  /** Both sides close now. */
+  #abort(): void {
+    this.#down.destroy();
+    this.#finish("local", undefined);
+  }
+
+  #onIdleDeadline(): void {
+    const { proxy, environment, stats } = this.#serving;
+    const unsent = this.#down.unsent + (this.#leg?.socket.unsent ?? 0);
+    // A peer that takes what was written, however slowly, is not idle.
+    if (unsent < this.#unsentAtDeadline) {
+      this.#activeAt = performance.now();
+    }
+    this.#unsentAtDeadline = unsent;
+    const leftMs = this.#activeAt + proxy.idleTimeoutMs - performance.now();
+    if (leftMs > 0) {
+      environment.wheel.arm(this.#idle, leftMs);
+      return;
+    }
+    stats.idleTimeout.inc();
+    if (this.#state === "closed") {
+      this.#leg?.destroy();
+    } else {
+      this.#abort();
+    }
+  }
+
+  #checkDrain(): void {
+    if (this.#serving.proxy.checkDrainClose && this.#observer.closeChoice?.closes() === true) {
+      this.#serving.stats.cxDrainClose.inc();
+      this.#state = "closing";
+      this.#down.closeSoon();
+    }
+  }
+
+  /** The client's half is gone. What it had sent still goes to the upstream, unless it is us who ended it. */
+  #finish(side: "local" | "remote", error: Error | undefined): void {
+    if (this.#state === "closed") {
+      return;
+    }
+    const wasOpen = this.#state === "open" || this.#state === "closing";
+    this.#state = "closed";
+    this.#cancelDeadlines();
+    const leg = this.#leg;
+    if (leg !== undefined) {
+      if (!wasOpen || side === "local") {
+        this.#leg = undefined;
+        leg.destroy();
+      } else if (isReset(error)) {
+        leg.reset();
+      } else {
+        this.#flushUpstream(leg);
+      }
+    }
+    this.record.endedAt = performance.now();
+    this.#log("TcpConnectionEnd");
+    this.#observer.onConnectionClosed(this);
+  }
+
+  #flushUpstream(leg: UpstreamLeg): void {
+    const { stats, environment, proxy } = this.#serving;
+    if (leg.socket.unsent > 0) {
+      this.#isFlushing = true;
+      stats.flushTotal.inc();
+      stats.flushActive.inc();
+      this.#activeAt = performance.now();
+      environment.wheel.arm(this.#idle, proxy.idleTimeoutMs);
+    }
+    leg.closeSoon();
+  }
+
+  #cancelDeadlines(): void {
+    const { wheel } = this.#serving.environment;
+    for (const deadline of [this.#idle, this.#duration, this.#retry, this.#logging]) {
+      if (deadline !== undefined) {
+        wheel.cancel(deadline);
+      }
+    }
+  }
+
+  #log(type: TcpLogType): void {
+    this.record.accessLogType = type;
+    for (const log of this.#serving.accessLogs) {
+      log.log(this.record);
+    }
+  }
+}
+
+function isReset(error: Error | undefined): boolean {
+  return error !== undefined && "code" in error && error.code === "ECONNRESET";
+}

@@ -1,0 +1,94 @@
+// The facts of one proxied TCP connection, filled in by tcp-connection.ts while it lives; read by access logs and plugins'
+// properties through the interfaces of HTTP streams. What only HTTP has is empty or 0.
+
+import { HeaderMap } from "../http/headers.ts";
+import { RequestHead } from "../http/message.ts";
+import type { ConnectionInfo } from "../http/stream.ts";
+import type { StreamFacts } from "../telemetry/stream-facts.ts";
+
+/** Where the connection came in: fixed for all connections of one filter chain. */
+export interface ConnectionOrigin {
+  readonly listenerName: string;
+  readonly trafficDirection: "unspecified" | "inbound" | "outbound";
+  readonly filterChainName: string;
+}
+
+/** What a line of the access log is for, by Envoy's names. */
+export type TcpLogType = "TcpConnectionStart" | "TcpUpstreamConnected" | "TcpPeriodic" | "TcpConnectionEnd";
+
+const NO_HEAD = new RequestHead("", "", "", "", new HeaderMap());
+
+export class TcpRecord implements StreamFacts {
+  readonly connection: ConnectionInfo;
+  readonly startedAt: number;
+  readonly #origin: ConnectionOrigin;
+  accessLogType: TcpLogType = "TcpConnectionEnd";
+  /** Bytes from the client and to it. */
+  requestBodyBytes = 0;
+  responseBodyBytes = 0;
+  upstreamSentAt = 0;
+  upstreamFirstByteAt = 0;
+  endedAt = 0;
+  responseFlags = "";
+  clusterName = "";
+  upstreamAddress = "";
+  upstreamLocalAddress = "";
+  upstreamFailure = "";
+  connectionTerminationDetails = "";
+  attempts = 0;
+  clusterMetadata: Uint8Array | undefined = undefined;
+  hostMetadata: Uint8Array | undefined = undefined;
+  #filterState: Map<string, Uint8Array> | undefined = undefined;
+
+  constructor(connection: ConnectionInfo, startedAt: number, origin: ConnectionOrigin) {
+    this.connection = connection;
+    this.startedAt = startedAt;
+    this.#origin = origin;
+  }
+
+  /** Adds one of Envoy's response flag letters. */
+  flag(letters: string): void {
+    if (!this.responseFlags.split(",").includes(letters)) {
+      this.responseFlags = this.responseFlags === "" ? letters : `${this.responseFlags},${letters}`;
+    }
+  }
+
+  get listenerName(): string {
+    return this.#origin.listenerName;
+  }
+  get trafficDirection(): ConnectionOrigin["trafficDirection"] {
+    return this.#origin.trafficDirection;
+  }
+  get filterChainName(): string {
+    return this.#origin.filterChainName;
+  }
+  get remoteAddress(): string {
+    return this.connection.remoteAddress;
+  }
+  get remotePort(): number {
+    return this.connection.remotePort;
+  }
+  get filterStateMap(): Map<string, Uint8Array> {
+    return (this.#filterState ??= new Map());
+  }
+
+  // What only HTTP has.
+  readonly protocol = "";
+  readonly requestHead = NO_HEAD;
+  readonly responseHead = undefined;
+  readonly requestTrailers = undefined;
+  readonly responseTrailers = undefined;
+  readonly requestHeaderBytes = 0;
+  readonly responseHeaderBytes = 0;
+  readonly requestEndedAt = 0;
+  readonly status = 0;
+  readonly responseCodeDetails = "";
+  readonly routeName = "";
+  readonly virtualHostName = "";
+  readonly routeMetadata = undefined;
+  readonly requestedServerName = "";
+  readonly traceId = "";
+  readonly spanId = "";
+  readonly isTraced = false;
+  readonly isHealthCheck = false;
+}
