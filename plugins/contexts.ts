@@ -1,5 +1,5 @@
 // The contexts of one VM, as the guest knows them: ids with a root context each, and for a stream context the stream.
-// A root context owns what outlives a callback: the tick timer, HTTP calls that are on their way, the pending end.
+// A root context owns what outlives a callback: the tick timer, calls that are on their way, the pending end.
 // vm.ts runs callbacks on them; plugin.ts creates root contexts; http-context.ts creates stream contexts.
 //
 //   root 1 (plugin A) ──┬─ stream 3        ids are unique in a VM and count up, root and stream contexts alike
@@ -8,6 +8,7 @@
 
 import { Callback, FAULTED } from "./abi/callbacks.ts";
 import type { PluginFault } from "./errors.ts";
+import { GrpcCallouts } from "./grpc-callouts.ts";
 import { HeaderList } from "./header-list.ts";
 import type { HttpContext } from "./http-context.ts";
 import type { Plugin } from "./plugin.ts";
@@ -50,6 +51,7 @@ export class RootContext {
   readonly context: GuestContext;
   /** Set while an answer is delivered; maps 6 and 7 and buffer 4 read it. */
   answer: CallAnswer | undefined = undefined;
+  readonly grpc: GrpcCallouts;
   /** What proxy_get_status tells. The code stays until the next answer, as in Envoy; the message does not. */
   statusCode = 0;
   statusMessage = "";
@@ -68,6 +70,7 @@ export class RootContext {
     this.vm = vm;
     this.plugin = plugin;
     this.context = new GuestContext(id, this, undefined);
+    this.grpc = new GrpcCallouts(this);
     if (id !== 0) vm.contexts.add(this.context);
   }
 
@@ -116,6 +119,10 @@ export class RootContext {
       this.vm.drain();
       if (result !== FAULTED) this.#armTick();
     });
+  }
+
+  get hasEnded(): boolean {
+    return this.#ended;
   }
 
   get canCall(): boolean {
@@ -189,6 +196,7 @@ export class RootContext {
     this.#doneTimer?.cancel();
     for (const call of this.#calls.values()) call.cancel();
     this.#calls.clear();
+    this.grpc.release();
     this.vm.contexts.delete(this.context.id);
   }
 }

@@ -12,9 +12,12 @@ import type { PluginSpec } from "./plugin-spec.ts";
 import type { RuntimePorts } from "./ports.ts";
 import { type PropertyPath, PropertyPaths } from "./property-path.ts";
 import { QueueBell } from "./queue-bell.ts";
-import type { HostCallListener, RuntimeHost } from "./runtime-host.ts";
+import { CALL_KINDS, type CallKind, type HostCallListener, type RuntimeHost } from "./runtime-host.ts";
 import { createSharedMemory, SharedStore } from "./shared-store.ts";
 import { VmGroup } from "./vm-group.ts";
+
+/** Tokens are u32. */
+const LAST_CALL = 0x3fff_ffff;
 
 export interface RuntimeOptions {
   readonly ports: RuntimePorts;
@@ -26,6 +29,8 @@ export interface RuntimeOptions {
    * Absent: the runtime makes its own, and its plugins share with nobody.
    */
   readonly sharedMemory?: SharedArrayBuffer;
+  /** Its plugins are only tried out: they take no queue away from its registrant. Default false. */
+  readonly isTrial?: boolean;
 }
 
 export type LoadResult =
@@ -38,18 +43,20 @@ export class PluginRuntime implements RuntimeHost {
   observer: HookObserver | undefined;
   readonly onHostCall: HostCallListener | undefined;
   readonly shared: SharedStore;
+  readonly isTrial: boolean;
   vmsCreated = 0;
   readonly #groups = new Map<string, VmGroup>();
   readonly #plugins = new Set<Plugin>();
   readonly #paths = new PropertyPaths();
   readonly #bell: QueueBell;
-  #lastToken = 0;
+  #lastCall = 0;
   #lastGroup = 0;
 
   constructor(options: RuntimeOptions) {
     this.ports = options.ports;
     this.observer = options.observer;
     this.onHostCall = options.onHostCall;
+    this.isTrial = options.isTrial ?? false;
     this.shared = new SharedStore(options.sharedMemory ?? createSharedMemory());
     this.#bell = new QueueBell(this.shared);
   }
@@ -94,9 +101,9 @@ export class PluginRuntime implements RuntimeHost {
     this.#bell.close();
   }
 
-  nextCallToken(): number {
-    this.#lastToken = this.#lastToken === 0xffff_ffff ? 1 : this.#lastToken + 1;
-    return this.#lastToken;
+  nextCallToken(kind: CallKind): number {
+    this.#lastCall = this.#lastCall === LAST_CALL ? 1 : this.#lastCall + 1;
+    return this.#lastCall * CALL_KINDS + kind;
   }
 
   propertyPath(path: string): PropertyPath {

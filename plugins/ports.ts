@@ -5,6 +5,7 @@
 // Strings that carry header names, header values or property text are latin1: one char a byte,
 // so that bytes which are not UTF-8 pass unchanged.
 
+import type { GrpcCaller } from "./grpc-port.ts";
 import type { PropertyValue } from "./property-value.ts";
 
 /** Identity of one loaded plugin, as logs, metrics and spans name it. Created by the runtime at load. */
@@ -208,6 +209,8 @@ export interface RuntimePorts {
   readonly clock: Clock;
   readonly log: PluginLog;
   readonly http: HttpCaller;
+  /** Absent: there are no clusters to call, and every gRPC call is refused. */
+  readonly grpc?: GrpcCaller;
   readonly metrics: MetricSink;
   readonly properties: PropertySource;
   readonly foreign?: ReadonlyMap<string, ForeignFunction>;

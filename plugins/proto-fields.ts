@@ -1,4 +1,4 @@
-// The little of protobuf's wire format that arguments of foreign functions need: top-level fields, last one wins.
+// The little of protobuf's wire format that arguments of host functions need: top-level fields, of which the last wins.
 // Guests write it, so everything is checked; nested messages and groups are not read. protobuf.dev/programming-guides/encoding
 
 const VARINT = 0;
@@ -19,6 +19,25 @@ export interface ProtoFields {
 export function readFields(message: Uint8Array): ProtoFields | undefined {
   const numbers = new Map<number, number>();
   const bytes = new Map<number, Uint8Array>();
+  const isMessage = walkFields(message, numbers, (field, value) => bytes.set(field, value));
+  return isMessage ? { numbers, bytes } : undefined;
+}
+
+/** Every value of one repeated string, bytes or message field, in order; undefined when the bytes are no message. */
+export function repeatedBytes(message: Uint8Array, wanted: number): Uint8Array[] | undefined {
+  const values: Uint8Array[] = [];
+  const isMessage = walkFields(message, new Map(), (field, value) => {
+    if (field === wanted) values.push(value);
+  });
+  return isMessage ? values : undefined;
+}
+
+/** False when the bytes are no message. */
+function walkFields(
+  message: Uint8Array,
+  numbers: Map<number, number>,
+  onBytes: (field: number, value: Uint8Array) => void,
+): boolean {
   let at = 0;
   const varint = (): number => {
     let value = 0;
@@ -33,18 +52,18 @@ export function readFields(message: Uint8Array): ProtoFields | undefined {
   while (at < message.length) {
     const tag = varint();
     const field = Math.floor(tag / 8);
-    if (tag < 0 || field === 0) return undefined;
+    if (tag < 0 || field === 0) return false;
     switch (tag % 8) {
       case VARINT: {
         const value = varint();
-        if (value < 0) return undefined;
+        if (value < 0) return false;
         numbers.set(field, value);
         break;
       }
       case LENGTH: {
         const length = varint();
-        if (length < 0 || at + length > message.length) return undefined;
-        bytes.set(field, message.subarray(at, at + length));
+        if (length < 0 || at + length > message.length) return false;
+        onBytes(field, message.subarray(at, at + length));
         at += length;
         break;
       }
@@ -55,10 +74,10 @@ export function readFields(message: Uint8Array): ProtoFields | undefined {
         at += 4;
         break;
       default:
-        return undefined;
+        return false;
     }
   }
-  return at === message.length ? { numbers, bytes } : undefined;
+  return at === message.length;
 }
 
 /** A message of one-varint and length-delimited fields; fields that are 0 or empty are left out, as in proto3. */

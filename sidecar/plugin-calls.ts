@@ -169,6 +169,9 @@ class PluginCall implements PendingHttpCall {
       this.#recorder.callEnded(this.#callout, status, error, performance.now());
     }
     this.#onResult(result);
+    if (this.#callout !== undefined) {
+      this.#recorder.callSettled(this.#callout);
+    }
   }
 }
 

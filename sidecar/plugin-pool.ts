@@ -7,7 +7,8 @@ import type { Plugin } from "../plugins/plugin.ts";
 import type { PluginModule } from "../plugins/plugin-module.ts";
 import type { PluginRuntime } from "../plugins/plugin-runtime.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
-import { fuelLimits, numberSetting, type RuntimeSettings } from "./runtime-settings.ts";
+import { pluginSettings } from "./plugin-settings.ts";
+import { fuelLimits, type RuntimeSettings } from "./runtime-settings.ts";
 
 export type PluginResult =
   | { readonly ok: true; readonly lease: PluginLease }
@@ -66,21 +67,9 @@ export class PluginPool {
         return { ok: false, problem: `plugin "${config.name}": its module has not been loaded` };
       }
       const loaded = this.#runtime.load({
+        ...pluginSettings(config, this.#settings, this.#environment),
         index: this.#nextIndex++,
-        name: config.name,
-        rootId: config.rootId,
-        vmId: config.vmId,
         module,
-        vmConfiguration: config.vmConfiguration,
-        pluginConfiguration: config.configuration,
-        environment: this.#environmentOf(config),
-        failurePolicy: config.failOpenDeprecated ? "open" : config.failurePolicy,
-        reloadIntervalMs: config.reloadBackoffMs,
-        ...(config.allowedCapabilities === undefined ? {} : { capabilities: config.allowedCapabilities }),
-        allowOnHeadersStopIteration: config.allowOnHeadersStopIteration,
-        fuel: fuelLimits(this.#settings, config.name),
-        maxFaults: numberSetting(this.#settings, "outrigger.wasm.max_faults", config.name, 20),
-        faultWindowMs: numberSetting(this.#settings, "outrigger.wasm.fault_window_s", config.name, 10) * 1_000,
       });
       if (!loaded.ok) {
         return loaded;
@@ -108,17 +97,6 @@ export class PluginPool {
         }
       },
     };
-  }
-
-  #environmentOf(config: PluginConfig): Record<string, string> {
-    const environment: Record<string, string> = { ...config.environment };
-    for (const name of config.hostEnvironmentKeys) {
-      const value = this.#environment[name];
-      if (value !== undefined) {
-        environment[name] = value;
-      }
-    }
-    return environment;
   }
 
   #keyOf(config: PluginConfig): string {

@@ -12,6 +12,7 @@ import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
 import type { Snapshot } from "../xds/model/snapshot.ts";
 import type { CodeWarming, CodeWarmingDeps } from "./code/code-warming.ts";
+import { type Sent, SentResources } from "./sent-resources.ts";
 import type { Changes, ConfigDelta } from "./worker-link.ts";
 
 /** Why a resource of a snapshot is not handed out: its previous version stays. */
@@ -39,14 +40,6 @@ export interface PublisherDeps {
   readonly bindable: (listener: Listener) => Promise<Listener | string>;
 }
 
-/** A resource as it came, and as workers have it. */
-interface Sent<T> {
-  readonly source: T;
-  readonly sent: T;
-  /** Some plugin in it has no code: it is tried again. */
-  readonly isStandIn: boolean;
-}
-
 type Prepared<T> =
   | { readonly kind: "ready"; readonly value: T }
   | { readonly kind: "failed"; readonly problem: string; readonly standIn: T | undefined }
@@ -54,6 +47,7 @@ type Prepared<T> =
 
 /** What one publication gathers. */
 interface Gathered {
+  readonly version: number;
   readonly modules: Map<string, PluginModule>;
   readonly failures: PublishFailure[];
   readonly warming: Set<string>;
@@ -61,8 +55,8 @@ interface Gathered {
 
 export class Publisher {
   readonly #deps: PublisherDeps;
-  readonly #listeners = new Map<string, Sent<Listener>>();
-  readonly #plugins = new Map<string, Sent<PluginConfig>>();
+  readonly #listeners = new SentResources<Listener>();
+  readonly #plugins = new SentResources<PluginConfig>();
   readonly #modules = new Map<string, PluginModule>();
   #routes: ReadonlyMap<string, RouteConfiguration> = new Map();
   #clusters: ReadonlyMap<string, Cluster> = new Map();
@@ -92,14 +86,14 @@ export class Publisher {
 
   /** Listeners as workers have them. */
   get listeners(): readonly Listener[] {
-    return [...this.#listeners.values()].map(({ sent }) => sent);
+    return this.#listeners.values().map(({ sent }) => sent);
   }
 
   /** Those that workers have, then those of the latest snapshot, which may still wait for their code. */
   get plugins(): readonly PluginConfig[] {
-    const listeners = [...this.#listeners.values()].map(({ source }) => source);
+    const listeners = this.#listeners.values().map(({ source }) => source);
     const inline = [...listeners, ...(this.#latest?.listeners.values() ?? [])].flatMap(pluginsOf);
-    const named = [...this.#plugins.values()].map(({ source }) => source);
+    const named = this.#plugins.values().map(({ source }) => source);
     return [...inline, ...named, ...(this.#latest?.plugins.values() ?? [])];
   }
 
@@ -140,15 +134,28 @@ export class Publisher {
   everything(): ConfigDelta {
     return {
       version: this.#version,
-      listeners: { set: [...this.#listeners].map(([name, { sent }]) => [name, sent]), removed: [] },
+      listeners: { set: this.#listeners.current(), removed: [] },
       routes: { set: [...this.#routes], removed: [] },
       clusters: { set: [...this.#clusters], removed: [] },
       endpoints: { set: [...this.#endpoints, ...this.#resolved], removed: [] },
-      plugins: { set: [...this.#plugins].map(([name, { sent }]) => [name, sent]), removed: [] },
+      plugins: { set: this.#plugins.current(), removed: [] },
       runtime: this.#runtime,
       modules: [...this.#modules.values()],
       retiredModules: [],
     };
+  }
+
+  /** A worker could not bring this into use; what was there before serves on, also on a worker that starts anew. */
+  onRejected(failures: readonly Pick<PublishFailure, "resource" | "name">[]): void {
+    for (const { resource, name } of failures) {
+      (resource === "listener" ? this.#listeners : this.#plugins).onRejected(name);
+    }
+  }
+
+  /** Every worker has that generation; what it could not bring into use has been told before. */
+  onInUse(version: number): void {
+    this.#listeners.onInUse(version);
+    this.#plugins.onInUse(version);
   }
 
   #next(snapshot: Snapshot): void {
@@ -168,7 +175,8 @@ export class Publisher {
   }
 
   async #publish(snapshot: Snapshot): Promise<void> {
-    const gathered: Gathered = { modules: new Map(), failures: [], warming: new Set() };
+    const version = this.#nextVersion(snapshot);
+    const gathered: Gathered = { version, modules: new Map(), failures: [], warming: new Set() };
     const { modules, failures } = gathered;
     // Plugins first: a listener waits for those that it names.
     const plugins = await this.#pluginChanges(snapshot, gathered);
@@ -179,7 +187,7 @@ export class Publisher {
     }
     const retired = this.#retireModules();
     const delta: ConfigDelta = {
-      version: this.#nextVersion(snapshot),
+      version,
       listeners,
       routes: changes(this.#routes, snapshot.routes),
       clusters: changes(this.#clusters, snapshot.clusters),
@@ -221,10 +229,10 @@ export class Publisher {
         gathered.failures.push({ resource: "listener", name, problem: sent });
         continue;
       }
-      this.#listeners.set(name, { source, sent, isStandIn: prepared.kind === "failed" });
+      this.#listeners.put(name, { source, sent, isStandIn: prepared.kind === "failed" }, gathered.version);
       set.push([name, sent]);
     }
-    const removed = [...this.#listeners.keys()].filter((name) => !snapshot.listeners.has(name));
+    const removed = this.#listeners.names().filter((name) => !snapshot.listeners.has(name));
     for (const name of removed) {
       this.#listeners.delete(name);
     }
@@ -243,10 +251,10 @@ export class Publisher {
       if (sent === undefined || (previous?.source === source && prepared.kind === "failed")) {
         continue;
       }
-      this.#plugins.set(name, { source, sent, isStandIn: prepared.kind === "failed" });
+      this.#plugins.put(name, { source, sent, isStandIn: prepared.kind === "failed" }, gathered.version);
       set.push([name, sent]);
     }
-    const removed = [...this.#plugins.keys()].filter((name) => !snapshot.plugins.has(name));
+    const removed = this.#plugins.names().filter((name) => !snapshot.plugins.has(name));
     for (const name of removed) {
       this.#plugins.delete(name);
     }
@@ -322,12 +330,8 @@ export class Publisher {
         used.add(plugin.code.digest);
       }
     };
-    for (const { sent } of this.#listeners.values()) {
-      pluginsOf(sent).forEach(note);
-    }
-    for (const { sent } of this.#plugins.values()) {
-      note(sent);
-    }
+    this.#listeners.all().flatMap(pluginsOf).forEach(note);
+    this.#plugins.all().forEach(note);
     const retired = [...this.#modules.keys()].filter((digest) => !used.has(digest));
     for (const digest of retired) {
       this.#modules.delete(digest);

@@ -5,7 +5,6 @@
 //   stop:  drain workers ─▶ flush spans ─▶ close xDS, admin, workers
 
 import { flushCompileCache } from "node:module";
-import { hostname } from "node:os";
 import { createSharedMemory } from "../plugins/shared-store.ts";
 import { createXdsClient, type XdsClient } from "../xds/client.ts";
 import { mergeRuntime } from "../xds/runtime-layers.ts";
@@ -13,7 +12,6 @@ import { decodeResource, type Resource } from "../xds/decode/resource.ts";
 import { loadResourcesFile } from "../xds/decode/resources-file.ts";
 import type { Issue } from "../xds/decode/issues.ts";
 import type { Bootstrap } from "../xds/model/bootstrap.ts";
-import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import type { Snapshot } from "../xds/model/snapshot.ts";
 import type { SnapshotChanges } from "../xds/snapshot-changes.ts";
 import { CLUSTER_TYPE, LISTENER_TYPE } from "../xds/type-urls.ts";
@@ -26,6 +24,8 @@ import { endpointsOf } from "./cluster-endpoints.ts";
 import { PluginCodeLoader } from "./code/code-loader.ts";
 import { CodeWarming } from "./code/code-warming.ts";
 import { HeapTrim } from "./heap-trim.ts";
+import { PluginGate } from "./plugin-gate.ts";
+import { PluginWorkshop } from "./plugin-workshop.ts";
 import { PortCheck } from "./port-check.ts";
 import { pluginsOf, Publisher, type PublishFailure, type WarmingOutcome } from "./publisher.ts";
 import { type ServerFacts, ServerStats } from "./server-stats.ts";
@@ -34,13 +34,12 @@ import { StatsReader } from "./stats/reader.ts";
 import { StatsTable } from "./stats/table.ts";
 import type { RootLog } from "./telemetry/log.ts";
 import { formatProblem } from "./telemetry/format.ts";
-import { targetFromEnvironment } from "./telemetry/export-target.ts";
 import type { SpanExports } from "./telemetry/tracing.ts";
-import { samplingFromEnvironment } from "./telemetry/sampling.ts";
 import { UsageClock } from "./usage-clock.ts";
 import { xdsLog } from "./xds-log.ts";
 import { WorkerHandle } from "./worker-handle.ts";
-import type { ApplyFailure, FromWorker, ToWorker, WorkerSettings } from "./worker-link.ts";
+import type { ApplyFailure, FromWorker, ToWorker } from "./worker-link.ts";
+import { workerSettings } from "./worker-settings.ts";
 
 export interface SupervisorDeps {
   readonly options: RunOptions;
@@ -66,6 +65,7 @@ export class Supervisor {
   readonly publisher: Publisher;
   readonly draining: Draining;
   readonly code: PluginCodeLoader;
+  readonly gate: PluginGate;
   /** What could not be brought into use, by resource name; a later version clears it. */
   readonly failures = new Map<string, ApplyFailure & { readonly at: number }>();
   snapshot: Snapshot | undefined = undefined;
@@ -76,6 +76,7 @@ export class Supervisor {
   /** Loaded when the first spans come: the exporters are a third of what the program would load otherwise. */
   #exports: Promise<SpanExports> | undefined = undefined;
   readonly #resolver: DnsResolver;
+  readonly #workshop: PluginWorkshop;
   readonly #ports = new PortCheck();
   readonly #heap = new HeapTrim();
   readonly #sharedData = createSharedMemory();
@@ -114,7 +115,17 @@ export class Supervisor {
       stats: this.stats,
       log: deps.log.child("wasm"),
       endpointsOf: (cluster) => endpointsOf(cluster, this.snapshot),
+      workshop: () => (this.#state === "PRE_INITIALIZING" ? undefined : this.#workshop),
     });
+    this.#workshop = new PluginWorkshop({
+      environment,
+      settings: () => this.snapshot?.runtime ?? staticRuntime,
+      log: deps.log.child("wasm"),
+      sharedData: this.#sharedData,
+      node: deps.bootstrap.node,
+      nodeBytes: deps.bootstrap.nodeBytes,
+    });
+    this.gate = new PluginGate(this.code);
     this.publisher = new Publisher({
       createWarming: (onChanged) => new CodeWarming({ code: this.code, onChanged }),
       send: (delta) => {
@@ -242,6 +253,7 @@ export class Supervisor {
     this.client?.close();
     this.publisher.close();
     this.code.close();
+    this.#workshop.close();
     this.#resolver.close();
     this.#ports.release();
     await Promise.all(this.workers.map((worker) => worker.close()));
@@ -256,23 +268,7 @@ export class Supervisor {
   }
 
   #makeWorker(index: number): WorkerHandle {
-    const { options, bootstrap, environment, log } = this.deps;
-    const settings = (incarnation: number): WorkerSettings => ({
-      index,
-      incarnation,
-      node: bootstrap.node,
-      nodeBytes: bootstrap.nodeBytes,
-      environment,
-      logLevel: options.logLevel,
-      componentLogLevel: options.componentLogLevel,
-      accessLogFlushMs: options.fileFlushIntervalMs,
-      sharedData: this.#sharedData,
-      environmentTracing: {
-        exports: targetFromEnvironment(environment) !== undefined,
-        policy: samplingFromEnvironment(environment),
-      },
-      hostname: hostname(),
-    });
+    const { log } = this.deps;
     return new WorkerHandle(
       index,
       {
@@ -293,7 +289,7 @@ export class Supervisor {
           void this.#exports?.then((exports) => exports.retire(worker.owner));
         },
       },
-      settings,
+      (incarnation) => workerSettings(this.deps, this.#sharedData, { index, incarnation }),
     );
   }
 
@@ -315,6 +311,8 @@ export class Supervisor {
         this.usage.inUse(worker.index, message.version, Date.now());
         this.serverStats.onInUse(worker.index, message.version, message.failures);
         this.#onFailures(message.failures);
+        this.publisher.onRejected(message.failures);
+        this.publisher.onInUse(this.usage.reached);
         if (this.usage.reached >= this.publisher.version) {
           this.#ports.release();
         }
@@ -329,12 +327,13 @@ export class Supervisor {
     }
   }
 
-  /** Before a resource is acknowledged: its plugins' local code must load. */
   async #prepare(resource: Resource): Promise<readonly Issue[]> {
-    const plugins: readonly PluginConfig[] =
-      resource.kind === "listener" ? pluginsOf(resource.value) : resource.kind === "plugin" ? [resource.value] : [];
-    const problems = await Promise.all(plugins.map((plugin) => this.code.problemOf(plugin)));
-    return problems.flatMap((problem): Issue[] => (problem === undefined ? [] : [{ path: "", problem }]));
+    if (resource.kind !== "listener" && resource.kind !== "plugin") {
+      return [];
+    }
+    const { kind, value } = resource;
+    const problems = await this.gate.problemsOf(kind, value.name, kind === "listener" ? pluginsOf(value) : [value]);
+    return problems.map((problem): Issue => ({ path: "", problem }));
   }
 
   /** What waits for code is in use later than the rest of its snapshot. */
@@ -362,6 +361,7 @@ export class Supervisor {
       for (const name of changes[kind].removed) {
         this.usage.removed(`${kind} ${name}`);
         this.failures.delete(name);
+        this.gate.forget(name);
       }
     }
     this.#resolver.update([...snapshot.clusters.values()]);

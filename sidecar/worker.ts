@@ -11,6 +11,7 @@ import { TimerWheel } from "./http/timer-wheel.ts";
 import { ListenerSet } from "./listener-set.ts";
 import { LiveConfig } from "./live-config.ts";
 import { PluginCalls } from "./plugin-calls.ts";
+import { PluginGrpcCalls } from "./plugin-grpc.ts";
 import { PluginPool } from "./plugin-pool.ts";
 import { nodeProperty, PLUGIN_CLOCK, PluginLines, PluginMetrics } from "./plugin-ports.ts";
 import { numberSetting } from "./runtime-settings.ts";
@@ -43,6 +44,7 @@ class DataWorker {
   readonly #random = new RandomSource();
   readonly #recorder: TraceRecorder;
   readonly #calls: PluginCalls;
+  readonly #grpcCalls: PluginGrpcCalls;
   readonly #lines: PluginLines;
   readonly #gauges: PluginGauges;
   readonly #runtime: PluginRuntime;
@@ -71,7 +73,9 @@ class DataWorker {
       dropped: this.#stats.counter("tracing.opentelemetry.records_dropped"),
       traceOf: (stream) => (stream instanceof WasmFilter ? (stream.stream.facts as StreamRecord).trace : undefined),
     });
-    this.#calls = new PluginCalls({ clusters: () => this.#live.clusters, recorder: this.#recorder });
+    const clusters = () => this.#live.clusters;
+    this.#calls = new PluginCalls({ clusters, recorder: this.#recorder });
+    this.#grpcCalls = new PluginGrpcCalls({ clusters, recorder: this.#recorder, scope: this.#stats });
     this.#lines = new PluginLines(this.#log.child("wasm"), levels.get("wasm") ?? settings.logLevel, this.#stats);
     const property = (_path: string, segments: readonly string[]) =>
       nodeProperty(settings.node, settings.nodeBytes, segments);
@@ -80,6 +84,7 @@ class DataWorker {
         clock: PLUGIN_CLOCK,
         log: this.#lines,
         http: this.#calls,
+        grpc: this.#grpcCalls,
         metrics: new PluginMetrics(this.#stats),
         properties: { property: (_plugin, path, segments) => property(path, segments) },
       },
@@ -149,6 +154,7 @@ class DataWorker {
     const failures = this.#live.apply(delta, (changed, removed) => {
       binding = this.#listeners.apply(changed, removed);
     });
+    this.#grpcCalls.onConfigured();
     await binding;
     failures.push(...this.#failures);
     this.#failures = [];
@@ -206,6 +212,7 @@ class DataWorker {
     this.#listeners.destroy();
     this.#live.dispose();
     this.#runtime.dispose();
+    this.#grpcCalls.close();
     this.#recorder.flush();
     this.#wheel.close();
     await Promise.allSettled([this.#files.flush(), this.#calls.close()]);

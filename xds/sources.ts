@@ -18,7 +18,7 @@ import type { ApiConfigSource, ConfigSource } from "./model/config-source.ts";
 import { PathSource } from "./path-source.ts";
 import type { PathStatus } from "./path-source.ts";
 import type { Interest, Outcome } from "./subscriptions.ts";
-import { ADS_METHODS, TYPE_METHODS } from "./type-urls.ts";
+import { ADS_METHODS, TYPE_METHODS, typeLabel } from "./type-urls.ts";
 
 export type SourcesDeps = Readonly<{
   ads: ApiConfigSource | undefined;
@@ -122,7 +122,11 @@ export class Sources {
       const own = all.filter((resource) => resource.typeUrl === typeUrl);
       const version = given === "" ? contentVersion(own) : given;
       const resources = own.map((each) => ({ name: "", version, typeUrl, bytes: each.value, ttlMs: undefined }));
-      void take(name, { kind: "sotw", typeUrl, version, nonce: "", resources, controlPlane: "" });
+      const outcome = take(name, { kind: "sotw", typeUrl, version, nonce: "", resources, controlPlane: "" });
+      void Promise.resolve(outcome).then(({ error }) => {
+        if (error === undefined) return;
+        log.warn("xds update refused", { source: path, type: typeLabel(typeUrl), version, reason: error.message });
+      });
     };
     return new PathSource({ path, watchedDirectory, load: loadFile, onLoaded, onChange, clock, log });
   }

@@ -1,5 +1,5 @@
-// Buffers: bodies of the stream (0, 1), body of a call's answer (4), configurations (6, 7). ABI section "Buffers".
-// Buffers of families that are not there (TCP 2 and 3, gRPC 5, foreign calls 8) answer as Envoy does out of phase.
+// Buffers: bodies of the stream (0, 1), body of a call's answer (4), a gRPC message (5), configurations (6, 7). ABI section
+// "Buffers". Buffers of families that are not there (TCP 2 and 3, foreign calls 8) answer as Envoy does out of phase.
 
 import { Callback } from "../abi/callbacks.ts";
 import { BufferType, Status } from "../abi/constants.ts";
@@ -19,6 +19,8 @@ function block(vm: Vm, type: number): Uint8Array | undefined {
       return NOTHING;
     case BufferType.HttpCallResponseBody:
       return vm.effective.root.answer?.body;
+    case BufferType.GrpcReceiveBuffer:
+      return vm.effective.root.grpc.message;
     case BufferType.VmConfiguration:
       return vm.vmConfiguration;
     case BufferType.PluginConfiguration:

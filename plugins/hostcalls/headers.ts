@@ -1,4 +1,4 @@
-// Header and trailer maps: seven functions over the maps of a stream (0..3) and of a call's answer (6, 7).
+// Header and trailer maps: seven functions over the maps of a stream (0..3), of a gRPC call (4, 5) and of an answer (6, 7).
 // ABI section "HTTP fields". Guests read names in lower case, as from Envoy, and look them up in any case; what they
 // write goes out in the case in which they wrote it (HTTP/1; Envoy lower-cases it). Values are bytes, latin1 here.
 //
@@ -24,6 +24,8 @@ function readable(vm: Vm, map: number): HeaderAccess | undefined {
   const context = vm.effective;
   if (map <= MapType.HttpResponseTrailers) return context.http?.stream.headers(map as StreamMap);
   // An answer belongs to the root context, whichever stream the plugin has chosen meanwhile.
+  if (map === MapType.GrpcReceiveInitialMetadata) return context.root.grpc.initialMetadata;
+  if (map === MapType.GrpcReceiveTrailingMetadata) return context.root.grpc.trailingMetadata;
   if (map === MapType.HttpCallResponseHeaders) return context.root.answer?.headers;
   if (map === MapType.HttpCallResponseTrailers) return context.root.answer?.trailers;
   return undefined;

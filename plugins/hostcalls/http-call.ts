@@ -5,6 +5,7 @@ import { Status } from "../abi/constants.ts";
 import { decodePairs } from "../abi/pairs.ts";
 import { isFieldName, isFieldValue, lowerName } from "../field-syntax.ts";
 import type { HttpCall } from "../ports.ts";
+import { CallKind } from "../runtime-host.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
 
@@ -42,7 +43,7 @@ export function httpCallFunctions(vm: Vm): HostFunctions {
       if (!REQUIRED.every((name) => hasName(headerPairs, name))) return Status.BadArgument;
       const { root, http } = vm.effective;
       if (!root.canCall) return Status.InternalFailure;
-      const token = vm.host.nextCallToken();
+      const token = vm.host.nextCallToken(CallKind.Http);
       const status = startCall(vm, {
         plugin: root.plugin.identity,
         token,
@@ -57,7 +58,7 @@ export function httpCallFunctions(vm: Vm): HostFunctions {
       return status;
     },
 
-    /** Writes the code of the last failed call (0 none) and gives its message. Always the root context's. */
+    /** Writes the code of the last call (0 none) and gives its message. Always the root context's. */
     proxy_get_status(codeOut: number, messageOut: number, messageLengthOut: number): number {
       const root = vm.effective.root;
       if (!memory.putU32(codeOut >>> 0, root.statusCode)) return Status.InvalidMemoryAccess;
@@ -79,7 +80,8 @@ function startCall(vm: Vm, call: HttpCall): number {
   return Status.Ok;
 }
 
-function decodeFields(vm: Vm, pointer: number, length: number): string[] | undefined {
+/** The pairs of a list in guest memory, names in lower case; undefined when one must not go on the wire. */
+export function decodeFields(vm: Vm, pointer: number, length: number): string[] | undefined {
   const pairs = decodePairs(vm.memory.bytes, pointer, length);
   if (pairs === undefined) return undefined;
   for (let i = 0; i < pairs.length; i += 2) {

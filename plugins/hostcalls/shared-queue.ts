@@ -14,8 +14,10 @@ export function sharedQueueFunctions(vm: Vm): HostFunctions {
       const text = memory.latin1(name >>> 0, nameLength >>> 0);
       if (text === undefined || !memory.contains(tokenOut >>> 0, 4)) return Status.InvalidMemoryAccess;
       const root = vm.effective.root;
-      const listener = { runtime: store.runtime, root: vm.host.listenToQueues(root) };
-      const token = store.registerQueue(root.plugin.identity.vmId, text, listener);
+      const { vmId } = root.plugin.identity;
+      const known = vm.host.isTrial ? store.resolveQueue(vmId, text) : 0;
+      const listener = { runtime: store.runtime, root: known === 0 ? vm.host.listenToQueues(root) : 0 };
+      const token = known === 0 ? store.registerQueue(vmId, text, listener) : known;
       if (token === 0) return Status.InternalFailure;
       memory.putU32(tokenOut >>> 0, token);
       return Status.Ok;

@@ -10,28 +10,14 @@ import type { ImportEntry } from "./anatomy.ts";
 /**
  * - implemented
  * - refusing: it is there and always answers the same error (WASI's files and sockets)
- * - unsupported: it is in the ABI, and this host answers that it failed
  * - stubbed: nobody knows it; it links, and a call answers Unimplemented (12; of WASI 52)
  * - unlinkable: the module does not load because of it
  */
-export type Support = "implemented" | "refusing" | "unsupported" | "stubbed" | "unlinkable";
-
-/** Of the ABI's functions, those that hostcalls/ answers with a failure always. */
-export const UNSUPPORTED_FUNCTIONS: ReadonlySet<string> = new Set([
-  "proxy_grpc_call",
-  "proxy_grpc_stream",
-  "proxy_grpc_send",
-  "proxy_grpc_close",
-  "proxy_grpc_cancel",
-]);
+export type Support = "implemented" | "refusing" | "stubbed" | "unlinkable";
 
 /** Callbacks that this host knows and never calls. */
 export const UNCALLED_CALLBACKS: ReadonlySet<string> = new Set([
   "proxy_on_foreign_function",
-  "proxy_on_grpc_receive_initial_metadata",
-  "proxy_on_grpc_receive",
-  "proxy_on_grpc_receive_trailing_metadata",
-  "proxy_on_grpc_close",
   "proxy_on_new_connection",
   "proxy_on_downstream_data",
   "proxy_on_downstream_connection_close",
@@ -54,7 +40,6 @@ export function supportOf({ module, name, kind }: ImportEntry): Support {
     if (Object.hasOwn(REFUSED, name)) return "refusing";
     return Object.hasOwn(WASI_FUNCTION_TYPES, name) ? "implemented" : "stubbed";
   }
-  if (UNSUPPORTED_FUNCTIONS.has(name)) return "unsupported";
   return Object.hasOwn(HOST_FUNCTION_TYPES, name) ? "implemented" : "stubbed";
 }
 

@@ -208,11 +208,6 @@ function meteringOf(bytes: Uint8Array): MeteringReport | undefined {
   return { works: true, sizeBytes, growthPercent: Math.round((sizeBytes / bytes.length - 1) * 1000) / 10 };
 }
 
-const SUPPORT_WARNINGS = {
-  stubbed: "which nobody knows: a call answers Unimplemented (12; of WASI 52)",
-  unsupported: "which this host does not have yet: a call answers that it failed",
-} as const;
-
 type Facts = Omit<ModuleReport, "warnings">;
 
 function warningsOf(report: Facts, canGoOn: boolean): string[] {
@@ -221,9 +216,10 @@ function warningsOf(report: Facts, canGoOn: boolean): string[] {
   if (versions.length > 1) {
     warnings.push(`it marks the ABI versions ${versions.join(", ")}; as on Envoy the first one counts, ${abi}`);
   }
-  for (const support of ["stubbed", "unsupported"] as const) {
-    const names = imports.filter((each) => each.support === support).map(({ module, name }) => `${module}.${name}`);
-    if (names.length > 0) warnings.push(`it imports ${names.join(", ")}, ${SUPPORT_WARNINGS[support]}`);
+  const stubs = imports.filter((each) => each.support === "stubbed").map(({ module, name }) => `${module}.${name}`);
+  if (stubs.length > 0) {
+    const answer = "which nobody knows: a call answers Unimplemented (12; of WASI 52)";
+    warnings.push(`it imports ${stubs.join(", ")}, ${answer}`);
   }
   if (abi !== undefined && !callbacks.some((each) => each.isCalled && !each.doesNothing)) {
     warnings.push("it exports no callback that does anything");

@@ -7,7 +7,7 @@
 //   oci ─────▶ memory ─▶ disk ─▶ pull ──┘
 
 import { setTimeout as delay } from "node:timers/promises";
-import { loadPluginModule, type PluginModule } from "../../plugins/plugin-module.ts";
+import { loadPluginModule, type ModuleOptions, type PluginModule } from "../../plugins/plugin-module.ts";
 import type { PluginConfig } from "../../xds/model/plugin-config.ts";
 import { isMetered, numberSetting, type RuntimeSettings } from "../runtime-settings.ts";
 import type { StatsScope } from "../stats/scope.ts";
@@ -31,8 +31,22 @@ export interface CodeLoaderDeps {
   readonly log?: Log;
   /** Endpoints of a cluster by name; undefined when there is no such cluster. */
   readonly endpointsOf: (cluster: string) => readonly CodeEndpoint[] | undefined;
+  /**
+   * Makes modules and tries plugins elsewhere, once it is there; until then, and without it, modules are compiled here and
+   * plugins are not tried. Never rejects.
+   */
+  readonly workshop?: () => ModuleWorkshop | undefined;
   /** PEM of the authorities to trust for https instead of Node's own. */
   readonly ca?: string;
+}
+
+export interface ModuleWorkshop {
+  /** From bytes, or with a module that was made before. A problem with the module: the plugin does not start. */
+  make(
+    plugin: PluginConfig,
+    code: PluginModule | Uint8Array,
+    options: ModuleOptions,
+  ): Promise<CodeResult & { readonly module?: PluginModule | undefined }>;
 }
 
 const AGENT_VARIABLE = /^ISTIO_META_WASM_/;
@@ -44,6 +58,8 @@ export class PluginCodeLoader {
   /** By the configuration object: the same object was read already. Local code only. */
   readonly #local = new WeakMap<PluginConfig, Promise<CodeResult>>();
   readonly #counted = new WeakSet<PluginConfig>();
+  /** What the workshop answered, or will. Remote code only: what is local stays in #local. */
+  readonly #made = new WeakMap<PluginConfig, CodeResult | Promise<CodeResult>>();
   readonly #byKey = new Map<string, WeakRef<PluginModule>>();
   /** The pull secret of a remote code's own plugin. */
   readonly #ownSecrets = new WeakMap<RemotePluginCode, string>();
@@ -135,16 +151,23 @@ export class PluginCodeLoader {
       : this.#compile(plugin, bytes, code.kind === "file" ? ` ("${code.path}")` : "");
   }
 
-  #compileRemote(plugin: PluginConfig, code: RemotePluginCode, fetched: FetchedCode): CodeResult {
-    return fetched.ok
-      ? this.#compile(plugin, fetched.bytes, ` ("${code.uri}")`)
-      : {
-          ok: false,
-          problem: `Cannot fetch the module of plugin "${plugin.name}" from "${code.uri}": ${fetched.problem}`,
-        };
+  #compileRemote(plugin: PluginConfig, code: RemotePluginCode, fetched: FetchedCode): CodeResult | Promise<CodeResult> {
+    if (!fetched.ok) {
+      const problem = `Cannot fetch the module of plugin "${plugin.name}" from "${code.uri}": ${fetched.problem}`;
+      return { ok: false, problem };
+    }
+    let made = this.#made.get(plugin);
+    if (made === undefined) {
+      made = this.#compile(plugin, fetched.bytes, ` ("${code.uri}")`);
+      this.#made.set(plugin, made);
+      if (made instanceof Promise) {
+        void made.then((result) => this.#made.set(plugin, result));
+      }
+    }
+    return made;
   }
 
-  #compile(plugin: PluginConfig, bytes: Uint8Array, where: string): CodeResult {
+  #compile(plugin: PluginConfig, bytes: Uint8Array, where: string): CodeResult | Promise<CodeResult> {
     const memoryMib = numberSetting(
       this.#deps.settings(),
       "outrigger.wasm.memory_mib",
@@ -154,15 +177,42 @@ export class PluginCodeLoader {
     const metering = isMetered(this.#deps.settings(), plugin.name);
     const key = `${sha256Of(bytes)}/${memoryMib}/${metering}`;
     const known = this.#byKey.get(key)?.deref();
+    const workshop = this.#deps.workshop?.();
+    if (workshop !== undefined) {
+      return this.#make(workshop, plugin, known ?? bytes, { memoryMib, metering }, { key, where });
+    }
     if (known !== undefined) {
       return { ok: true, module: known };
     }
     const loaded = loadPluginModule(bytes, { memoryMib, metering });
     if (!loaded.ok) {
-      return { ok: false, problem: `Cannot load the module of plugin "${plugin.name}"${where}: ${loaded.problem}` };
+      return { ok: false, problem: `${loadProblem(plugin, where)}: ${loaded.problem}` };
     }
     this.#byKey.set(key, new WeakRef(loaded.module));
     return loaded;
+  }
+
+  async #make(
+    workshop: ModuleWorkshop,
+    plugin: PluginConfig,
+    code: PluginModule | Uint8Array,
+    options: ModuleOptions,
+    { key, where }: { readonly key: string; readonly where: string },
+  ): Promise<CodeResult> {
+    const made = await workshop.make({ ...plugin, environment: this.environmentOf(plugin) }, code, options);
+    // Equal code that was made meanwhile for another plugin: workers are given one of the two.
+    const module = this.#byKey.get(key)?.deref() ?? made.module;
+    if (module !== undefined) {
+      this.#byKey.set(key, new WeakRef(module));
+    }
+    if (made.ok) {
+      return { ok: true, module: module ?? made.module };
+    }
+    return {
+      ok: false,
+      problem:
+        module === undefined ? `${loadProblem(plugin, where)}: ${made.problem}` : startProblem(plugin, made.problem),
+    };
   }
 
   #settings(): CodeSettings {
@@ -192,4 +242,12 @@ export class PluginCodeLoader {
     }
     return this.#cache.cache;
   }
+}
+
+function loadProblem(plugin: PluginConfig, where: string): string {
+  return `Cannot load the module of plugin "${plugin.name}"${where}`;
+}
+
+function startProblem(plugin: PluginConfig, problem: string): string {
+  return problem.startsWith("plugin ") ? problem : `plugin "${plugin.name}": ${problem}`;
 }

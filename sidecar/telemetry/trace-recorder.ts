@@ -141,7 +141,6 @@ export class TraceRecorder implements HookObserver {
     let call: Callout | undefined;
     if (record.answeredToken !== 0) {
       call = this.#calls.get(record.answeredToken);
-      this.#calls.delete(record.answeredToken);
     }
     const stream = record.stream ?? record.effectiveStream;
     const trace = call?.trace ?? (stream === undefined ? undefined : this.#options.traceOf(stream));
@@ -204,9 +203,14 @@ export class TraceRecorder implements HookObserver {
     }
   }
 
+  /** The last callback that the call had to tell something has run, or none will: it is forgotten. */
+  callSettled(callout: Callout): void {
+    this.#calls.delete(callout.token);
+  }
+
   /** A call was cancelled: no callback will take its answer. */
   callCancelled(callout: Callout, endedAt: number): void {
-    this.#calls.delete(callout.token);
+    this.callSettled(callout);
     this.callEnded(callout, 0, "cancelled", endedAt);
   }
 

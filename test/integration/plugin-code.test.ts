@@ -335,7 +335,11 @@ for (const kind of ["listener", "discovered"] as const) {
       );
       assert.match(JSON.stringify(view), /"state":"running".*proxy_on_configure/);
       assert.equal(await configuration(), "one");
-      assert.match(sidecar.log, /the previous one serves on/);
+      await until(
+        "the reason in the log",
+        () => sidecar.log,
+        (log) => /refused: the callback answered false; it logged: plugin configuration refused/.test(log),
+      );
       changing.set(local("refuse"), "two");
       await until("the next version", configuration, (got) => got === "two");
       const [after] = await until(

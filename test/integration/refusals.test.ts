@@ -4,6 +4,7 @@
 
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { guest } from "../support/bootstrap-builder.ts";
 import { type Served, servedResources } from "../support/served-resources.ts";
 import { adsBootstrapText, RunningControlPlane, RunningSidecar, startOrigin, until } from "../support/sidecar-story.ts";
 
@@ -70,6 +71,31 @@ suite("what the sidecar refuses", { concurrency: 2 }, () => {
       assert.doesNotMatch(await sidecar.text("/config_dump"), /error_state/);
     });
   }
+
+  test("run refuses a plugin that does not start before it acknowledges it, and says what it logged", async (t) => {
+    const upstream = await startOrigin(t, "one");
+    const served = (configuration: string, version: string): string =>
+      servedResources({ upstream, plugin: "", module: guest("refuse"), version }).replace(
+        /value: '\{"headers".*$/m,
+        `value: ${JSON.stringify(configuration)}`,
+      );
+    const plane = await RunningControlPlane.start(t, served("one", "1"));
+    const sidecar = await RunningSidecar.start(t, adsBootstrapText(plane.port, "GRPC"), "--concurrency", "1");
+    await sidecar.untilReady();
+    const url = `http://127.0.0.1:${await sidecar.port()}/`;
+    assert.equal((await fetch(url)).headers.get("x-configuration"), "one");
+    await plane.replace(served("refuse this", "2"));
+    const line = await plane.process.stdout.first("REFUSED", (text) => text.includes("REFUSED"));
+    assert.match(line, /ECDS .*proxy_on_configure: refused: .* it logged: plugin configuration refused: refuse this/);
+    assert.equal((await sidecar.xds("TypedExtensionConfig", "header"))?.state, "NACKED");
+    assert.equal((await fetch(url)).headers.get("x-configuration"), "one");
+    await plane.replace(served("three", "3"));
+    await until(
+      "the third version",
+      async () => (await fetch(url)).headers.get("x-configuration"),
+      (got) => got === "three",
+    );
+  });
 
   test("run says of a pushed listener whose port is taken that the one before serves on", async (t) => {
     const upstream = await startOrigin(t, "one");

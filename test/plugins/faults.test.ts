@@ -126,7 +126,7 @@ suite("a trap", () => {
     const stream = new FakeStream();
     plugin.createHttpContext(stream).onRequestHeaders(3, true);
     assert.equal(ports.http.calls.length, 1);
-    ports.http.answer(1, { kind: "failure", message: "reset" });
+    ports.http.answer(4, { kind: "failure", message: "reset" });
     assert.deepEqual(stream.journal, ["reply 503 wasm_fail_stream"]);
   });
 

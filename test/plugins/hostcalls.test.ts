@@ -332,17 +332,6 @@ test("an unknown host function is answered Unimplemented and reported once", () 
   assert.equal(lines[4], "a");
 });
 
-test("gRPC calls are refused with a status that the Rust SDK knows", () => {
-  const guest = new WatGuest();
-  const zeros = "(i32.const 0) ".repeat(12);
-  const lines = run(
-    guest,
-    guest.logLetter(`(call $proxy_grpc_call ${zeros})`) + guest.logLetter("(call $proxy_grpc_cancel (i32.const 1))"),
-  );
-  assert.match(lines[0] ?? "", /gRPC calls are not supported/);
-  assert.deepEqual(lines.slice(1), ["k", "b"]);
-});
-
 suite("WASI", () => {
   test("environment variables come as KEY=value", () => {
     const guest = new WatGuest();

@@ -91,7 +91,7 @@ suite("proxy_http_call", () => {
     );
     const { plugin, ports, lines } = loaded(guest);
     plugin.createHttpContext(new FakeStream()).onRequestHeaders(3, true);
-    ports.http.answer(1, { kind: "failure", message: "reset" });
+    ports.http.answer(4, { kind: "failure", message: "reset" });
     assert.deepEqual(lines(), ["reset", "l", "a", "b"]);
   });
 
@@ -105,8 +105,8 @@ suite("proxy_http_call", () => {
     guest.on("proxy_on_tick", look);
     const { plugin, ports, lines } = loaded(guest);
     plugin.createHttpContext(new FakeStream()).onRequestHeaders(3, true);
-    ports.http.answer(1, { kind: "response", headers: [":status", "200"], body: Buffer.from("x"), trailers: [] });
-    ports.http.answer(2, { kind: "failure", message: "reset" });
+    ports.http.answer(4, { kind: "response", headers: [":status", "200"], body: Buffer.from("x"), trailers: [] });
+    ports.http.answer(8, { kind: "failure", message: "reset" });
     ports.clock.advance(50);
     assert.deepEqual(lines(), ["b", "b", ""]);
   });
@@ -119,11 +119,11 @@ suite("proxy_http_call", () => {
     const context = plugin.createHttpContext(new FakeStream());
     context.onRequestHeaders(3, true);
     context.close();
-    ports.http.answer(1, { kind: "failure", message: "reset" });
+    ports.http.answer(4, { kind: "failure", message: "reset" });
     assert.deepEqual(lines(), ["c"], "the stream's context is unknown by now");
     plugin.dispose();
-    assert.deepEqual(ports.http.cancelled, [2]);
-    ports.http.answer(2, { kind: "failure", message: "late" });
+    assert.deepEqual(ports.http.cancelled, [8]);
+    ports.http.answer(8, { kind: "failure", message: "late" });
     assert.deepEqual(lines(), ["c"]);
   });
 });

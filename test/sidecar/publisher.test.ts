@@ -156,4 +156,29 @@ suite("Publisher", () => {
     const delta = await publish({ plugins: new Map([["p", remote("q")]]) });
     assert.deepEqual([delta.modules.map(({ digest }) => digest), delta.retiredModules], [["2"], ["1"]]);
   });
+
+  test("gives a worker that starts anew the version before one that workers could not bring into use", async () => {
+    const { code, publisher, publish } = setUp();
+    const versionOf = (name: string) => publisher.everything().plugins.set.find(([each]) => each === name)?.[1];
+    for (const version of ["1", "2", "3"]) code.set(`p${version}`, good(version));
+    const plugins = (version: string) => new Map([["p", { ...remote(`p${version}`), vmId: version }]]);
+    publisher.onInUse((await publish({ plugins: plugins("1") })).version);
+    const second = await publish({ plugins: plugins("2") });
+    assert.equal(versionOf("p")?.vmId, "2", "nobody has said anything of it yet");
+    publisher.onRejected([{ resource: "plugin", name: "p" }]);
+    publisher.onInUse(second.version);
+    assert.equal(versionOf("p")?.vmId, "1");
+    assert.deepEqual(
+      publisher.everything().modules.map(({ key }) => key),
+      ["1", "2"],
+    );
+    const third = await publish({ plugins: plugins("3") });
+    assert.equal(versionOf("p")?.vmId, "3");
+    publisher.onInUse(third.version);
+    await publish({ plugins: plugins("3") });
+    assert.deepEqual(
+      publisher.everything().modules.map(({ key }) => key),
+      ["3"],
+    );
+  });
 });

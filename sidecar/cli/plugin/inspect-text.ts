@@ -101,7 +101,6 @@ function callbackText({ name, type, isCalled, doesNothing, result }: CallbackRep
 const SUPPORT: Readonly<Record<ImportReport["support"], string>> = {
   implemented: "",
   refusing: "always answers an error",
-  unsupported: "not supported yet: answers that it failed",
   stubbed: "UNKNOWN: answers unimplemented",
   unlinkable: "UNKNOWN: the module does not load because of it",
 };

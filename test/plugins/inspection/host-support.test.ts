@@ -7,7 +7,7 @@ import { CALLBACK_NAMES } from "../../../plugins/abi/callbacks.ts";
 import { CALLBACK_TYPES, HOST_FUNCTION_TYPES, WASI_FUNCTION_TYPES } from "../../../plugins/abi/function-types.ts";
 import { envFunctions } from "../../../plugins/hostcalls/table.ts";
 import { wasiFunctions } from "../../../plugins/hostcalls/wasi.ts";
-import { isCalled, supportOf, UNSUPPORTED_FUNCTIONS } from "../../../plugins/inspection/host-support.ts";
+import { isCalled, supportOf } from "../../../plugins/inspection/host-support.ts";
 import { loaded } from "../support/loaded.ts";
 import { WatGuest } from "../support/wat-guest.ts";
 
@@ -47,11 +47,6 @@ test("a callback counts as called when the host's code calls it", () => {
     const key = words.map((word) => (word[0] ?? "").toUpperCase() + word.slice(1)).join("");
     assert.equal(isCalled(name), new RegExp(`Callback\\.${key}\\b`).test(code), name);
   }
-});
-
-test("gRPC counts as unsupported as long as the host refuses it", () => {
-  const code = readFileSync(new URL("hostcalls/grpc-call.ts", PLUGINS), "utf8");
-  assert.equal(UNSUPPORTED_FUNCTIONS.size > 0, code.includes("gRPC calls are not supported"));
 });
 
 test("supportOf() tells what a call would meet", () => {

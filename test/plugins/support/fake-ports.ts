@@ -13,6 +13,7 @@ import type {
   RuntimePorts,
   Timer,
 } from "../../../plugins/ports.ts";
+import type { GrpcCall, GrpcCaller, GrpcReceiver, PendingGrpcCall } from "../../../plugins/grpc-port.ts";
 import type { PropertyValue } from "../../../plugins/property-value.ts";
 
 export class ManualClock implements Clock {
@@ -72,6 +73,36 @@ export class FakeHttp implements HttpCaller {
   }
 }
 
+/** Calls by token; the test plays the server through `receiver`. */
+export class FakeGrpc implements GrpcCaller {
+  readonly calls: GrpcCall[] = [];
+  /** "send TOKEN TEXT [end]", "close TOKEN", "cancel TOKEN". */
+  readonly journal: string[] = [];
+  readonly #receivers = new Map<number, GrpcReceiver>();
+
+  knows(cluster: string): boolean {
+    return cluster !== "unknown";
+  }
+
+  call(call: GrpcCall, receiver: GrpcReceiver): PendingGrpcCall | "unavailable" {
+    if (call.cluster === "down") return "unavailable";
+    this.calls.push(call);
+    this.#receivers.set(call.token, receiver);
+    return {
+      send: (message, end) =>
+        void this.journal.push(`send ${call.token} ${Buffer.from(message).toString()}${end ? " end" : ""}`),
+      closeSend: () => void this.journal.push(`close ${call.token}`),
+      cancel: () => void this.journal.push(`cancel ${call.token}`),
+    };
+  }
+
+  receiver(token: number): GrpcReceiver {
+    const receiver = this.#receivers.get(token);
+    if (receiver === undefined) throw new Error(`no call ${token}`);
+    return receiver;
+  }
+}
+
 export class FakeMetrics implements MetricSink {
   readonly series: { type: 0 | 1 | 2; name: string; value: number }[] = [];
 
@@ -127,6 +158,7 @@ export class FakeProperties implements PropertySource {
 export interface FakePorts extends RuntimePorts {
   readonly clock: ManualClock;
   readonly http: FakeHttp;
+  readonly grpc: FakeGrpc;
   readonly metrics: FakeMetrics;
   readonly log: FakeLog;
   readonly properties: FakeProperties;
@@ -136,6 +168,7 @@ export function fakePorts(): FakePorts {
   return {
     clock: new ManualClock(),
     http: new FakeHttp(),
+    grpc: new FakeGrpc(),
     metrics: new FakeMetrics(),
     log: new FakeLog(),
     properties: new FakeProperties(),

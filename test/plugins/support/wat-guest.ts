@@ -37,6 +37,9 @@ const HOST_FUNCTIONS: Readonly<Record<string, string>> = {
   proxy_send_local_response: "iiiiiiii",
   proxy_http_call: "iiiiiiiiii",
   proxy_grpc_call: "iiiiiiiiiiii",
+  proxy_grpc_stream: "iiiiiiiii",
+  proxy_grpc_send: "iiii",
+  proxy_grpc_close: "i",
   proxy_grpc_cancel: "i",
   proxy_get_shared_data: "iiiii",
   proxy_set_shared_data: "iiiii",
@@ -74,6 +77,10 @@ const CALLBACKS: Readonly<Record<string, readonly [number, boolean]>> = {
   proxy_on_response_body: [3, true],
   proxy_on_response_trailers: [2, true],
   proxy_on_http_call_response: [5, false],
+  proxy_on_grpc_receive_initial_metadata: [3, false],
+  proxy_on_grpc_receive: [3, false],
+  proxy_on_grpc_receive_trailing_metadata: [3, false],
+  proxy_on_grpc_close: [3, false],
   proxy_on_done: [1, true],
   proxy_on_log: [1, false],
   proxy_on_delete: [1, false],
@@ -93,12 +100,15 @@ export class WatGuest {
   readonly #abi: string;
   readonly #memory: string;
   readonly #allocators: string;
+  readonly #imports: Readonly<Record<string, string>>;
   #nextText = 256;
 
-  constructor(options: { abi?: string; memory?: string; allocators?: string } = {}) {
+  /** `imports`: host functions with other parameters than they have now. */
+  constructor(options: { abi?: string; memory?: string; allocators?: string; imports?: Record<string, string> } = {}) {
     this.#abi = options.abi ?? "0_2_1";
     this.#memory = options.memory ?? "1";
     this.#allocators = options.allocators ?? BUMP_ALLOCATOR;
+    this.#imports = { ...HOST_FUNCTIONS, ...options.imports };
   }
 
   /** Arguments (pointer, length) of a text or bytes in memory. */
@@ -141,10 +151,10 @@ export class WatGuest {
 
   wat(): string {
     const body = [...this.#functions, this.#allocators].join("\n");
-    const used = Object.keys(HOST_FUNCTIONS).filter((name) => new RegExp(`\\$${name}\\b`).test(body));
+    const used = Object.keys(this.#imports).filter((name) => new RegExp(`\\$${name}\\b`).test(body));
     const imports = used.map((name) => {
       const module = name.startsWith("proxy_") ? "env" : "wasi_snapshot_preview1";
-      const parameters = Array.from(HOST_FUNCTIONS[name] ?? "", (letter) => (letter === "l" ? "i64" : "i32"));
+      const parameters = Array.from(this.#imports[name] ?? "", (letter) => (letter === "l" ? "i64" : "i32"));
       return `(import "${module}" "${name}" (func $${name} (param ${parameters.join(" ")}) (result i32)))`;
     });
     return `(module
