@@ -17,6 +17,8 @@ const load = createRequire(import.meta.url);
 
 /** Bytes that the peer may send ahead on a stream; what comes is handled as it is read. */
 const WINDOW_BYTES = 1024 * 1024;
+/** Above what callers may have waiting to be sent: a session that holds more refuses the answers of its own streams. */
+const SESSION_MEMORY_MB = 256;
 /** Longest delay that Node's timers take. */
 const MAX_TIMER_MS = 0x7fff_ffff;
 
@@ -235,6 +237,7 @@ export class H2Session {
     const session = connectSession("http://upstream", {
       createConnection: () => this.#socket,
       settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
+      maxSessionMemory: SESSION_MEMORY_MB,
     });
     this.#session = session;
     session.on("error", (error: NodeJS.ErrnoException) => {

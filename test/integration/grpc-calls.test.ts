@@ -10,7 +10,7 @@ import { GrpcOrigin, grpcFrame, type OddAnswers, OddGrpcOrigin } from "../suppor
 import { ProxyProcess } from "../support/proxy-process.ts";
 import { RecordingOrigin } from "../support/recording-origin.ts";
 import { SidecarProcess } from "../support/sidecar-process.ts";
-import { freePort, until } from "../support/sidecar-story.ts";
+import { until } from "../support/sidecar-story.ts";
 
 const GRPC = { ":status": 200, "content-type": "application/grpc" } as const;
 
@@ -129,11 +129,14 @@ async function startServers(): Promise<Servers> {
     listeners: [
       listener("main", { filters: [filter("main", "grpc")] }),
       listener("odd", { filters: [filter("odd", "odd")] }),
+      listener("old", { filters: [wasmFilter("old", guest("grpc-0-1-0"), "grpc")] }),
+      listener("old-dead", { filters: [wasmFilter("old-dead", guest("grpc-0-1-0"), "dead")] }),
+      listener("old-none", { filters: [wasmFilter("old-none", guest("grpc-0-1-0"), "none")] }),
     ],
     clusters: [
       http2Cluster("grpc", origin.port),
       http2Cluster("odd", odd.port),
-      http2Cluster("dead", await freePort()),
+      http2Cluster("dead", 1),
       cluster("origin", [http.port]),
     ],
   });
@@ -181,6 +184,19 @@ suite("what a plugin sees of a gRPC call", { timeout: 60_000 }, () => {
       }
     },
   );
+
+  test("is the same for a plugin of ABI 0.1.0", async () => {
+    for (const [name, path, expected] of [
+      ["old", "/call", "200\necho:hello"],
+      ["old", "/stream", "200\nchat:hello"],
+      ["old-dead", "/call", "502\n"],
+      ["old-dead", "/stream", "502\n"],
+      ["old-none", "/call", "504\n"],
+    ] as const) {
+      assert.equal(await journal(name, path), expected, `${name} ${path}`);
+      if (theirs !== undefined) assert.equal(await ask(theirs.port(name), path), expected, `Envoy: ${name} ${path}`);
+    }
+  });
 
   test("a unary call carries metadata, those of a GrpcService, binary ones as base64, and its deadline", async () => {
     const before = Date.now();

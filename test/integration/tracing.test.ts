@@ -14,6 +14,7 @@ import {
   listener,
   wasmFilter,
 } from "../support/bootstrap-builder.ts";
+import { GrpcOrigin } from "../support/grpc-origin.ts";
 import { assertWithin, type CollectedSpan, OtlpCollector } from "../support/otlp-collector.ts";
 import { type RecordedRequest, RecordingOrigin } from "../support/recording-origin.ts";
 import { SidecarProcess } from "../support/sidecar-process.ts";
@@ -46,6 +47,7 @@ const http = {
 const owned = new AsyncDisposableStack();
 let collector: OtlpCollector;
 let origin: RecordingOrigin;
+let grpcOrigin: GrpcOrigin;
 let sidecar: SidecarProcess;
 
 interface TracesView {
@@ -86,6 +88,7 @@ suite("spans", { timeout: 60_000 }, () => {
   before(async () => {
     collector = owned.use(await OtlpCollector.start());
     origin = owned.use(await RecordingOrigin.start(() => undefined));
+    grpcOrigin = owned.use(await GrpcOrigin.start());
     const routes = [{ name: "all", match: { prefix: "/" }, route: { cluster: "origin" } }];
     const inbound = { routes, trafficDirection: "INBOUND" } as const;
     sidecar = owned.use(
@@ -99,6 +102,11 @@ suite("spans", { timeout: 60_000 }, () => {
               filters: [wasmFilter("caller", guest("http-call"), "cluster origin\n")],
               manager: tracing(grpc),
             }),
+            listener("grpc-calls", {
+              ...inbound,
+              filters: [wasmFilter("caller", guest("grpc-call"), "cluster grpc-origin\n")],
+              manager: tracing(http),
+            }),
             listener("traps", { ...inbound, filters: [wasmFilter("trap", guest("trap"))], manager: tracing(grpc) }),
             listener("unsampled", { ...inbound, filters: [TINY], manager: tracing(grpc, 0) }),
             listener("outbound", { routes, trafficDirection: "OUTBOUND", manager: tracing(http) }),
@@ -107,6 +115,7 @@ suite("spans", { timeout: 60_000 }, () => {
             cluster("origin", [origin.port]),
             cluster("collector-http", [collector.httpPort]),
             http2Cluster("collector-grpc", collector.grpcPort),
+            http2Cluster("grpc-origin", grpcOrigin.port),
           ],
         }),
         QUICK,
@@ -208,6 +217,41 @@ suite("spans", { timeout: 60_000 }, () => {
     assert.equal(field(fromGuest, "traceparent"), `00-${traceId}-${call.spanId}-01`);
     assertWithin(answer, named(spans, "GET all"));
   });
+
+  for (const [path, method, status, callbacks] of [
+    ["/call/Fail", "test.Echo/Fail", "7", ["close"]],
+    [
+      "/stream/Chat/2",
+      "test.Echo/Chat",
+      "0",
+      ["receive_initial_metadata", "receive", "receive", "receive_trailing_metadata", "close"],
+    ],
+  ] as const) {
+    test(`${path}: a CLIENT span under its callback, whose context the server gets; every callback that comes of it links to it`, async () => {
+      const { traceId } = await traced("grpc-calls", path);
+      await collector.spans.first("the call", (span) => span.traceId === traceId && span.kind === "SPAN_KIND_CLIENT");
+      const spans = await collector.trace(traceId, callbacks.length + 3);
+      const call = named(spans, method);
+      assert.equal(call.parentSpanId, named(spans, "caller proxy_on_request_headers").spanId);
+      assert.equal(call.attributes["rpc.system.name"], "grpc");
+      assert.equal(call.attributes["rpc.status_code"], status);
+      assert.equal(call.attributes["upstream_cluster"], "grpc-origin");
+      const answers = spans.filter(({ name }) => name.startsWith("caller proxy_on_grpc"));
+      assert.deepEqual(
+        answers.map(({ name }) => name).toSorted(),
+        callbacks.map((each) => `caller proxy_on_grpc_${each}`).toSorted(),
+      );
+      for (const answer of answers) {
+        assert.deepEqual(
+          answer.links?.map(({ spanId }) => spanId),
+          [call.spanId],
+          answer.name,
+        );
+      }
+      const seenByServer = grpcOrigin.seen(method.replace("test.Echo/", ""))?.metadata.get("traceparent");
+      assert.deepEqual(seenByServer, [`00-${traceId}-${call.spanId}-01`]);
+    });
+  }
 
   test("a callback that traps is a span with status ERROR, error.type and an exception", async () => {
     const { traceId, status } = await traced("traps", "/trap");

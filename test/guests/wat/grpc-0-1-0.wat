@@ -1,0 +1,71 @@
+;; A plugin of ABI 0.1.0 that asks a gRPC service in request headers and answers with what it got: 200 and the message, or 502.
+;; The configuration is the cluster's name. `/stream…` opens a stream instead, sends one message and closes its half: the answer
+;; is the last message, when the stream has ended well.
+(module
+  (import "env" "proxy_get_configuration" (func $configuration (param i32 i32) (result i32)))
+  (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_get_buffer_bytes" (func $buffer (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_set_effective_context" (func $effective (param i32) (result i32)))
+  (import "env" "proxy_send_local_response" (func $reply (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_grpc_call" (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_grpc_stream" (func $stream (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_grpc_send" (func $send (param i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_grpc_close" (func $close (param i32) (result i32)))
+  (memory (export "memory") 2)
+  (data (i32.const 16) "test.EchoEchoChathello:path")
+  (global $heap (mut i32) (i32.const 1024))
+  (global $cluster (mut i32) (i32.const 0))
+  (global $size (mut i32) (i32.const 0))
+  (global $waiting (mut i32) (i32.const 0))
+  (global $isStream (mut i32) (i32.const 0))
+  (global $message (mut i32) (i32.const 0))
+  (global $length (mut i32) (i32.const 0))
+  (func (export "proxy_abi_version_0_1_0"))
+  (func (export "malloc") (param $size i32) (result i32)
+    (global.get $heap)
+    (global.set $heap (i32.and (i32.add (i32.add (global.get $heap) (local.get $size)) (i32.const 7)) (i32.const 0xfff8))))
+  (func $answer (param $status i32)
+    (drop (call $effective (global.get $waiting)))
+    (drop
+      (call $reply
+        (local.get $status) (i32.const 0) (i32.const 0) (global.get $message) (global.get $length)
+        (i32.const 0) (i32.const 0) (i32.const -1))))
+  (func (export "proxy_on_context_create") (param i32 i32))
+  (func (export "proxy_on_vm_start") (param i32 i32) (result i32) (i32.const 1))
+  (func (export "proxy_on_configure") (param i32 i32) (result i32)
+    (drop (call $configuration (i32.const 0) (i32.const 4)))
+    (global.set $cluster (i32.load (i32.const 0)))
+    (global.set $size (i32.load (i32.const 4)))
+    (i32.const 1))
+  (func (export "proxy_on_request_headers") (param $id i32) (param i32) (result i32)
+    (local $status i32)
+    (global.set $waiting (local.get $id))
+    (global.set $length (i32.const 0))
+    (drop (call $get (i32.const 0) (i32.const 38) (i32.const 5) (i32.const 0) (i32.const 4)))
+    ;; "/s"
+    (global.set $isStream (i32.eq (i32.load16_u (i32.load (i32.const 0))) (i32.const 0x732f)))
+    (if (global.get $isStream)
+      (then
+        (local.set $status
+          (call $stream
+            (global.get $cluster) (global.get $size) (i32.const 16) (i32.const 9) (i32.const 29) (i32.const 4)
+            (i32.const 0) (i32.const 0) (i32.const 8)))
+        (drop (call $send (i32.load (i32.const 8)) (i32.const 33) (i32.const 5) (i32.const 0)))
+        (drop (call $close (i32.load (i32.const 8)))))
+      (else
+        (local.set $status
+          (call $call
+            (global.get $cluster) (global.get $size) (i32.const 16) (i32.const 9) (i32.const 25) (i32.const 4)
+            (i32.const 0) (i32.const 0) (i32.const 33) (i32.const 5) (i32.const 2000) (i32.const 8)))))
+    (if (local.get $status) (then (call $answer (i32.add (i32.const 500) (local.get $status)))))
+    (i32.const 1))
+  (func (export "proxy_on_grpc_receive") (param i32 i32) (param $size i32)
+    (drop (call $buffer (i32.const 5) (i32.const 0) (local.get $size) (i32.const 0) (i32.const 4)))
+    (global.set $message (i32.load (i32.const 0)))
+    (global.set $length (i32.load (i32.const 4)))
+    (if (i32.eqz (global.get $isStream)) (then (call $answer (i32.const 200)))))
+  (func (export "proxy_on_grpc_close") (param i32 i32) (param $status i32)
+    (call $answer (select (i32.const 502) (i32.const 200) (local.get $status))))
+  (func (export "proxy_on_done") (param i32) (result i32) (i32.const 1))
+  (func (export "proxy_on_log") (param i32))
+  (func (export "proxy_on_delete") (param i32)))
