@@ -52,7 +52,7 @@ export class PortCheck {
     }
     const bound = await bind(address.host, address.port);
     if (typeof bound === "string") {
-      return `Cannot bind listener "${name}" to ${address.host}:${address.port}: ${bound}`;
+      return `${bindFailure(name)}to ${address.host}:${address.port}: ${bound}`;
     }
     const { server, port } = bound;
     if (address.port === 0) {
@@ -81,11 +81,20 @@ function bind(host: string, port: number): Promise<{ readonly server: Server; re
   });
 }
 
+function bindFailure(name: string): string {
+  return `Cannot bind listener "${name}" `;
+}
+
+/** Whether a problem says that this listener's address cannot be bound. */
+export function isBindFailure(problem: string, name: string): boolean {
+  return problem.startsWith(bindFailure(name));
+}
+
 /** A bind error in words that say what to do. */
 export function bindProblem(error: NodeJS.ErrnoException): string {
   switch (error.code ?? "") {
     case "EADDRINUSE":
-      return "the address is in use by another process";
+      return "the address is in use by another process; change the port or stop that process";
     case "EACCES":
       return "permission denied: ports below 1024 need CAP_NET_BIND_SERVICE";
     case "EADDRNOTAVAIL":

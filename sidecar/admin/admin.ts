@@ -29,6 +29,13 @@ const REQUEST_TIMEOUT_MS = 10_000;
 
 const BY_PATH = new Map(ENDPOINTS.map((endpoint) => [endpoint.path, endpoint]));
 
+const ADMIN_FAILURE = "Cannot listen on admin address ";
+
+/** Whether a problem of a start is that the admin port cannot be bound. */
+export function isAdminFailure(problem: string): boolean {
+  return problem.startsWith(ADMIN_FAILURE);
+}
+
 export class AdminServer {
   readonly #ports: AdminPorts;
   readonly #log: Log;
@@ -183,5 +190,5 @@ function problemOf(address: AdminAddress, error: NodeJS.ErrnoException): string 
         : error.code === "EADDRNOTAVAIL"
           ? "the address is not one of this machine"
           : error.message;
-  return `Cannot listen on admin address ${where}: ${why}; set admin.address in the bootstrap to another`;
+  return `${ADMIN_FAILURE}${where}: ${why}; set admin.address in the bootstrap to another`;
 }

@@ -124,7 +124,7 @@ async function takenPorts(ports: Ports): Promise<string[]> {
       probe.listen({ host: "127.0.0.1", port, exclusive: true }, () => probe.close(() => resolve("")));
     });
     if (problem !== "") {
-      problems.push(`port ${port} of 127.0.0.1: ${problem}; choose another with --${name}-port PORT`);
+      problems.push(`port ${port} of 127.0.0.1: ${problem}: --${name}-port PORT chooses another`);
     }
   }
   return problems;

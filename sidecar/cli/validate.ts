@@ -7,6 +7,8 @@ import type { LocatedFile, LocatedIssue } from "../../xds/decode/yaml-document.t
 import type { Listener } from "../../xds/model/listener.ts";
 import type { PluginConfig } from "../../xds/model/plugin-config.ts";
 import { PluginCodeLoader } from "../code/code-loader.ts";
+import { isAdminFailure } from "../admin/admin.ts";
+import { isBindFailure } from "../port-check.ts";
 import { pluginsOf } from "../publisher.ts";
 import { StatsTable } from "../stats/table.ts";
 import { formatProblem } from "../telemetry/format.ts";
@@ -90,9 +92,17 @@ export async function placed(
   const named = { issues: [], listeners: [], plugins: [], files: loaded.files };
   const code = await codeProblems(listeners, named, environmentOf(io));
   return problems.map((text) => {
-    const known = code.find(({ problem, file }) => problem === text && file !== "");
+    const known = code.find(({ problem, file }) => problem === text && file !== "") ?? placeOfAddress(text, loaded);
     return known === undefined ? `outrigger: ${text}` : describeLocated(known);
   });
+}
+
+/** A listener or the admin port that cannot be bound: the address in the file. */
+function placeOfAddress(text: string, loaded: LoadedBootstrap & { readonly ok: true }): LocatedIssue | undefined {
+  const index = loaded.value.listeners.findIndex(({ name }) => isBindFailure(text, name));
+  const holder = index >= 0 ? `static_resources.listeners[${index}]` : isAdminFailure(text) ? "admin" : undefined;
+  const place = holder === undefined ? undefined : loaded.locate(`${holder}.address.socket_address.port_value`, text);
+  return place === undefined || place.line === 0 ? undefined : place;
 }
 
 /** Files of a bootstrap that cannot be read: plugins' code, bodies. Those that hold resources may come later. */

@@ -53,7 +53,7 @@ test("bindable() lets a fixed port go again at once, and says so when it is take
   const { port } = other.address() as AddressInfo;
   assert.equal(
     await ports.bindable(listenerAt(port)),
-    `Cannot bind listener "l" to 127.0.0.1:${port}: the address is in use by another process`,
+    `Cannot bind listener "l" to 127.0.0.1:${port}: the address is in use by another process; change the port or stop that process`,
   );
   await close(other);
   assert.equal(portOf(await ports.bindable(listenerAt(port))), port);

@@ -43,6 +43,8 @@ export type LoadedBootstrap =
       readonly value: Bootstrap;
       readonly warnings: readonly LocatedWarning[];
       readonly files: readonly LocatedFile[];
+      /** Where a field stands, for problems that only show when the configuration is used; `problem` is the caller's. */
+      readonly locate: (path: string, problem: string) => LocatedIssue;
     }
   | { readonly ok: false; readonly issues: readonly LocatedIssue[]; readonly warnings: readonly LocatedWarning[] };
 
@@ -76,7 +78,13 @@ export function loadBootstrap(input: BootstrapInput): LoadedBootstrap {
   }
   if (decoded.ok && issues.length === 0) {
     const named = decoded.files.map(({ kind, path, name }) => ({ ...locate({ path, problem: "" }), kind, name }));
-    return { ok: true, value: decoded.value, warnings, files: named };
+    return {
+      ok: true,
+      value: decoded.value,
+      warnings,
+      files: named,
+      locate: (path, problem) => locate({ path, problem }),
+    };
   }
   if (!decoded.ok) issues.push(...decoded.issues.filter((issue) => isOwnProblem(issue, issues)).map(locate));
   return { ok: false, issues: inOrder(issues, files), warnings };
