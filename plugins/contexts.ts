@@ -12,20 +12,32 @@ import { GrpcCallouts } from "./grpc-callouts.ts";
 import { HeaderList } from "./header-list.ts";
 import type { HttpContext } from "./http-context.ts";
 import type { Plugin } from "./plugin.ts";
-import type { HttpCallResult, PendingHttpCall, Timer } from "./ports.ts";
+import type { HttpCallResult, PendingHttpCall, PropertyAccess, Timer } from "./ports.ts";
+import type { TcpContext } from "./tcp-context.ts";
 import type { Vm } from "./vm.ts";
 
 /** What a context id stands for. */
 export class GuestContext {
   readonly id: number;
   readonly root: RootContext;
-  /** The stream; undefined for a root context. */
+  /** The HTTP stream, or the TCP connection; both undefined for a root context. */
   readonly http: HttpContext | undefined;
+  readonly tcp: TcpContext | undefined;
 
-  constructor(id: number, root: RootContext, http: HttpContext | undefined) {
+  constructor(id: number, root: RootContext, http: HttpContext | undefined, tcp: TcpContext | undefined) {
     this.id = id;
     this.root = root;
     this.http = http;
+    this.tcp = tcp;
+  }
+
+  get isRoot(): boolean {
+    return this.http === undefined && this.tcp === undefined;
+  }
+
+  /** Where properties of the stream or connection are; undefined for a root context. */
+  get properties(): PropertyAccess | undefined {
+    return this.http?.stream ?? this.tcp?.connection;
   }
 }
 
@@ -69,7 +81,7 @@ export class RootContext {
   constructor(vm: Vm, plugin: Plugin, id: number) {
     this.vm = vm;
     this.plugin = plugin;
-    this.context = new GuestContext(id, this, undefined);
+    this.context = new GuestContext(id, this, undefined, undefined);
     this.grpc = new GrpcCallouts(this);
     if (id !== 0) vm.contexts.add(this.context);
   }

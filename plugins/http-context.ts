@@ -207,7 +207,7 @@ export class HttpContext {
     const root = this.plugin.liveRoot(this);
     if (root === undefined) return false;
     const vm = root.vm;
-    const made = new GuestContext(vm.contexts.nextId(), root, this);
+    const made = new GuestContext(vm.contexts.nextId(), root, this, undefined);
     this.#guest = made;
     this.plugin.onStreamOpened();
     vm.contexts.add(made);

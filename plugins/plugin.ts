@@ -5,8 +5,9 @@ import type { RootContext } from "./contexts.ts";
 import type { FaultKind, PluginFault } from "./errors.ts";
 import { HttpContext } from "./http-context.ts";
 import { DEFAULT_FUEL, type FuelLimits } from "./metering/fuel-gauge.ts";
-import type { PluginIdentity, StreamAccess } from "./ports.ts";
+import type { ConnectionAccess, PluginIdentity, StreamAccess } from "./ports.ts";
 import type { PluginSpec } from "./plugin-spec.ts";
+import { TcpContext } from "./tcp-context.ts";
 import type { VmGroup } from "./vm-group.ts";
 
 /** What /plugins shows. */
@@ -81,6 +82,11 @@ export class Plugin {
   /** The plugin's side of one stream. Nothing runs before its first event; close() must be called in the end. */
   createHttpContext(stream: StreamAccess): HttpContext {
     return new HttpContext(this, stream);
+  }
+
+  /** The plugin's side of one TCP connection. Nothing runs before onNewConnection(); onDownstreamClose() ends it. */
+  createTcpContext(connection: ConnectionAccess): TcpContext {
+    return new TcpContext(this, connection);
   }
 
   /** A root context in a live VM for a stream, after a fault in a fresh one; undefined while the plugin may not run. */

@@ -71,7 +71,7 @@ export interface LocalReply {
  * reply methods only when no guest code is on the stack: either from inside HttpContext.on…() after the guest's
  * callback returned (before on…() returns its status), or on a turn of its own (a call's answer, a tick).
  */
-export interface StreamAccess {
+export interface StreamAccess extends PropertyAccess {
   /** The map, when the stream has it already (or still); undefined otherwise. Called for every header host call: keep it cheap. */
   headers(map: StreamMap): HeaderAccess | undefined;
   /**
@@ -102,7 +102,31 @@ export interface StreamAccess {
   sendLocalResponse(reply: LocalReply): void;
   /** Drops the cached route: the router matches again. Called by the plugin or after it changed request headers. */
   clearRouteCache(): void;
+}
 
+/** Buffer ids of a connection: what the client sends, and what goes to it (BufferType in abi/constants.ts). */
+export type ConnectionData = 2 | 3;
+
+/**
+ * One TCP connection, as one plugin sees it; the embedder makes one for each (connection, filter) pair. As with
+ * StreamAccess, the continue and close methods come only when no guest code is on the stack.
+ */
+export interface ConnectionAccess extends PropertyAccess {
+  /** Bytes that a plugin can read now: what is offered inside a data callback, what is held while paused, else 0. */
+  dataLength(data: ConnectionData): number;
+  /** Copies target.length bytes from start into target. The host has checked the range against dataLength(). */
+  copyData(data: ConnectionData, start: number, target: Uint8Array): void;
+  /** Replaces [start, start + length), which is within dataLength(). The bytes belong to the embedder. False: refused. */
+  replaceData(data: ConnectionData, start: number, length: number, bytes: Uint8Array): boolean;
+  /** Resumes a direction that this plugin's last status had stopped: also the connection's beginning (downstream). */
+  continueDownstream(): void;
+  continueUpstream(): void;
+  /** Closes both sides, the client's after what has been written to it. */
+  closeConnection(): void;
+}
+
+/** Properties of a stream or of a connection. */
+export interface PropertyAccess {
   /**
    * A property by path. `path` is the segments joined by "\0" (fit for a Map or switch); `segments` is the same, split.
    * The arrays are interned: do not change them. Undefined: not found or not known yet. Null: exists, has no value.

@@ -24,6 +24,7 @@ import { FUEL_EXPORTS } from "./metering/instrumenter.ts";
 import type { Plugin } from "./plugin.ts";
 import type { PluginModule } from "./plugin-module.ts";
 import type { RuntimeHost } from "./runtime-host.ts";
+import type { ConnectionAction, TcpContext } from "./tcp-context.ts";
 
 type Export = (a?: number, b?: number, c?: number, d?: number, e?: number) => number | undefined;
 
@@ -33,6 +34,7 @@ export type Deferred =
       readonly kind: "continue-request" | "continue-response" | "close" | "reply" | "vm-failed";
       readonly http: HttpContext;
     }
+  | { readonly kind: ConnectionAction; readonly tcp: TcpContext }
   | { readonly kind: "root-done"; readonly root: RootContext };
 
 const MAX_FRAMES = 20;
@@ -184,6 +186,7 @@ export class Vm {
     this.#pending = [];
     for (const action of actions) {
       if (action.kind === "root-done") action.root.end();
+      else if ("tcp" in action) action.tcp.perform(action.kind);
       else action.http.perform(action.kind);
     }
   }
@@ -271,8 +274,11 @@ export class Vm {
     this.window = CallWindow.Open;
     this.fault = faultOf(this.active, kind, callback, message, frames);
     for (const context of this.contexts.values()) {
-      if (context.http === undefined) context.root.release();
-      else if (context !== this.active) this.defer({ kind: "vm-failed", http: context.http });
+      const { http, tcp } = context;
+      if (context.isRoot) context.root.release();
+      else if (context === this.active) continue;
+      else if (http !== undefined) this.defer({ kind: "vm-failed", http });
+      else if (tcp !== undefined) this.defer({ kind: "vm-failed", tcp });
     }
     this.#onFault(this.fault);
   }
@@ -300,7 +306,7 @@ function startExports(exports: Record<string, unknown>): string[] {
 
 /** Whether the callback is part of the start (-1: the instance's own), which has more fuel. */
 function startsRoot(callback: number, context: GuestContext): boolean {
-  return callback <= Callback.OnConfigure && context.http === undefined;
+  return callback <= Callback.OnConfigure && context.isRoot;
 }
 
 /** A plugin that does not export a callback is not interested: it agrees. */

@@ -12,9 +12,11 @@ import type { PluginSource } from "./filter/wasm-filter.ts";
 import { compileHttpFilters, type PreparedSets, releaseAll } from "./http-filters.ts";
 import { type HttpServing, resolveHttpStats, type RouteSource, type StreamEnvironment } from "./http-serving.ts";
 import { NamedPlugin, policyWithoutCode } from "./named-plugin.ts";
+import { compileNetworkFilters, type NetworkFilters } from "./network-filters.ts";
 import type { PluginLease, PluginPool } from "./plugin-pool.ts";
 import { compileRoutes, type RouteTable } from "./route/route-table.ts";
 import type { StatsScope } from "./stats/scope.ts";
+import type { NetworkFilterFactory } from "./tcp/network-filter.ts";
 import { TcpServing } from "./tcp/tcp-serving.ts";
 import type { TcpEnvironment } from "./tcp/upstream-leg.ts";
 import type { AccessLogger } from "./telemetry/access-log.ts";
@@ -39,6 +41,7 @@ export interface LiveChain {
   readonly model: FilterChain;
   readonly serving: HttpServing | undefined;
   readonly tcp: TcpServing | undefined;
+  readonly network: NetworkFilters;
 }
 
 /** One listener's compiled filter chains, in the model's order; the default chain is last when there is one. */
@@ -300,13 +303,26 @@ export class LiveConfig {
         release({ model, chains });
         return undefined;
       }
-      const tcp = chain.filter.kind === "tcp" ? this.#compileTcp(chain.filter, model, chain.name) : undefined;
-      chains.push({ model: chain, serving, tcp });
+      const network = compileNetworkFilters(chain.networkFilters, this.#deps.plugins, this.#deps.property);
+      if (typeof network === "string") {
+        failures.push({ resource: "listener", name: model.name, problem: network });
+        serving?.filters.release();
+        release({ model, chains });
+        return undefined;
+      }
+      const tcp =
+        chain.filter.kind === "tcp" ? this.#compileTcp(chain.filter, model, chain.name, network.factories) : undefined;
+      chains.push({ model: chain, serving, tcp, network });
     }
     return { model, chains };
   }
 
-  #compileTcp(proxy: TcpProxy, listener: Listener, filterChainName: string): TcpServing {
+  #compileTcp(
+    proxy: TcpProxy,
+    listener: Listener,
+    filterChainName: string,
+    filters: readonly NetworkFilterFactory[],
+  ): TcpServing {
     const { scope, logsOf } = this.#deps;
     const parts = {
       proxy,
@@ -315,6 +331,7 @@ export class LiveConfig {
       clusters: this.#clusters,
       accessLogs: logsOf(proxy, listener),
       bufferLimitBytes: listener.perConnectionBufferLimitBytes,
+      filters,
     };
     return new TcpServing(parts, scope);
   }
@@ -376,7 +393,8 @@ export function endpointsName(cluster: Cluster): string {
 }
 
 function release(listener: LiveListener | undefined): void {
-  for (const { serving } of listener?.chains ?? []) {
+  for (const { serving, network } of listener?.chains ?? []) {
     serving?.filters.release();
+    network.release();
   }
 }

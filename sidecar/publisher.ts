@@ -7,12 +7,13 @@ import type { PluginModule } from "../plugins/plugin-module.ts";
 import type { Runtime } from "../xds/model/bootstrap.ts";
 import type { Cluster } from "../xds/model/cluster.ts";
 import type { ClusterLoadAssignment } from "../xds/model/endpoints.ts";
-import type { FilterChain, HttpFilter, Listener } from "../xds/model/listener.ts";
+import type { Listener } from "../xds/model/listener.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
 import type { Snapshot } from "../xds/model/snapshot.ts";
 import type { CodeWarming, CodeWarmingDeps } from "./code/code-warming.ts";
 import { type Sent, SentResources } from "./sent-resources.ts";
+import { discoveredBy, pluginsOf, replacePlugins } from "./listener-plugins.ts";
 import type { Changes, ConfigDelta } from "./worker-link.ts";
 
 /** Why a resource of a snapshot is not handed out: its previous version stays. */
@@ -389,60 +390,4 @@ function valueOf<T>(
       return standIn;
     }
   }
-}
-
-function replacePlugins(listener: Listener, loaded: ReadonlyMap<PluginConfig, PluginConfig>): Listener {
-  const chain = (model: FilterChain): FilterChain =>
-    model.filter.kind === "tcp"
-      ? model
-      : {
-          ...model,
-          filter: {
-            ...model.filter,
-            httpFilters: model.filter.httpFilters.map((filter) => withPlugins(filter, loaded)),
-          },
-        };
-  return {
-    ...listener,
-    filterChains: listener.filterChains.map(chain),
-    defaultFilterChain: listener.defaultFilterChain === undefined ? undefined : chain(listener.defaultFilterChain),
-  };
-}
-
-/** Every plugin that a listener names by itself, defaults of discovered ones included. */
-export function pluginsOf(listener: Listener): PluginConfig[] {
-  return filtersOf(listener).flatMap(pluginOf);
-}
-
-/** Names of the filters whose configuration comes by ECDS and has no default. */
-function discoveredBy(listener: Listener): string[] {
-  return filtersOf(listener).flatMap(({ name, config }) =>
-    config.kind === "discovered" && config.defaultPlugin === undefined ? [name] : [],
-  );
-}
-
-function filtersOf({ filterChains, defaultFilterChain }: Listener): HttpFilter[] {
-  const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
-  return chains.flatMap(({ filter }) => (filter.kind === "http" ? filter.httpFilters : []));
-}
-
-function pluginOf({ config }: HttpFilter): PluginConfig[] {
-  if (config.kind === "wasm") {
-    return [config.plugin];
-  }
-  return config.kind === "discovered" && config.defaultPlugin !== undefined ? [config.defaultPlugin] : [];
-}
-
-function withPlugins(filter: HttpFilter, loaded: ReadonlyMap<PluginConfig, PluginConfig>): HttpFilter {
-  const { config } = filter;
-  if (config.kind === "wasm") {
-    return { ...filter, config: { ...config, plugin: loaded.get(config.plugin) ?? config.plugin } };
-  }
-  if (config.kind === "discovered" && config.defaultPlugin !== undefined) {
-    return {
-      ...filter,
-      config: { ...config, defaultPlugin: loaded.get(config.defaultPlugin) ?? config.defaultPlugin },
-    };
-  }
-  return filter;
 }

@@ -3,7 +3,7 @@
 import type { Listener } from "../xds/model/listener.ts";
 import type { PluginCodeLoader } from "./code/code-loader.ts";
 import type { PortCheck } from "./port-check.ts";
-import { pluginsOf } from "./publisher.ts";
+import { pluginsOf } from "./listener-plugins.ts";
 
 /** Local plugin code must load and addresses must be free: every problem. Remote code has time while the rest starts. */
 export async function staticProblems(

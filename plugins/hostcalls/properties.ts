@@ -37,11 +37,11 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       const raw = memory.latin1(path >>> 0, pathLength >>> 0);
       const bytes = memory.copy(value >>> 0, valueLength >>> 0);
       if (raw === undefined || bytes === undefined) return Status.InvalidMemoryAccess;
-      const http = vm.effective.http;
-      if (http === undefined) return Status.NotFound;
+      const { properties } = vm.effective;
+      if (properties === undefined) return Status.NotFound;
       const { path: wanted, segments } = vm.host.propertyPath(raw);
-      const isSet = vm.effective.root.isReadOnly(wanted) && http.stream.property(wanted, segments) !== undefined;
-      return !isSet && http.stream.setProperty(wanted, bytes) ? Status.Ok : Status.BadArgument;
+      const isSet = vm.effective.root.isReadOnly(wanted) && properties.property(wanted, segments) !== undefined;
+      return !isSet && properties.setProperty(wanted, bytes) ? Status.Ok : Status.BadArgument;
     },
   };
 }
@@ -50,8 +50,8 @@ function lookUp(vm: Vm, wanted: PropertyPath): PropertyValue | null | undefined 
   const context = vm.effective;
   const plugin = context.root.plugin.identity;
   if (wanted.own !== undefined) return plugin[wanted.own];
-  const http = context.http;
-  if (http !== undefined) return http.stream.property(wanted.path, wanted.segments);
+  const { properties } = context;
+  if (properties !== undefined) return properties.property(wanted.path, wanted.segments);
   return vm.host.ports.properties.property(plugin, wanted.path, wanted.segments);
 }
 

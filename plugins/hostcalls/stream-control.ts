@@ -22,20 +22,26 @@ function flowFunctions(vm: Vm): HostFunctions {
     return Status.Ok;
   };
   return {
-    /** Ok whether or not the direction is paused; BadArgument for an unknown type. TCP types: nothing to do. */
+    /**
+     * Ok whether or not the direction is paused, and when the context is of the other kind; BadArgument for an unknown
+     * type. Upstream: Envoy answers Unimplemented, and a direction that a plugin paused stays so.
+     */
     proxy_continue_stream(type: number): number {
       if (type === StreamType.HttpRequest) return proceed(1);
       if (type === StreamType.HttpResponse) return proceed(2);
-      return type >>> 0 > StreamType.Upstream ? Status.BadArgument : Status.Ok;
+      if (type >>> 0 > StreamType.Upstream) return Status.BadArgument;
+      vm.effective.tcp?.askContinue(type === StreamType.Downstream ? 1 : 2);
+      return Status.Ok;
     },
     /** ABI 0.1.0. */
     proxy_continue_request: () => proceed(1),
     proxy_continue_response: () => proceed(2),
 
-    /** Resets the stream. */
+    /** Resets the stream; closes the connection, both sides whichever is named, as Envoy. */
     proxy_close_stream(type: number): number {
       if (type >>> 0 > StreamType.Upstream) return Status.BadArgument;
       if (type >>> 0 <= StreamType.HttpResponse) vm.effective.http?.askClose();
+      else vm.effective.tcp?.askClose();
       return Status.Ok;
     },
 

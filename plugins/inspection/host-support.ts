@@ -16,14 +16,7 @@ import type { ImportEntry } from "./anatomy.ts";
 export type Support = "implemented" | "refusing" | "stubbed" | "unlinkable";
 
 /** Callbacks that this host knows and never calls. */
-export const UNCALLED_CALLBACKS: ReadonlySet<string> = new Set([
-  "proxy_on_foreign_function",
-  "proxy_on_new_connection",
-  "proxy_on_downstream_data",
-  "proxy_on_downstream_connection_close",
-  "proxy_on_upstream_data",
-  "proxy_on_upstream_connection_close",
-]);
+export const UNCALLED_CALLBACKS: ReadonlySet<string> = new Set(["proxy_on_foreign_function"]);
 
 const CALLED: ReadonlySet<string> = new Set(CALLBACK_NAMES.filter((name) => !UNCALLED_CALLBACKS.has(name)));
 

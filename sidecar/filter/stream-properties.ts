@@ -100,7 +100,17 @@ function portOf(address: string): PropertyValue | undefined {
   return address !== "" && Number.isInteger(port) ? int(port) : undefined;
 }
 
-/** True when a plugin may store a value at `path`: everything that is not one of the stream's own facts. */
-export function isWritableProperty(path: string): boolean {
-  return !READERS.has(path);
+/** What the plugins of one stream may store on it with proxy_set_property. */
+const MAX_PROPERTIES = 256;
+const MAX_PROPERTY_BYTES = 64 * 1024;
+
+/** Stores a plugin's value on the stream; false at the paths of the stream's own facts, and when it is too much. */
+export function setStreamProperty(info: StreamInfo, path: string, value: Uint8Array): boolean {
+  const values = info.filterStateMap;
+  const isFull = values.size >= MAX_PROPERTIES && !values.has(path);
+  if (isFull || value.length > MAX_PROPERTY_BYTES || READERS.has(path)) {
+    return false;
+  }
+  values.set(path, value);
+  return true;
 }

@@ -19,7 +19,7 @@ import type {
 } from "./filter.ts";
 import { RequestHeaderView, ResponseHeaderView, TrailerView } from "./header-view.ts";
 import type { StreamInfo } from "./stream-info.ts";
-import { isWritableProperty, streamProperty } from "./stream-properties.ts";
+import { setStreamProperty, streamProperty } from "./stream-properties.ts";
 
 /** What a plugin's filter needs of the stream besides the chain. */
 export interface WasmStream {
@@ -55,9 +55,6 @@ export class WasmFilterFactory implements FilterFactory<WasmStream> {
 }
 
 const REQUEST_BODY: StreamBody = 0;
-/** What the plugins of one stream may store on it with proxy_set_property. */
-const MAX_PROPERTIES = 256;
-const MAX_PROPERTY_BYTES = 64 * 1024;
 const ROUTE_PROPERTY = /^(xds\0(route|virtual_host|cluster)|route_|cluster_)/;
 
 export class WasmFilter implements StreamFilter, StreamAccess {
@@ -209,13 +206,7 @@ export class WasmFilter implements StreamFilter, StreamAccess {
   }
 
   setProperty(path: string, value: Uint8Array): boolean {
-    const values = this.stream.facts.filterStateMap;
-    const isFull = values.size >= MAX_PROPERTIES && !values.has(path);
-    if (isFull || value.length > MAX_PROPERTY_BYTES || !isWritableProperty(path)) {
-      return false;
-    }
-    values.set(path, value);
-    return true;
+    return setStreamProperty(this.stream.facts, path, value);
   }
 
   /** A body of another size: its head, while this filter still holds it, must not tell the old one (Envoy lets it). */

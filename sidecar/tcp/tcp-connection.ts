@@ -2,13 +2,14 @@
 // Made by tcp-serving.ts for an accepted socket. Nothing is read from the client before there is an upstream connection.
 // Source: Envoy's TcpProxy::Filter. Hot path: onRead, onUpstreamRead.
 //
-//   connecting ⇄ waiting to retry        connecting ─▶ open ─▶ closing ─▶ closed
+//   connecting ⇄ waiting to retry        connecting ─▶ open ─▶ closing ─▶ closed        (filters first, if there are any)
 //                                        (closing: what is written still goes to the client, nothing is read any more)
 
 import type { Socket } from "node:net";
 import { Deadline, type DeadlineOwner } from "../http/timer-wheel.ts";
 import type { ConnectionInfo } from "../http/stream.ts";
 import type { AcceptedConnection, ConnectionObserver } from "../listener/accepted-connection.ts";
+import { type ChainOwner, NetworkChain } from "./network-chain.ts";
 import { TcpRecord, type TcpLogType } from "./tcp-record.ts";
 import type { TcpServing } from "./tcp-serving.ts";
 import { TcpSocket } from "./tcp-socket.ts";
@@ -19,12 +20,16 @@ const DURATION_DEADLINE = 1;
 const RETRY_DEADLINE = 2;
 const LOG_DEADLINE = 3;
 
-export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, DeadlineOwner {
+const EMPTY = new Uint8Array(0);
+
+export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, ChainOwner, DeadlineOwner {
   readonly openedAt = performance.now();
-  readonly record: TcpRecord;
+  readonly facts: TcpRecord;
   readonly #serving: TcpServing;
   readonly #observer: ConnectionObserver;
   readonly #down: TcpSocket;
+  /** Undefined without network filters: then bytes go straight from socket to socket. */
+  readonly #chain: NetworkChain | undefined;
   readonly #idle = new Deadline(this, IDLE_DEADLINE);
   #duration: Deadline | undefined = undefined;
   #retry: Deadline | undefined = undefined;
@@ -35,11 +40,13 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
   #activeAt = this.openedAt;
   #unsentAtDeadline = 0;
   #isFlushing = false;
+  /** Which side's end came last, when both have come. */
+  #lastEnd: "local" | "remote" = "remote";
 
   constructor(socket: Socket, info: ConnectionInfo, serving: TcpServing, observer: ConnectionObserver) {
     this.#serving = serving;
     this.#observer = observer;
-    this.record = new TcpRecord(info, this.openedAt, serving.origin);
+    this.facts = new TcpRecord(info, this.openedAt, serving.origin);
     const { stats } = serving;
     const socketStats = {
       txBytes: stats.cxTxBytes,
@@ -49,6 +56,9 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
     // A socket over an accepted handle reads from the start.
     socket.pause();
     this.#down = new TcpSocket(socket, this, serving.environment.writer, socketStats, serving.bufferLimitBytes);
+    const { filters, bufferLimitBytes } = serving;
+    this.#chain =
+      filters.length === 0 ? undefined : new NetworkChain(filters, this, [bufferLimitBytes, bufferLimitBytes]);
   }
 
   start(): void {
@@ -68,7 +78,11 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
     if (proxy.logsOnStart) {
       this.#log("TcpConnectionStart");
     }
-    this.#connect();
+    if (this.#chain === undefined) {
+      this.#connect();
+    } else {
+      this.#chain.begin();
+    }
   }
 
   /** TCP has no good moment to end: connections live on until the drain time is over. See also `check_drain_close`. */
@@ -82,11 +96,14 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
 
   onRead(bytes: number): boolean {
     this.#serving.stats.cxRxBytes.add(bytes);
-    const leg = this.#leg;
-    if (this.#state === "open" && leg !== undefined) {
-      this.record.requestBodyBytes += bytes;
+    if (this.#state === "open") {
       this.#activeAt = performance.now();
-      leg.socket.write(this.#serving.environment.readBuffer.subarray(0, bytes));
+      const chunk = this.#serving.environment.readBuffer.subarray(0, bytes);
+      if (this.#chain === undefined) {
+        this.onDownstreamPassed(chunk, false);
+      } else {
+        this.#chain.downstream(chunk, false);
+      }
       this.#checkDrain();
     }
     return true;
@@ -94,9 +111,14 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
 
   onUpstreamRead(bytes: number): void {
     if (this.#state === "open") {
-      this.record.responseBodyBytes += bytes;
+      this.facts.responseBodyBytes += bytes;
       this.#activeAt = performance.now();
-      this.#down.write(this.#serving.environment.readBuffer.subarray(0, bytes));
+      const chunk = this.#serving.environment.readBuffer.subarray(0, bytes);
+      if (this.#chain === undefined) {
+        this.#down.write(chunk);
+      } else {
+        this.#chain.upstream(chunk, false);
+      }
       this.#checkDrain();
     } else if (this.#state === "closed") {
       // There is nobody to give it to: as the kernel does for a socket that was closed.
@@ -105,11 +127,11 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
   }
 
   onUpstreamConnected(leg: UpstreamLeg): void {
-    const { record } = this;
+    const { facts } = this;
     this.#state = "open";
     this.#activeAt = performance.now();
-    record.upstreamSentAt = this.#activeAt;
-    record.upstreamLocalAddress = leg.localAddress;
+    facts.upstreamSentAt = this.#activeAt;
+    facts.upstreamLocalAddress = leg.localAddress;
     if (this.#serving.proxy.logsOnConnected) {
       this.#log("TcpUpstreamConnected");
     }
@@ -117,10 +139,63 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
   }
 
   onUpstreamFailed(_leg: UpstreamLeg, reason: string): void {
-    this.record.flag("UF");
-    this.record.upstreamFailure = reason;
+    this.facts.flag("UF");
+    this.facts.upstreamFailure = reason;
     this.#leg = undefined;
     this.#retryOrGiveUp();
+  }
+
+  // ChainOwner
+
+  onAdmitted(): void {
+    this.#connect();
+  }
+
+  onDownstreamPassed(bytes: Uint8Array, end: boolean): void {
+    const leg = this.#leg;
+    if (leg === undefined) {
+      return;
+    }
+    if (bytes.length > 0) {
+      this.facts.requestBodyBytes += bytes.length;
+      leg.socket.write(bytes);
+    }
+    if (end) {
+      leg.socket.end();
+    }
+  }
+
+  onUpstreamPassed(bytes: Uint8Array, end: boolean): void {
+    if (bytes.length > 0) {
+      this.#down.write(bytes);
+    }
+    if (end) {
+      this.#down.end();
+    }
+  }
+
+  onDownstreamHeld(isFull: boolean): void {
+    if (isFull) {
+      this.#down.hold();
+    } else {
+      this.#down.release();
+    }
+  }
+
+  onUpstreamHeld(isFull: boolean): void {
+    const socket = this.#leg?.socket;
+    if (isFull) {
+      socket?.hold();
+    } else {
+      socket?.release();
+    }
+  }
+
+  onFilterClose(): void {
+    if (this.#state !== "closed") {
+      this.#state = "closing";
+      this.#down.closeSoon();
+    }
   }
 
   // TcpSocketOwner, of both sides
@@ -148,9 +223,19 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
       return;
     }
     if (side === this.#down) {
-      this.#leg?.socket.end();
-    } else {
+      this.#lastEnd = "remote";
+      if (this.#chain === undefined) {
+        this.#leg?.socket.end();
+      } else {
+        this.#chain.downstream(EMPTY, true);
+      }
+      return;
+    }
+    this.#lastEnd = "local";
+    if (this.#chain === undefined) {
       this.#down.end();
+    } else {
+      this.#chain.upstream(EMPTY, true);
     }
   }
 
@@ -165,10 +250,11 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
       this.#serving.stats.flushActive.dec();
       this.#serving.environment.wheel.cancel(this.#idle);
     }
-    if (this.#state === "open") {
+    // Without an error both directions have ended, and the client's half ends by itself.
+    if (this.#state === "open" && error !== undefined) {
       this.#state = "closing";
       if (isReset(error)) {
-        this.record.flag("UR");
+        this.facts.flag("UR");
         this.#down.reset();
       } else {
         this.#down.closeSoon();
@@ -183,12 +269,14 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
         this.#onIdleDeadline();
         return;
       case DURATION_DEADLINE:
-        this.record.flag("DT");
+        this.facts.flag("DT");
         stats.maxDuration.inc();
         this.#abort();
         return;
       case RETRY_DEADLINE:
-        this.#connect();
+        if (this.#state === "connecting") {
+          this.#connect();
+        }
         return;
       case LOG_DEADLINE:
         this.#log("TcpPeriodic");
@@ -200,15 +288,15 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
 
   #connect(): void {
     const { clusters, stats, environment } = this.#serving;
-    const { record } = this;
+    const { facts } = this;
     const cluster = clusters.get(this.#serving.pickCluster());
     if (cluster === undefined) {
       stats.cxNoRoute.inc();
       this.#giveUp("NC");
       return;
     }
-    record.clusterName = cluster.model.name;
-    record.clusterMetadata = cluster.model.metadata;
+    facts.clusterName = cluster.model.name;
+    facts.clusterMetadata = cluster.model.metadata;
     const [breaker] = cluster.breakers;
     // Nobody waits for a connection of another one to end.
     if (!breaker.connections.available) {
@@ -221,15 +309,15 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
       this.#giveUp("UH");
       return;
     }
-    record.attempts++;
-    record.hostMetadata = host.metadata;
+    facts.attempts++;
+    facts.hostMetadata = host.metadata;
     if (!breaker.pendingRequests.available) {
       cluster.stats.rqPendingOverflow.inc();
       this.#retryOrGiveUp();
       return;
     }
     this.#leg = new UpstreamLeg(cluster, host, this, environment);
-    record.upstreamAddress = this.#leg.remoteAddress;
+    facts.upstreamAddress = this.#leg.remoteAddress;
   }
 
   #retryOrGiveUp(): void {
@@ -237,14 +325,14 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
     if (this.#state === "closed") {
       return;
     }
-    if (this.record.attempts >= proxy.maxConnectAttempts) {
-      clusters.get(this.record.clusterName)?.stats.cxConnectAttemptsExceeded.inc();
+    if (this.facts.attempts >= proxy.maxConnectAttempts) {
+      clusters.get(this.facts.clusterName)?.stats.cxConnectAttemptsExceeded.inc();
       this.#giveUp("URX");
       return;
     }
     let delayMs = 1;
     if (proxy.backoff !== undefined) {
-      const most = Math.min(proxy.backoff.maxMs, proxy.backoff.baseMs * 2 ** (this.record.attempts - 1));
+      const most = Math.min(proxy.backoff.maxMs, proxy.backoff.baseMs * 2 ** (this.facts.attempts - 1));
       delayMs = Math.max(1, environment.random() * most);
     }
     this.#retry ??= new Deadline(this, RETRY_DEADLINE);
@@ -252,7 +340,7 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
   }
 
   #giveUp(flag: string): void {
-    this.record.flag(flag);
+    this.facts.flag(flag);
     this.#abort();
   }
 
@@ -286,6 +374,7 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
   #checkDrain(): void {
     if (this.#serving.proxy.checkDrainClose && this.#observer.closeChoice?.closes() === true) {
       this.#serving.stats.cxDrainClose.inc();
+      this.#chain?.stop();
       this.#state = "closing";
       this.#down.closeSoon();
     }
@@ -299,6 +388,7 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
     const wasOpen = this.#state === "open" || this.#state === "closing";
     this.#state = "closed";
     this.#cancelDeadlines();
+    this.#chain?.close(side === "remote" && error === undefined ? this.#lastEnd : side);
     const leg = this.#leg;
     if (leg !== undefined) {
       if (!wasOpen || side === "local") {
@@ -310,7 +400,7 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
         this.#flushUpstream(leg);
       }
     }
-    this.record.endedAt = performance.now();
+    this.facts.endedAt = performance.now();
     this.#log("TcpConnectionEnd");
     this.#observer.onConnectionClosed(this);
   }
@@ -337,9 +427,9 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Dead
   }
 
   #log(type: TcpLogType): void {
-    this.record.accessLogType = type;
+    this.facts.accessLogType = type;
     for (const log of this.#serving.accessLogs) {
-      log.log(this.record);
+      log.log(this.facts);
     }
   }
 }

@@ -8,6 +8,7 @@ import type { ConnectionInfo } from "../http/stream.ts";
 import type { AcceptedConnection, ConnectionObserver, RawChain } from "../listener/accepted-connection.ts";
 import type { StatsScope } from "../stats/scope.ts";
 import type { AccessLogger } from "../telemetry/access-log.ts";
+import type { NetworkFilterFactory } from "./network-filter.ts";
 import { TcpConnection } from "./tcp-connection.ts";
 import type { ConnectionOrigin } from "./tcp-record.ts";
 import { resolveTcpStats, type TcpStats } from "./tcp-stats.ts";
@@ -20,6 +21,8 @@ export interface TcpServingParts {
   readonly clusters: ReadonlyMap<string, LiveCluster>;
   readonly accessLogs: readonly AccessLogger[];
   readonly bufferLimitBytes: number;
+  /** In order, those before the TCP proxy. */
+  readonly filters: readonly NetworkFilterFactory[];
 }
 
 export class TcpServing implements RawChain, TcpServingParts {
@@ -30,6 +33,7 @@ export class TcpServing implements RawChain, TcpServingParts {
   readonly clusters: ReadonlyMap<string, LiveCluster>;
   readonly accessLogs: readonly AccessLogger[];
   readonly bufferLimitBytes: number;
+  readonly filters: readonly NetworkFilterFactory[];
   readonly stats: TcpStats;
   readonly #totalWeight: number;
 
@@ -40,6 +44,7 @@ export class TcpServing implements RawChain, TcpServingParts {
     this.clusters = parts.clusters;
     this.accessLogs = parts.accessLogs;
     this.bufferLimitBytes = parts.bufferLimitBytes;
+    this.filters = parts.filters;
     this.stats = resolveTcpStats(scope, parts.proxy.statPrefix);
     this.#totalWeight = parts.proxy.clusters.reduce((sum, { weight }) => sum + weight, 0);
   }

@@ -147,7 +147,7 @@ export class TraceRecorder implements HookObserver {
     if (trace !== undefined && !trace.isFinished) {
       const index = trace.addHook(record, call !== undefined && call.trace === trace ? call.index : -1);
       adopt(trace, record, index);
-    } else if (record.stream === undefined) {
+    } else if (record.stream === undefined && record.connection === undefined) {
       this.#rootHook(record, call);
     }
   }

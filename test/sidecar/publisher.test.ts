@@ -20,7 +20,7 @@ function listener(name: string, filter?: object): Listener {
   const httpFilters = filter === undefined ? [] : [filter];
   return {
     name,
-    filterChains: [{ filter: { kind: "http", httpFilters } }],
+    filterChains: [{ networkFilters: [], filter: { kind: "http", httpFilters } }],
     defaultFilterChain: undefined,
   } as unknown as Listener;
 }

@@ -118,8 +118,16 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/tcp/",
-    code: [...STREAM_WORDS, "sidecar/upstream/"],
-    types: [MODEL, "sidecar/cluster/", "sidecar/listener/", "sidecar/stats/", "sidecar/telemetry/"],
+    code: [...STREAM_WORDS, "sidecar/upstream/", "sidecar/filter/stream-properties.ts"],
+    types: [
+      MODEL,
+      "plugins/",
+      "sidecar/cluster/",
+      "sidecar/filter/",
+      "sidecar/listener/",
+      "sidecar/stats/",
+      "sidecar/telemetry/",
+    ],
     why: "bytes between two sockets: it knows neither HTTP requests nor who compiled it",
   },
   {
@@ -176,10 +184,23 @@ export const LAYERS: readonly Layer[] = [
       "sidecar/tcp/",
       "sidecar/http-serving.ts",
       "sidecar/http-filters.ts",
+      "sidecar/network-filters.ts",
       "sidecar/named-plugin.ts",
     ],
     types: [MODEL, "sidecar/"],
     why: "model to live objects, and nothing else: no socket, no exporter",
+  },
+  {
+    at: "sidecar/network-filters.ts",
+    code: ["sidecar/tcp/", "sidecar/named-plugin.ts"],
+    types: [MODEL, "sidecar/"],
+    why: "the part of live-config.ts that compiles network filters",
+  },
+  {
+    at: "sidecar/listener-plugins.ts",
+    code: [],
+    types: [MODEL],
+    why: "reads models",
   },
   {
     at: "sidecar/http-filters.ts",
@@ -203,7 +224,7 @@ export const LAYERS: readonly Layer[] = [
   { at: "sidecar/worker-link.ts", code: [], types: EVERYTHING, why: "messages are types" },
   {
     at: "sidecar/publisher.ts",
-    code: ["sidecar/sent-resources.ts"],
+    code: ["sidecar/sent-resources.ts", "sidecar/listener-plugins.ts"],
     types: [MODEL, "plugins/", "sidecar/code/", "sidecar/worker-link.ts"],
     why: "it compares models and sends; who loads and who receives is handed to it",
   },

@@ -15,6 +15,7 @@ export class ProxyProcess implements AsyncDisposable {
   readonly #ports: ReadonlyMap<string, number>;
   readonly adminPort: number;
   readonly isEnvoy: boolean;
+  readonly #log: () => string;
 
   private constructor(
     child: ChildProcess,
@@ -22,7 +23,9 @@ export class ProxyProcess implements AsyncDisposable {
     adminPort: number,
     ports: ReadonlyMap<string, number>,
     isEnvoy: boolean,
+    log: () => string,
   ) {
+    this.#log = log;
     this.isEnvoy = isEnvoy;
     this.#child = child;
     this.#folder = folder;
@@ -30,13 +33,20 @@ export class ProxyProcess implements AsyncDisposable {
     this.#ports = ports;
   }
 
-  /** `envoy`: the binary's path, or undefined for our own. `bootstrap` has an admin port and listeners on port 0. */
-  static async start(envoy: string | undefined, bootstrap: object): Promise<ProxyProcess> {
+  /**
+   * `envoy`: the binary's path, or undefined for our own. `bootstrap` has an admin port and listeners on port 0. `args`:
+   * further flags, which both know.
+   */
+  static async start(
+    envoy: string | undefined,
+    bootstrap: object,
+    args: readonly string[] = [],
+  ): Promise<ProxyProcess> {
     const folder = mkdtempSync(join(tmpdir(), "outrigger-proxy-"));
     const file = join(folder, "bootstrap.json");
     const adminFile = join(folder, "admin");
     writeFileSync(file, JSON.stringify(bootstrap));
-    const common = ["-c", file, "--concurrency", "1", "--admin-address-path", adminFile];
+    const common = ["-c", file, "--concurrency", "1", "--admin-address-path", adminFile, ...args];
     const child =
       envoy === undefined
         ? spawn(OURS, ["run", ...common, "-l", "error"], { stdio: ["ignore", "ignore", "pipe"] })
@@ -49,7 +59,7 @@ export class ProxyProcess implements AsyncDisposable {
       const ports = new Map(
         [...listeners.matchAll(/^(\S+)::127\.0\.0\.1:(\d+)$/gm)].map((m) => [m[1] ?? "", Number(m[2])]),
       );
-      return new ProxyProcess(child, folder, adminPort, ports, envoy !== undefined);
+      return new ProxyProcess(child, folder, adminPort, ports, envoy !== undefined, () => log);
     } catch (error) {
       child.kill("SIGKILL");
       rmSync(folder, { recursive: true, force: true });
@@ -64,6 +74,11 @@ export class ProxyProcess implements AsyncDisposable {
       throw new Error(`No listener ${listener}`);
     }
     return port;
+  }
+
+  /** What it has written to stderr. */
+  get log(): string {
+    return this.#log();
   }
 
   get pid(): number {

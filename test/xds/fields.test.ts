@@ -34,6 +34,7 @@ const ROOTS = [
   `${EXTENSIONS}.filters.http.wasm.v3.Wasm`,
   `${EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
   `${EXTENSIONS}.filters.network.tcp_proxy.v3.TcpProxy`,
+  `${EXTENSIONS}.filters.network.wasm.v3.Wasm`,
   `${EXTENSIONS}.load_balancing_policies.least_request.v3.LeastRequest`,
   `${EXTENSIONS}.load_balancing_policies.maglev.v3.Maglev`,
   `${EXTENSIONS}.load_balancing_policies.random.v3.Random`,

@@ -1,5 +1,5 @@
 // Filter chains and their match rules → model. Called by listener.ts.
-// The last network filter is the connection manager or the TCP proxy; those before it are inert ones only.
+// The last network filter is the connection manager or the TCP proxy; before it stand plugins, and filters without effect.
 
 import type { Any } from "@bufbuild/protobuf/wkt";
 import {
@@ -10,7 +10,8 @@ import {
 } from "../gen/envoy/config/listener/v3/listener_components_pb.ts";
 import type { HttpConnectionManager as HcmMessage } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { TcpProxy as TcpProxyMessage } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
-import type { FilterChain, FilterChainMatch } from "../model/listener.ts";
+import type { Wasm } from "../gen/envoy/extensions/filters/network/wasm/v3/wasm_pb.ts";
+import type { FilterChain, FilterChainMatch, NetworkFilter } from "../model/listener.ts";
 import { decodeCidrRange } from "./address.ts";
 import { unpackAny } from "./any.ts";
 import { quoted } from "./constraint.ts";
@@ -20,9 +21,11 @@ import { isInert } from "./inert.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeEach } from "./matcher.ts";
 import { decodeTcpProxy } from "./tcp-proxy.ts";
+import { decodePluginConfig } from "./wasm.ts";
 import { checkTransportSocket } from "./transport-socket.ts";
 
 const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const WASM = "envoy.extensions.filters.network.wasm.v3.Wasm";
 const TCP_PROXY = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 
 /** `fallbackName` names a chain that has no name of its own. */
@@ -37,15 +40,18 @@ export function decodeFilterChain(
     message.filterChainMatch === undefined
       ? undefined
       : decodeMatch(message.filterChainMatch, child(path, "filter_chain_match"), findings);
-  const filter = decodeFilters(message.filters, child(path, "filters"), findings);
+  const networkFilters: NetworkFilter[] = [];
+  const filter = decodeFilters(message.filters, child(path, "filters"), findings, networkFilters);
   if (filter === undefined) return undefined;
-  return { name: message.name === "" ? fallbackName : message.name, match, filter };
+  return { name: message.name === "" ? fallbackName : message.name, match, networkFilters, filter };
 }
 
+/** The last filter; `plugins` gets those before it. */
 function decodeFilters(
   messages: readonly Filter[],
   path: string,
   findings: Findings,
+  plugins: NetworkFilter[],
 ): FilterChain["filter"] | undefined {
   let terminal: FilterChain["filter"] | undefined;
   for (const [index, message] of messages.entries()) {
@@ -61,16 +67,29 @@ function decodeFilters(
     if (isTerminal && !isLast) {
       findings.issue(filterPath, `terminal filter ${quoted(message.name)} must be the last network filter`);
     }
-    if (!isTerminal && isLast && isInert(typeName, false)) {
+    if (!isTerminal && isLast && (typeName === WASM || isInert(typeName, false))) {
       findings.issue(
         filterPath,
         `filter ${quoted(message.name)} is last, but must be followed by ${HCM} or ${TCP_PROXY}`,
       );
     }
-    terminal = decodeNetworkFilter(config.value, child(filterPath, "typed_config"), findings) ?? terminal;
+    const configPath = child(filterPath, "typed_config");
+    if (typeName === WASM) plugins.push(...decodePlugin(config.value, message.name, configPath, findings));
+    else terminal = decodeNetworkFilter(config.value, configPath, findings) ?? terminal;
+  }
+  if (terminal?.kind === "http" && plugins.length > 0) {
+    findings.issue(path, "network plugins are supported before tcp_proxy, not yet before the HTTP connection manager");
   }
   if (messages.length === 0) findings.issue(path, `must end with ${HCM} or ${TCP_PROXY}`);
   return terminal;
+}
+
+function decodePlugin(any: Any, name: string, path: string, findings: Findings): NetworkFilter[] {
+  const inner = unpackAny(any);
+  if (inner.problem !== undefined) return [];
+  const innerPath = inner.step === "" ? path : child(path, inner.step);
+  const plugin = decodePluginConfig((inner.message as Wasm).config, name, child(innerPath, "config"), findings);
+  return plugin === undefined ? [] : [{ name, plugin }];
 }
 
 function decodeNetworkFilter(any: Any, path: string, findings: Findings): FilterChain["filter"] | undefined {
@@ -82,7 +101,7 @@ function decodeNetworkFilter(any: Any, path: string, findings: Findings): Filter
   if (isInert(inner.typeName, inner.isEmpty)) {
     findings.warn("no_effect", path, inner.typeName, `network filter ${inner.typeName} is accepted without effect`);
   } else {
-    findings.issue(path, unsupported("network filter", inner.typeName, [HCM, TCP_PROXY]));
+    findings.issue(path, unsupported("network filter", inner.typeName, [WASM, HCM, TCP_PROXY]));
   }
   return undefined;
 }

@@ -135,6 +135,9 @@ export const LISTENER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer": {
     supported: "",
   },
+  "envoy.extensions.filters.network.wasm.v3.Wasm": {
+    supported: "config",
+  },
   "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy": {
     supported:
       "stat_prefix cluster weighted_clusters idle_timeout max_connect_attempts backoff_options max_downstream_connection_duration max_downstream_connection_duration_jitter_percentage access_log access_log_flush_interval flush_access_log_on_connected access_log_options check_drain_close",

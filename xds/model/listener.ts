@@ -118,10 +118,17 @@ export interface TcpProxy {
   readonly logsOnConnected: boolean;
 }
 
+export interface NetworkFilter {
+  readonly name: string;
+  readonly plugin: PluginConfig;
+}
+
 export interface FilterChain {
   /** Unique within the listener; generated when the configuration gives none. */
   readonly name: string;
   readonly match: FilterChainMatch | undefined;
+  /** Before `filter`, in order: plugins on the connection (envoy.filters.network.wasm). */
+  readonly networkFilters: readonly NetworkFilter[];
   readonly filter: HttpConnectionManager | TcpProxy;
 }
 

@@ -34,6 +34,7 @@ export function fakeHook(fields: Partial<HookRecord>): HookRecord {
   return {
     plugin: PLUGIN,
     stream: undefined,
+    connection: undefined,
     callback: 6,
     contextId: 7,
     startedAt: 1001,

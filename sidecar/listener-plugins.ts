@@ -1,0 +1,64 @@
+// The plugins of a listener: which it names by itself, which come by name (ECDS), and the listener with others in their place.
+// Used by publisher.ts, which loads plugins' code before workers hear of a listener. Pure.
+
+import type { FilterChain, HttpFilter, Listener } from "../xds/model/listener.ts";
+import type { PluginConfig } from "../xds/model/plugin-config.ts";
+
+/** Every plugin that a listener names by itself, defaults of discovered ones included. */
+export function pluginsOf(listener: Listener): PluginConfig[] {
+  const network = chainsOf(listener).flatMap(({ networkFilters }) => networkFilters.map(({ plugin }) => plugin));
+  return [...network, ...httpFiltersOf(listener).flatMap(pluginOf)];
+}
+
+/** Names of the filters whose configuration comes by ECDS and has no default. */
+export function discoveredBy(listener: Listener): string[] {
+  return httpFiltersOf(listener).flatMap(({ name, config }) =>
+    config.kind === "discovered" && config.defaultPlugin === undefined ? [name] : [],
+  );
+}
+
+/** The listener with `loaded`'s value in place of each of its keys. */
+export function replacePlugins(listener: Listener, loaded: ReadonlyMap<PluginConfig, PluginConfig>): Listener {
+  const chain = (model: FilterChain): FilterChain => ({
+    ...model,
+    networkFilters: model.networkFilters.map(({ name, plugin }) => ({ name, plugin: loaded.get(plugin) ?? plugin })),
+    filter:
+      model.filter.kind === "tcp"
+        ? model.filter
+        : { ...model.filter, httpFilters: model.filter.httpFilters.map((filter) => withPlugins(filter, loaded)) },
+  });
+  return {
+    ...listener,
+    filterChains: listener.filterChains.map(chain),
+    defaultFilterChain: listener.defaultFilterChain === undefined ? undefined : chain(listener.defaultFilterChain),
+  };
+}
+
+function chainsOf({ filterChains, defaultFilterChain }: Listener): readonly FilterChain[] {
+  return defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
+}
+
+function httpFiltersOf(listener: Listener): HttpFilter[] {
+  return chainsOf(listener).flatMap(({ filter }) => (filter.kind === "http" ? filter.httpFilters : []));
+}
+
+function pluginOf({ config }: HttpFilter): PluginConfig[] {
+  if (config.kind === "wasm") {
+    return [config.plugin];
+  }
+  return config.kind === "discovered" && config.defaultPlugin !== undefined ? [config.defaultPlugin] : [];
+}
+
+function withPlugins(filter: HttpFilter, loaded: ReadonlyMap<PluginConfig, PluginConfig>): HttpFilter {
+  const { config } = filter;
+  if (config.kind === "wasm") {
+    return { ...filter, config: { ...config, plugin: loaded.get(config.plugin) ?? config.plugin } };
+  }
+  if (config.kind === "discovered" && config.defaultPlugin !== undefined) {
+    return {
+      ...filter,
+      config: { ...config, defaultPlugin: loaded.get(config.defaultPlugin) ?? config.defaultPlugin },
+    };
+  }
+  return filter;
+}
