@@ -55,10 +55,13 @@ function flowFunctions(vm: Vm): HostFunctions {
 
 function contextFunctions(vm: Vm): HostFunctions {
   return {
-    /** Host calls act on that context until the callback returns. BadArgument: no such context. */
+    /**
+     * Host calls act on that context until the callback returns. BadArgument: the plugin has no such context. Ids can be
+     * guessed, so another plugin's context in a shared VM is out of reach (Envoy lets every plugin of the VM have it).
+     */
     proxy_set_effective_context(id: number): number {
       const context = vm.contexts.get(id >>> 0);
-      if (context === undefined) return Status.BadArgument;
+      if (context === undefined || context.root.plugin !== vm.active.root.plugin) return Status.BadArgument;
       vm.effective = context;
       if (context.http !== undefined && vm.active.http === undefined) {
         vm.scratch.effectiveStream = context.http.stream;

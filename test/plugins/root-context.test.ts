@@ -207,6 +207,34 @@ suite("sharing of VMs", () => {
   }
 });
 
+test("a plugin reaches its own contexts only, whatever id it names in a VM that it shares", () => {
+  const guest = new WatGuest().on("proxy_on_vm_start", "(i32.const 1)");
+  // A root each, then a stream each: 1 and 3 are the first plugin's, 2 and 4 the second's.
+  const each = [1, 2, 3, 4].map((id) => guest.logLetter(`(call $proxy_set_effective_context (i32.const ${id}))`));
+  guest.on("proxy_on_response_headers", `${each.join(" ")} (i32.const 0)`);
+  const ports = fakePorts();
+  const runtime = new PluginRuntime({ ports });
+  const spec = specOf(goodModule(guest.bytes()), { vmId: "shared" });
+  const contexts = ["first", "second"].map((name) => {
+    const result = runtime.load({ ...spec, name, rootId: name });
+    if (!result.ok) assert.fail(result.problem);
+    return result.plugin;
+  });
+  assert.equal(runtime.vmCount, 1);
+  const streams = contexts.map((plugin) => plugin.createHttpContext(new FakeStream()));
+  for (const stream of streams) stream.onRequestHeaders(3, true);
+  assert.deepEqual(
+    streams.map((stream) => stream.contextId),
+    [3, 4],
+  );
+  ports.log.lines.length = 0;
+  streams[1]?.onResponseHeaders(3, true);
+  assert.deepEqual(
+    ports.log.lines.map((line) => line.at(-1)),
+    ["c", "a", "c", "a"],
+  );
+});
+
 suite("the end of a plugin", () => {
   function ending(done: string): WatGuest {
     const guest = new WatGuest();
