@@ -12,7 +12,7 @@ import { GrpcCallouts } from "./grpc-callouts.ts";
 import { HeaderList } from "./header-list.ts";
 import type { HttpContext } from "./http-context.ts";
 import type { Plugin } from "./plugin.ts";
-import type { HttpCallResult, PendingHttpCall, PropertyAccess, Timer } from "./ports.ts";
+import type { DeclaredProperty, HttpCallResult, PendingHttpCall, PropertyAccess, Timer } from "./ports.ts";
 import type { TcpContext } from "./tcp-context.ts";
 import type { Vm } from "./vm.ts";
 
@@ -68,8 +68,8 @@ export class RootContext {
   statusCode = 0;
   statusMessage = "";
   readonly #calls = new Map<number, PendingHttpCall>();
-  /** Properties that the plugin declared (foreign function declare_property): whether they are read-only. */
-  readonly #declared = new Map<string, boolean>();
+  /** Properties that the plugin declared (foreign function declare_property). */
+  readonly #declared = new Map<string, DeclaredProperty>();
   #tickMs = 0;
   #tick: Timer | undefined = undefined;
   #donePending = false;
@@ -103,15 +103,14 @@ export class RootContext {
   }
 
   /** False when the name has been declared before, or there are too many. */
-  declareProperty(name: string, isReadOnly: boolean): boolean {
+  declareProperty(name: string, property: DeclaredProperty): boolean {
     if (this.#declared.has(name) || this.#declared.size >= MAX_DECLARED_PROPERTIES) return false;
-    this.#declared.set(name, isReadOnly);
+    this.#declared.set(name, property);
     return true;
   }
 
-  /** A property that may be set only once. */
-  isReadOnly(name: string): boolean {
-    return this.#declared.get(name) === true;
+  declaredProperty(name: string): DeclaredProperty | undefined {
+    return this.#declared.get(name);
   }
 
   /** proxy_set_tick_period_milliseconds; 0 stops. A one-shot timer is armed again after each tick: no backlog. */

@@ -6,7 +6,7 @@
 // so that bytes which are not UTF-8 pass unchanged.
 
 import type { GrpcCaller } from "./grpc-port.ts";
-import type { PropertyValue } from "./property-value.ts";
+import type { PropertyItem } from "./property-value.ts";
 
 /** Identity of one loaded plugin, as logs, metrics and spans name it. Created by the runtime at load. */
 export interface PluginIdentity {
@@ -133,14 +133,27 @@ export interface PropertyAccess {
    * Values set by setProperty(path) must be found under the same path, also by the other plugins of the stream.
    * plugin_name, plugin_root_id and plugin_vm_id never reach the embedder.
    */
-  property(path: string, segments: readonly string[]): PropertyValue | null | undefined;
-  /** Stores a value for the life of the stream; the bytes belong to the embedder. False when the path is read-only. */
-  setProperty(path: string, value: Uint8Array): boolean;
+  property(path: string, segments: readonly string[]): PropertyItem | undefined;
+  /**
+   * Stores a value, for the life of the stream unless declared otherwise; the bytes belong to the embedder. False when it
+   * was stored as read-only before, or when the stream has no room. `declared`: what the plugin said of the property.
+   */
+  setProperty(path: string, value: Uint8Array, declared: DeclaredProperty | undefined): boolean;
+}
+
+/** What a plugin has said of a property that it will set: DeclarePropertyArguments of the foreign function declare_property. */
+export interface DeclaredProperty {
+  readonly isReadOnly: boolean;
+  readonly type: "bytes" | "string" | "flatbuffers" | "protobuf";
+  /** For protobuf the type's URL. */
+  readonly schema: string;
+  /** How long it lives. A filter chain's life is the stream's here: streams are not created again. */
+  readonly span: "filter_chain" | "request" | "connection";
 }
 
 /** Properties for contexts that have no stream (start, configuration, ticks): node, xds.*, listener metadata … */
 export interface PropertySource {
-  property(plugin: PluginIdentity, path: string, segments: readonly string[]): PropertyValue | null | undefined;
+  property(plugin: PluginIdentity, path: string, segments: readonly string[]): PropertyItem | undefined;
 }
 
 /** One proxy_http_call. All arrays and bytes belong to the embedder. */

@@ -40,6 +40,7 @@ export class Forward implements StreamWaiter {
   #bodySent = false;
   #retried = false;
   #responded = false;
+  #isTimed = false;
   #finished = false;
 
   constructor(
@@ -56,11 +57,16 @@ export class Forward implements StreamWaiter {
     this.#priority = request.priority;
   }
 
-  start(): void {
+  /** `isTimed`: filters run, whose properties tell the times of waiting and of the response's end. */
+  start(isTimed: boolean): void {
     const facts = this.#owner.facts;
+    this.#isTimed = isTimed;
+    if (isTimed) {
+      facts.upstreamAskedAt = performance.now();
+    }
     facts.attempts++;
     facts.upstreamAddress = addressText(this.host.address);
-    facts.hostMetadata = this.host.metadata;
+    facts.host = this.host;
     this.host.pool.acquire(this, this.#priority);
   }
 
@@ -173,16 +179,19 @@ export class Forward implements StreamWaiter {
   onResponse(head: ResponseHead, end: boolean): void {
     this.#responded = true;
     this.#finished = end;
+    this.#noteEnd(end);
     this.#owner.onUpstreamResponse(head, end);
   }
 
   onResponseData(chunk: Uint8Array, end: boolean): void {
     this.#finished = end;
+    this.#noteEnd(end);
     this.#owner.onUpstreamData(chunk, end);
   }
 
   onResponseTrailers(trailers: HeaderMap): void {
     this.#finished = true;
+    this.#noteEnd(true);
     this.#owner.onUpstreamTrailers(trailers);
   }
 
@@ -214,6 +223,12 @@ export class Forward implements StreamWaiter {
     this.#finished = true;
     this.#release();
     this.#owner.onUpstreamFailure(error);
+  }
+
+  #noteEnd(end: boolean): void {
+    if (end && this.#isTimed) {
+      this.#owner.facts.upstreamEndedAt = performance.now();
+    }
   }
 
   #release(): void {

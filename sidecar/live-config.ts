@@ -16,6 +16,7 @@ import { compileNetworkFilters, type NetworkFilters } from "./network-filters.ts
 import type { PluginLease, PluginPool } from "./plugin-pool.ts";
 import { compileRoutes, type RouteTable } from "./route/route-table.ts";
 import type { StatsScope } from "./stats/scope.ts";
+import type { StreamOrigin } from "./stream-record.ts";
 import type { NetworkFilterFactory } from "./tcp/network-filter.ts";
 import { TcpServing } from "./tcp/tcp-serving.ts";
 import type { TcpEnvironment } from "./tcp/upstream-leg.ts";
@@ -297,7 +298,7 @@ export class LiveConfig {
     const models =
       model.defaultFilterChain === undefined ? model.filterChains : [...model.filterChains, model.defaultFilterChain];
     for (const chain of models) {
-      const serving = chain.filter.kind === "http" ? this.#compileHttp(chain.filter, model, chain.name) : undefined;
+      const serving = chain.filter.kind === "http" ? this.#compileHttp(chain.filter, model, chain) : undefined;
       if (typeof serving === "string") {
         failures.push({ resource: "listener", name: model.name, problem: serving });
         release({ model, chains });
@@ -311,7 +312,7 @@ export class LiveConfig {
         return undefined;
       }
       const tcp =
-        chain.filter.kind === "tcp" ? this.#compileTcp(chain.filter, model, chain.name, network.factories) : undefined;
+        chain.filter.kind === "tcp" ? this.#compileTcp(chain.filter, model, chain, network.factories) : undefined;
       chains.push({ model: chain, serving, tcp, network });
     }
     return { model, chains };
@@ -320,13 +321,13 @@ export class LiveConfig {
   #compileTcp(
     proxy: TcpProxy,
     listener: Listener,
-    filterChainName: string,
+    chain: FilterChain,
     filters: readonly NetworkFilterFactory[],
   ): TcpServing {
     const { scope, logsOf } = this.#deps;
     const parts = {
       proxy,
-      origin: { listenerName: listener.name, trafficDirection: listener.trafficDirection, filterChainName },
+      origin: originOf(listener, chain),
       environment: this.#deps.tcp,
       clusters: this.#clusters,
       accessLogs: logsOf(proxy, listener),
@@ -337,7 +338,7 @@ export class LiveConfig {
   }
 
   /** The compiled connection manager, or why there is none. */
-  #compileHttp(hcm: HttpConnectionManager, listener: Listener, filterChainName: string): HttpServing | string {
+  #compileHttp(hcm: HttpConnectionManager, listener: Listener, chain: FilterChain): HttpServing | string {
     const filters = compileHttpFilters(hcm.httpFilters, {
       plugins: this.#deps.plugins,
       property: this.#deps.property,
@@ -359,7 +360,7 @@ export class LiveConfig {
     const router = hcm.httpFilters.find(({ config }) => config.kind === "router")?.config;
     return {
       hcm,
-      origin: { listenerName: listener.name, trafficDirection: listener.trafficDirection, filterChainName },
+      origin: originOf(listener, chain),
       environment: this.#deps.environment,
       filters,
       routes,
@@ -385,6 +386,16 @@ function failed(
   problems: readonly string[],
 ): readonly ApplyFailure[] {
   return problems.length === 0 ? [] : [{ resource, name, problem: [...new Set(problems)].join("; ") }];
+}
+
+function originOf(listener: Listener, chain: FilterChain): StreamOrigin {
+  return {
+    listenerName: listener.name,
+    trafficDirection: listener.trafficDirection,
+    filterChainName: chain.name,
+    listenerMetadata: listener.metadata,
+    filterChainMetadata: chain.metadata,
+  };
 }
 
 /** Under which name the endpoints of a cluster come: EDS service name, or the cluster's own for resolved names. */

@@ -2,8 +2,9 @@
 // worker.ts builds the PluginRuntime from these.
 
 import type { Clock, MetricSink, PluginIdentity, PluginLog, Timer } from "../plugins/ports.ts";
-import type { PropertyValue } from "../plugins/property-value.ts";
-import type { JsonValue, Node } from "../xds/model/bootstrap.ts";
+import { partOf, type PropertyItem } from "../plugins/property-value.ts";
+import { messageOf } from "./messages/message-value.ts";
+import { NODE } from "./messages/shapes.ts";
 import type { Counter, Gauge, Histogram, StatsScope } from "./stats/scope.ts";
 import { numberSetting, type RuntimeSettings } from "./runtime-settings.ts";
 import { labelled } from "./stats/tags.ts";
@@ -170,65 +171,21 @@ export class PluginMetrics implements MetricSink {
   }
 }
 
-/** Properties that belong to no stream: the node, whole and by field, under its new and its old name. */
-export function nodeProperty(
-  node: Node,
-  nodeBytes: Uint8Array,
-  segments: readonly string[],
-): PropertyValue | undefined {
-  const path = segments[0] === "xds" ? segments.slice(1) : segments;
-  if (path[0] !== "node") {
+/**
+ * Properties that belong to no stream: the node, whole and by field, as `xds.node` and under its old name. `nodeBytes`:
+ * serialised envoy.config.core.v3.Node.
+ */
+export function nodeProperty(nodeBytes: Uint8Array, segments: readonly string[]): PropertyItem | undefined {
+  const isNode = segments[0] === "node";
+  if (!isNode && segments[0] !== "xds") {
     return undefined;
   }
-  if (path.length === 1) {
-    return nodeBytes;
+  const node = messageOf(NODE, nodeBytes);
+  let value: PropertyItem | undefined = isNode
+    ? node
+    : { kind: "object", bytes: undefined, get: (name) => (name === "node" ? node : undefined) };
+  for (let i = 1; i < segments.length && value !== undefined; i++) {
+    value = partOf(value, segments[i] as string);
   }
-  const { locality, id, cluster, metadata } = node;
-  const tree: JsonValue = {
-    id,
-    cluster,
-    metadata,
-    locality: { region: locality.region, zone: locality.zone, sub_zone: locality.subZone },
-  };
-  let value: JsonValue | undefined = tree;
-  for (const segment of path.slice(1)) {
-    value = child(value, segment);
-  }
-  return value === undefined ? undefined : propertyOf(value);
-}
-
-function child(value: JsonValue | undefined, segment: string): JsonValue | undefined {
-  if (value === null || typeof value !== "object") {
-    return undefined;
-  }
-  if (Array.isArray(value)) {
-    return (value as readonly JsonValue[])[Number(segment)];
-  }
-  return Object.hasOwn(value, segment) ? (value as Record<string, JsonValue>)[segment] : undefined;
-}
-
-function propertyOf(value: JsonValue): PropertyValue | undefined {
-  if (value === null) {
-    return undefined;
-  }
-  if (typeof value === "string") {
-    return Buffer.from(value).toString("latin1");
-  }
-  if (typeof value === "number") {
-    return { kind: "double", value };
-  }
-  if (typeof value === "boolean") {
-    return value;
-  }
-  if (Array.isArray(value)) {
-    return { kind: "list", items: (value as readonly JsonValue[]).flatMap((item) => propertyOf(item) ?? []) };
-  }
-  const entries: [string, PropertyValue][] = [];
-  for (const [key, item] of Object.entries(value)) {
-    const property = propertyOf(item as JsonValue);
-    if (property !== undefined) {
-      entries.push([key, property]);
-    }
-  }
-  return { kind: "map", entries };
+  return value;
 }

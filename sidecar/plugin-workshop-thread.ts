@@ -45,7 +45,7 @@ function work({ id, code, options, spec }: WorkshopJob, settings: WorkshopSettin
     {
       sharedMemory: settings.sharedData,
       properties: {
-        property: (_plugin, _path, segments) => nodeProperty(settings.node, settings.nodeBytes, segments),
+        property: (_plugin, _path, segments) => nodeProperty(settings.nodeBytes, segments),
       },
     },
   );

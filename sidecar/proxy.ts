@@ -221,7 +221,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     if (this.#requestEnded) {
       this.#timers.startRoute();
     }
-    this.#forward.start();
+    this.#forward.start(this.#chain !== undefined);
   }
 
   onRequestDataPassed(chunk: Uint8Array, end: boolean): void {

@@ -2,10 +2,15 @@
 // (properties), spans and /traces, and through the telemetry folder's StreamFacts by access logs and header values.
 // Plain fields: writing one is a store. The two interfaces name some facts differently; getters serve both.
 
+import type { Locality } from "../xds/model/endpoints.ts";
+import type { LiveCluster } from "./cluster/cluster.ts";
+import type { Host } from "./cluster/host.ts";
+import { FilterState } from "./filter/filter-state.ts";
 import type { StreamInfo } from "./filter/stream-info.ts";
 import type { HeaderMap } from "./http/headers.ts";
 import type { RequestHead, ResponseHead } from "./http/message.ts";
 import type { ConnectionInfo, DownstreamStream } from "./http/stream.ts";
+import type { RouteMatch } from "./route/route-table.ts";
 import type { StreamFacts } from "./telemetry/stream-facts.ts";
 import type { StreamTrace } from "./telemetry/stream-trace.ts";
 
@@ -14,6 +19,8 @@ export interface StreamOrigin {
   readonly listenerName: string;
   readonly trafficDirection: "unspecified" | "inbound" | "outbound";
   readonly filterChainName: string;
+  readonly listenerMetadata: Uint8Array | undefined;
+  readonly filterChainMetadata: Uint8Array | undefined;
 }
 
 export class StreamRecord implements StreamInfo, StreamFacts {
@@ -42,10 +49,14 @@ export class StreamRecord implements StreamInfo, StreamFacts {
   attempts = 0;
   /** The client as far as x-forwarded-for is trusted; empty means the peer itself. */
   trustedClient = "";
-  routeMetadata: Uint8Array | undefined = undefined;
-  clusterMetadata: Uint8Array | undefined = undefined;
-  hostMetadata: Uint8Array | undefined = undefined;
-  #filterState: Map<string, Uint8Array> | undefined = undefined;
+  /** Stored when filters run, for their properties. */
+  upstreamAskedAt = 0;
+  upstreamEndedAt = 0;
+  /** What was chosen: their metadata is read from them when somebody asks. */
+  route: RouteMatch | undefined = undefined;
+  cluster: LiveCluster | undefined = undefined;
+  host: Host | undefined = undefined;
+  #filterState: FilterState | undefined = undefined;
 
   constructor(downstream: DownstreamStream, origin: StreamOrigin) {
     this.downstream = downstream;
@@ -92,12 +103,41 @@ export class StreamRecord implements StreamInfo, StreamFacts {
   get filterChainName(): string {
     return this.origin.filterChainName;
   }
-  get filterStateMap(): Map<string, Uint8Array> {
-    return (this.#filterState ??= new Map());
+  get hasRoute(): boolean {
+    return this.route !== undefined;
   }
-  filterState(key: string): string | undefined {
-    const value = this.#filterState?.get(key.startsWith("wasm.") ? key.slice("wasm.".length) : key);
-    return value === undefined ? undefined : Buffer.from(value).toString("latin1");
+  get hasCluster(): boolean {
+    return this.cluster !== undefined;
+  }
+  get clusterEndpoints(): number {
+    return this.cluster?.hosts.length ?? 0;
+  }
+  get listenerMetadata(): Uint8Array | undefined {
+    return this.origin.listenerMetadata;
+  }
+  get filterChainMetadata(): Uint8Array | undefined {
+    return this.origin.filterChainMetadata;
+  }
+  get virtualHostMetadata(): Uint8Array | undefined {
+    return this.route?.virtualHost.metadata;
+  }
+  get routeMetadata(): Uint8Array | undefined {
+    return this.route?.route?.metadata;
+  }
+  get clusterMetadata(): Uint8Array | undefined {
+    return this.cluster?.model.metadata;
+  }
+  get hostMetadata(): Uint8Array | undefined {
+    return this.host?.metadata;
+  }
+  get localityMetadata(): Uint8Array | undefined {
+    return this.host?.localityMetadata;
+  }
+  get upstreamLocality(): Locality | undefined {
+    return this.host?.locality;
+  }
+  get filterState(): FilterState {
+    return (this.#filterState ??= new FilterState(this.connection));
   }
 
   // What only access logs and header values ask for.

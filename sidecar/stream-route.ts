@@ -62,9 +62,9 @@ export class StreamRoute {
     this.pick = pick;
     facts.virtualHostName = match?.virtualHost.name ?? "";
     facts.routeName = match?.route?.name ?? "";
-    facts.routeMetadata = match?.route?.metadata;
+    facts.route = match;
     facts.clusterName = pick?.clusterName ?? "";
-    facts.clusterMetadata = clusters.get(facts.clusterName)?.model.metadata;
+    facts.cluster = clusters.get(facts.clusterName);
     return match;
   }
 

@@ -77,8 +77,7 @@ class DataWorker {
     this.#calls = new PluginCalls({ clusters, recorder: this.#recorder });
     this.#grpcCalls = new PluginGrpcCalls({ clusters, recorder: this.#recorder, scope: this.#stats });
     this.#lines = new PluginLines(this.#log.child("wasm"), levels.get("wasm") ?? settings.logLevel, this.#stats);
-    const property = (_path: string, segments: readonly string[]) =>
-      nodeProperty(settings.node, settings.nodeBytes, segments);
+    const property = (_path: string, segments: readonly string[]) => nodeProperty(settings.nodeBytes, segments);
     this.#runtime = new PluginRuntime({
       ports: {
         clock: PLUGIN_CLOCK,

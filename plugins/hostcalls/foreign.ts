@@ -17,6 +17,10 @@ const MAX_UNCOMPRESSED_BYTES = 16 * 1024 * 1024;
 const COMPRESS_WORK = 100;
 const UNCOMPRESS_WORK = 16;
 
+/** WasmType and LifeSpan of Envoy's declare_property.proto. */
+const STATE_TYPES = ["bytes", "string", "flatbuffers", "protobuf"] as const;
+const LIFE_SPANS = ["filter_chain", "request", "connection"] as const;
+
 type OwnFunction = (argument: Uint8Array, vm: Vm) => ReturnType<ForeignFunction>;
 
 const OWN: Readonly<Record<string, OwnFunction>> = {
@@ -25,12 +29,17 @@ const OWN: Readonly<Record<string, OwnFunction>> = {
     vm.effective.http?.stream.clearRouteCache();
     return { status: Status.Ok };
   },
-  /** DeclarePropertyArguments: a read-only property can be set once a stream. BadArgument: declared before. */
+  /** DeclarePropertyArguments. BadArgument: declared before. */
   declare_property: (argument, vm) => {
     const fields = readFields(argument);
-    const name = fields?.bytes.get(1);
-    if (fields === undefined || name === undefined) return { status: Status.BadArgument };
-    const isNew = vm.effective.root.declareProperty(Buffer.from(name).toString("latin1"), fields.numbers.get(2) === 1);
+    if (fields === undefined) return { status: Status.BadArgument };
+    const text = (field: number): string => Buffer.from(fields.bytes.get(field) ?? "").toString("latin1");
+    const isNew = vm.effective.root.declareProperty(text(1), {
+      isReadOnly: (fields.numbers.get(2) ?? 0) !== 0,
+      type: STATE_TYPES[fields.numbers.get(3) ?? 0] ?? "bytes",
+      schema: text(4),
+      span: LIFE_SPANS[fields.numbers.get(5) ?? 0] ?? "filter_chain",
+    });
     return { status: isNew ? Status.Ok : Status.BadArgument };
   },
   sign: signText,

@@ -8,7 +8,7 @@
 import { Status } from "../abi/constants.ts";
 import { encodeBytePairs } from "../abi/pairs.ts";
 import type { PropertyPath } from "../property-path.ts";
-import type { PropertyValue } from "../property-value.ts";
+import type { PropertyItem } from "../property-value.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
 
@@ -32,21 +32,21 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       return vm.returnBytes(bytes, pointerOut >>> 0, sizeOut >>> 0);
     },
 
-    /** Stores a value on the stream. NotFound without a stream, BadArgument when the path is read-only. */
+    /** Stores a value on the stream. NotFound without a stream, BadArgument when it was declared read-only and is set, or the stream is full. */
     proxy_set_property(path: number, pathLength: number, value: number, valueLength: number): number {
       const raw = memory.latin1(path >>> 0, pathLength >>> 0);
       const bytes = memory.copy(value >>> 0, valueLength >>> 0);
       if (raw === undefined || bytes === undefined) return Status.InvalidMemoryAccess;
       const { properties } = vm.effective;
       if (properties === undefined) return Status.NotFound;
-      const { path: wanted, segments } = vm.host.propertyPath(raw);
-      const isSet = vm.effective.root.isReadOnly(wanted) && properties.property(wanted, segments) !== undefined;
-      return !isSet && properties.setProperty(wanted, bytes) ? Status.Ok : Status.BadArgument;
+      const { path: wanted } = vm.host.propertyPath(raw);
+      const declared = vm.effective.root.declaredProperty(wanted);
+      return properties.setProperty(wanted, bytes, declared) ? Status.Ok : Status.BadArgument;
     },
   };
 }
 
-function lookUp(vm: Vm, wanted: PropertyPath): PropertyValue | null | undefined {
+function lookUp(vm: Vm, wanted: PropertyPath): PropertyItem | undefined {
   const context = vm.effective;
   const plugin = context.root.plugin.identity;
   if (wanted.own !== undefined) return plugin[wanted.own];
@@ -55,13 +55,15 @@ function lookUp(vm: Vm, wanted: PropertyPath): PropertyValue | null | undefined 
   return vm.host.ports.properties.property(plugin, wanted.path, wanted.segments);
 }
 
-/** The bytes of a value as a guest reads it. Undefined when maps nest too deep. Reused scratch is never handed out. */
-export function encodePropertyValue(value: PropertyValue, depth = 0): Uint8Array | undefined {
+/** The bytes of a value as a guest reads it. Undefined: it has none as a whole, or nests too deep. Reused scratch is never handed out. */
+export function encodePropertyValue(value: PropertyItem, depth = 0): Uint8Array | undefined {
+  if (value === null) return undefined;
   if (typeof value === "string") return Buffer.from(value, "latin1");
   if (typeof value === "boolean") return Uint8Array.of(value ? 1 : 0);
   if (value instanceof Uint8Array) return value;
   switch (value.kind) {
     case "int":
+    case "uint":
       return eightBytes(value.value);
     case "duration":
     case "timestamp":
@@ -75,6 +77,8 @@ export function encodePropertyValue(value: PropertyValue, depth = 0): Uint8Array
       return encodeEntries(value.entries, depth);
     case "list":
       return encodeList(value.items, depth);
+    case "object":
+      return value.bytes;
   }
 }
 
@@ -92,7 +96,7 @@ function eightBytes(value: number | bigint): Uint8Array {
   return bytes;
 }
 
-function encodeEntries(entries: readonly (readonly [string, PropertyValue])[], depth: number): Uint8Array | undefined {
+function encodeEntries(entries: readonly (readonly [string, PropertyItem])[], depth: number): Uint8Array | undefined {
   if (depth >= MAX_DEPTH) return undefined;
   const pairs: [string, Uint8Array][] = [];
   for (const [name, value] of entries) {
@@ -104,7 +108,7 @@ function encodeEntries(entries: readonly (readonly [string, PropertyValue])[], d
 }
 
 /** Each element as a name, with an empty value. */
-function encodeList(items: readonly PropertyValue[], depth: number): Uint8Array | undefined {
+function encodeList(items: readonly PropertyItem[], depth: number): Uint8Array | undefined {
   if (depth >= MAX_DEPTH) return undefined;
   const pairs: [string, Uint8Array][] = [];
   for (const item of items) {

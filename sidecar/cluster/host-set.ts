@@ -94,7 +94,7 @@ export class HostSet {
     return new Host(
       key,
       endpoint,
-      { priority: clampPriority(group.priority), locality: group.locality },
+      { priority: clampPriority(group.priority), locality: group.locality, metadata: group.metadata },
       this.#createPool,
     );
   }
@@ -111,6 +111,7 @@ function refresh(host: Host, endpoint: Endpoint, group: LocalityEndpoints): Host
   host.metadata = endpoint.metadata;
   host.priority = clampPriority(group.priority);
   host.locality = group.locality;
+  host.localityMetadata = group.metadata;
   return host;
 }
 

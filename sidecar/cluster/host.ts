@@ -21,13 +21,18 @@ export class Host {
   priority: number;
   locality: Locality;
   metadata: Uint8Array | undefined;
+  localityMetadata: Uint8Array | undefined;
   readonly counts: HostCounts = createHostCounts();
   readonly pool: StreamPool;
 
   constructor(
     key: string,
     endpoint: Endpoint,
-    place: { readonly priority: number; readonly locality: Locality },
+    place: {
+      readonly priority: number;
+      readonly locality: Locality;
+      readonly metadata: Uint8Array | undefined;
+    },
     createPool: PoolFactory,
   ) {
     this.key = key;
@@ -38,6 +43,7 @@ export class Host {
     this.priority = place.priority;
     this.locality = place.locality;
     this.metadata = endpoint.metadata;
+    this.localityMetadata = place.metadata;
     this.pool = createPool(this);
   }
 

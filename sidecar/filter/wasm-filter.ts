@@ -4,8 +4,15 @@
 
 import type { HttpContext } from "../../plugins/http-context.ts";
 import type { Plugin } from "../../plugins/plugin.ts";
-import type { HeaderAccess, LocalReply, StreamAccess, StreamBody, StreamMap } from "../../plugins/ports.ts";
-import type { PropertyValue } from "../../plugins/property-value.ts";
+import type {
+  DeclaredProperty,
+  HeaderAccess,
+  LocalReply,
+  StreamAccess,
+  StreamBody,
+  StreamMap,
+} from "../../plugins/ports.ts";
+import type { PropertyItem } from "../../plugins/property-value.ts";
 import type { BodyBuffer } from "../http/body-buffer.ts";
 import type { HeaderMap } from "../http/headers.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
@@ -36,7 +43,7 @@ export interface PluginSource {
   /** undefined: the plugin cannot be used and its policy lets streams pass. */
   readonly plugin: Plugin | undefined;
   /** Properties that no stream is needed for: node, xds.node, listener metadata. */
-  property(path: string, segments: readonly string[]): PropertyValue | null | undefined;
+  property(path: string, segments: readonly string[]): PropertyItem | undefined;
 }
 
 export class WasmFilterFactory implements FilterFactory<WasmStream> {
@@ -55,7 +62,8 @@ export class WasmFilterFactory implements FilterFactory<WasmStream> {
 }
 
 const REQUEST_BODY: StreamBody = 0;
-const ROUTE_PROPERTY = /^(xds\0(route|virtual_host|cluster)|route_|cluster_)/;
+/** What rests on the router's choice, and so makes it. */
+const ROUTE_PROPERTY = /^(xds\0(route|virtual_host|cluster)|route_|cluster_|upstream\0num|upstream$)/;
 
 export class WasmFilter implements StreamFilter, StreamAccess {
   readonly stream: WasmStream;
@@ -198,15 +206,19 @@ export class WasmFilter implements StreamFilter, StreamAccess {
     this.#callbacks.clearRouteCache();
   }
 
-  property(path: string, segments: readonly string[]): PropertyValue | null | undefined {
+  property(path: string, segments: readonly string[]): PropertyItem | undefined {
     if (ROUTE_PROPERTY.test(path)) {
       this.stream.ensureRoute();
     }
-    return streamProperty(this.stream.facts, path, segments) ?? this.#source.property(path, segments);
+    if (path === "xds") {
+      return { kind: "object", bytes: undefined, get: (part) => this.property(`xds\0${part}`, ["xds", part]) };
+    }
+    const value = streamProperty(this.stream.facts, path, segments);
+    return value === undefined ? this.#source.property(path, segments) : value;
   }
 
-  setProperty(path: string, value: Uint8Array): boolean {
-    return setStreamProperty(this.stream.facts, path, value);
+  setProperty(path: string, value: Uint8Array, declared: DeclaredProperty | undefined): boolean {
+    return setStreamProperty(this.stream.facts, path, value, declared);
   }
 
   /** A body of another size: its head, while this filter still holds it, must not tell the old one (Envoy lets it). */

@@ -296,7 +296,7 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
       return;
     }
     facts.clusterName = cluster.model.name;
-    facts.clusterMetadata = cluster.model.metadata;
+    facts.cluster = cluster;
     const [breaker] = cluster.breakers;
     // Nobody waits for a connection of another one to end.
     if (!breaker.connections.available) {
@@ -310,7 +310,7 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
       return;
     }
     facts.attempts++;
-    facts.hostMetadata = host.metadata;
+    facts.host = host;
     if (!breaker.pendingRequests.available) {
       cluster.stats.rqPendingOverflow.inc();
       this.#retryOrGiveUp();

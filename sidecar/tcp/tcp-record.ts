@@ -1,6 +1,10 @@
 // The facts of one proxied TCP connection, filled in by tcp-connection.ts while it lives; read by access logs and plugins'
 // properties through the interfaces of HTTP streams. What only HTTP has is empty or 0.
 
+import type { Locality } from "../../xds/model/endpoints.ts";
+import type { LiveCluster } from "../cluster/cluster.ts";
+import type { Host } from "../cluster/host.ts";
+import { FilterState } from "../filter/filter-state.ts";
 import { HeaderMap } from "../http/headers.ts";
 import { RequestHead } from "../http/message.ts";
 import type { ConnectionInfo } from "../http/stream.ts";
@@ -11,6 +15,8 @@ export interface ConnectionOrigin {
   readonly listenerName: string;
   readonly trafficDirection: "unspecified" | "inbound" | "outbound";
   readonly filterChainName: string;
+  readonly listenerMetadata: Uint8Array | undefined;
+  readonly filterChainMetadata: Uint8Array | undefined;
 }
 
 /** What a line of the access log is for, by Envoy's names. */
@@ -36,9 +42,9 @@ export class TcpRecord implements StreamFacts {
   upstreamFailure = "";
   connectionTerminationDetails = "";
   attempts = 0;
-  clusterMetadata: Uint8Array | undefined = undefined;
-  hostMetadata: Uint8Array | undefined = undefined;
-  #filterState: Map<string, Uint8Array> | undefined = undefined;
+  cluster: LiveCluster | undefined = undefined;
+  host: Host | undefined = undefined;
+  #filterState: FilterState | undefined = undefined;
 
   constructor(connection: ConnectionInfo, startedAt: number, origin: ConnectionOrigin) {
     this.connection = connection;
@@ -68,8 +74,32 @@ export class TcpRecord implements StreamFacts {
   get remotePort(): number {
     return this.connection.remotePort;
   }
-  get filterStateMap(): Map<string, Uint8Array> {
-    return (this.#filterState ??= new Map());
+  get hasCluster(): boolean {
+    return this.cluster !== undefined;
+  }
+  get clusterEndpoints(): number {
+    return this.cluster?.hosts.length ?? 0;
+  }
+  get listenerMetadata(): Uint8Array | undefined {
+    return this.#origin.listenerMetadata;
+  }
+  get filterChainMetadata(): Uint8Array | undefined {
+    return this.#origin.filterChainMetadata;
+  }
+  get clusterMetadata(): Uint8Array | undefined {
+    return this.cluster?.model.metadata;
+  }
+  get hostMetadata(): Uint8Array | undefined {
+    return this.host?.metadata;
+  }
+  get localityMetadata(): Uint8Array | undefined {
+    return this.host?.localityMetadata;
+  }
+  get upstreamLocality(): Locality | undefined {
+    return this.host?.locality;
+  }
+  get filterState(): FilterState {
+    return (this.#filterState ??= new FilterState(this.connection));
   }
 
   // What only HTTP has.
@@ -85,7 +115,11 @@ export class TcpRecord implements StreamFacts {
   readonly responseCodeDetails = "";
   readonly routeName = "";
   readonly virtualHostName = "";
+  readonly hasRoute = false;
+  readonly virtualHostMetadata = undefined;
   readonly routeMetadata = undefined;
+  readonly upstreamAskedAt = 0;
+  readonly upstreamEndedAt = 0;
   readonly requestedServerName = "";
   readonly traceId = "";
   readonly spanId = "";

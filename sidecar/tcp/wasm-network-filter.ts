@@ -3,7 +3,7 @@
 // Made by WasmNetworkFilterFactory for each connection; live-config.ts makes the factory.
 
 import type { Plugin } from "../../plugins/plugin.ts";
-import type { ConnectionAccess, ConnectionData } from "../../plugins/ports.ts";
+import type { ConnectionAccess, ConnectionData, DeclaredProperty } from "../../plugins/ports.ts";
 import type { PropertyValue } from "../../plugins/property-value.ts";
 import type { TcpContext } from "../../plugins/tcp-context.ts";
 import { setStreamProperty, streamProperty } from "../filter/stream-properties.ts";
@@ -130,8 +130,8 @@ class WasmNetworkFilter implements NetworkFilter, ConnectionAccess {
     return streamProperty(this.#connection.facts, path, segments) ?? this.#source.property(path, segments);
   }
 
-  setProperty(path: string, value: Uint8Array): boolean {
-    return setStreamProperty(this.#connection.facts, path, value);
+  setProperty(path: string, value: Uint8Array, declared: DeclaredProperty | undefined): boolean {
+    return setStreamProperty(this.#connection.facts, path, value, declared);
   }
 
   #data(data: ConnectionData): BodyBuffer {

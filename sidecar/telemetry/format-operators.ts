@@ -146,8 +146,8 @@ function longFlags(flags: string): string | undefined {
         .join(",");
 }
 
-function filterStateText({ filterStateMap }: StreamFacts, key: string): string | undefined {
-  const value = filterStateMap.get(key.startsWith("wasm.") ? key.slice("wasm.".length) : key);
+function filterStateText({ filterState }: StreamFacts, key: string): string | undefined {
+  const value = filterState.get(key)?.bytes;
   return value && Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("latin1");
 }
 

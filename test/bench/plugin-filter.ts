@@ -23,7 +23,13 @@ const ROUNDS = 7;
 const STREAMS = 40_000;
 const LIMIT_NS = 5_000;
 const BODY = Buffer.from("hello, world");
-const ORIGIN = { listenerName: "web", trafficDirection: "inbound", filterChainName: "" } as const;
+const ORIGIN = {
+  listenerName: "web",
+  trafficDirection: "inbound",
+  filterChainName: "",
+  listenerMetadata: undefined,
+  filterChainMetadata: undefined,
+} as const;
 const LANGUAGES = ["go", "rust", "cpp", "assemblyscript"] as const;
 
 const stats = new StatsTable({ onDefine: () => {} });

@@ -23,7 +23,7 @@ const NO_POOL: StreamPool = {
 export function buildHosts(weights: readonly number[]): Host[] {
   return weights.map((weight, index) => {
     const endpoint = buildEndpoint({ port: index + 1, weight });
-    const place = { priority: 0, locality: { region: "", zone: "", subZone: "" } };
+    const place = { priority: 0, locality: { region: "", zone: "", subZone: "" }, metadata: undefined };
     return new Host(`127.0.0.1:${index + 1}`, endpoint, place, () => NO_POOL);
   });
 }

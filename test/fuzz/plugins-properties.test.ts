@@ -22,6 +22,7 @@ const { value } = fc.letrec<{ value: PropertyValue }>((tie) => ({
       kind: fc.constant("int" as const),
       value: fc.oneof(fc.maxSafeInteger(), fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n)),
     }),
+    fc.record({ kind: fc.constant("uint" as const), value: fc.maxSafeInteger() }),
     fc.record({ kind: fc.constant("double" as const), value: fc.double() }),
     fc.record({ kind: fc.constantFrom("duration" as const, "timestamp" as const), ms }),
     fc.record({
@@ -57,6 +58,7 @@ function check(bytes: Uint8Array | undefined, wanted: PropertyValue): void {
   if (typeof wanted === "string") assert.equal(view.toString("latin1"), wanted);
   else if (typeof wanted === "boolean") assert.deepEqual([...bytes], [wanted ? 1 : 0]);
   else if (wanted instanceof Uint8Array) assert.deepEqual([...bytes], [...wanted]);
+  else if (wanted.kind === "object") assert.fail("none is made here");
   else if (wanted.kind === "list") {
     const pairs = readPairs(bytes);
     assert.equal(pairs.length, wanted.items.length);
@@ -73,7 +75,7 @@ function check(bytes: Uint8Array | undefined, wanted: PropertyValue): void {
     }
   } else {
     assert.equal(view.length, 8);
-    if (wanted.kind === "int") assert.equal(view.readBigInt64LE(), BigInt(wanted.value));
+    if (wanted.kind === "int" || wanted.kind === "uint") assert.equal(view.readBigInt64LE(), BigInt(wanted.value));
     else if (wanted.kind === "double") assert.ok(Object.is(view.readDoubleLE(), wanted.value));
     else
       assert.ok(

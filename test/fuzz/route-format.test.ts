@@ -6,7 +6,7 @@ import fc from "fast-check";
 
 import { compileFormat, compileJsonFormat } from "../../sidecar/telemetry/format.ts";
 import { OPERATORS } from "../../sidecar/telemetry/format-operators.ts";
-import { buildFacts, buildRequest, buildResponse } from "../sidecar/telemetry/facts.ts";
+import { buildFacts, buildRequest, buildResponse, stateOf } from "../sidecar/telemetry/facts.ts";
 
 const CONTEXT = { hostname: "h", environment: {} };
 const RUNS = { numRuns: 500 };
@@ -37,7 +37,7 @@ const facts = fc
       startedAt: time,
       endedAt: time,
       remoteAddress: address,
-      filterStateMap: new Map([["x-a", Buffer.from(value)]]),
+      filterState: stateOf("wasm.x-a", value),
     }),
   );
 

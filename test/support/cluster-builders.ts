@@ -26,6 +26,7 @@ export function buildLocality(endpoints: readonly EndpointParts[], priority = 0)
     locality: { region: "", zone: "", subZone: "" },
     weight: 0,
     priority,
+    metadata: undefined,
     endpoints: endpoints.map(buildEndpoint),
   };
 }

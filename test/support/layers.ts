@@ -93,9 +93,15 @@ export const LAYERS: readonly Layer[] = [
     why: "a route decides by the request alone; format strings of headers are the access log's",
   },
   {
+    at: "sidecar/messages/",
+    code: ["plugins/property-value.ts"],
+    types: [],
+    why: "serialised messages as values, without generated code: a worker reads a handful of them",
+  },
+  {
     at: "sidecar/filter/",
-    code: STREAM_WORDS,
-    types: ["plugins/"],
+    code: [...STREAM_WORDS, "sidecar/messages/", "plugins/property-value.ts"],
+    types: [MODEL, "plugins/"],
     why: "filters act on streams only; a plugin is handed to them by live-config.ts",
   },
   {
@@ -118,7 +124,12 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/tcp/",
-    code: [...STREAM_WORDS, "sidecar/upstream/", "sidecar/filter/stream-properties.ts"],
+    code: [
+      ...STREAM_WORDS,
+      "sidecar/upstream/",
+      "sidecar/filter/stream-properties.ts",
+      "sidecar/filter/filter-state.ts",
+    ],
     types: [
       MODEL,
       "plugins/",
@@ -138,8 +149,8 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/stream-record.ts",
-    code: [...STREAM_WORDS, "sidecar/upstream/address-text.ts"],
-    types: [MODEL, "sidecar/filter/", "sidecar/telemetry/", "sidecar/cluster/"],
+    code: [...STREAM_WORDS, "sidecar/upstream/address-text.ts", "sidecar/filter/filter-state.ts"],
+    types: [MODEL, "sidecar/filter/", "sidecar/telemetry/", "sidecar/cluster/", "sidecar/route/"],
     why: "a record of facts",
   },
   {

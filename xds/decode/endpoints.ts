@@ -60,6 +60,7 @@ function decodeLocalityEndpoints(
     locality: decodeLocality(message.locality),
     weight: message.loadBalancingWeight ?? 0,
     priority: message.priority,
+    metadata: metadataBytes(message.metadata),
     endpoints: decodeEach(message.lbEndpoints, child(path, "lb_endpoints"), findings, (endpoint, endpointPath) =>
       decodeEndpoint(endpoint, hostKind, endpointPath, findings),
     ),

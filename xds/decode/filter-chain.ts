@@ -12,7 +12,7 @@ import type { HttpConnectionManager as HcmMessage } from "../gen/envoy/extension
 import type { TcpProxy as TcpProxyMessage } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
 import type { Wasm } from "../gen/envoy/extensions/filters/network/wasm/v3/wasm_pb.ts";
 import type { FilterChain, FilterChainMatch, NetworkFilter } from "../model/listener.ts";
-import { decodeCidrRange } from "./address.ts";
+import { decodeCidrRange, metadataBytes } from "./address.ts";
 import { unpackAny } from "./any.ts";
 import { quoted } from "./constraint.ts";
 import { decodeHttpConnectionManager } from "./http-connection-manager.ts";
@@ -43,7 +43,8 @@ export function decodeFilterChain(
   const networkFilters: NetworkFilter[] = [];
   const filter = decodeFilters(message.filters, child(path, "filters"), findings, networkFilters);
   if (filter === undefined) return undefined;
-  return { name: message.name === "" ? fallbackName : message.name, match, networkFilters, filter };
+  const name = message.name === "" ? fallbackName : message.name;
+  return { name, match, metadata: metadataBytes(message.metadata), networkFilters, filter };
 }
 
 /** The last filter; `plugins` gets those before it. */

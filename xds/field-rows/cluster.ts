@@ -116,9 +116,8 @@ export const CLUSTER_ROWS: Readonly<Record<string, MessageRows>> = {
     supported: "category drop_percentage",
   },
   "envoy.config.endpoint.v3.LocalityLbEndpoints": {
-    supported: "locality lb_endpoints load_balancing_weight priority",
+    supported: "locality lb_endpoints load_balancing_weight priority metadata",
     accepted: {
-      metadata: "has no reader",
       proximity: "has no reader",
     },
     refused: {

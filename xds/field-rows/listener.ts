@@ -45,9 +45,8 @@ export const LISTENER_ROWS: Readonly<Record<string, MessageRows>> = {
     supported: "bind_to_port",
   },
   "envoy.config.listener.v3.FilterChain": {
-    supported: "filter_chain_match filters transport_socket name",
+    supported: "filter_chain_match filters transport_socket name metadata",
     accepted: {
-      metadata: "has no reader",
       transport_socket_connect_timeout: "there is no handshake",
     },
     refused: {

@@ -25,6 +25,7 @@ export interface LocalityEndpoints {
   /** 0 when the configuration gives none. */
   readonly weight: number;
   readonly priority: number;
+  readonly metadata: Uint8Array | undefined;
   readonly endpoints: readonly Endpoint[];
 }
 

@@ -129,6 +129,7 @@ export interface FilterChain {
   readonly match: FilterChainMatch | undefined;
   /** Before `filter`, in order: plugins on the connection (envoy.filters.network.wasm). */
   readonly networkFilters: readonly NetworkFilter[];
+  readonly metadata: Uint8Array | undefined;
   readonly filter: HttpConnectionManager | TcpProxy;
 }
 

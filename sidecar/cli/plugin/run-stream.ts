@@ -67,6 +67,8 @@ export class RunStream implements ChainOwner, WasmStream {
       listenerName: "",
       trafficDirection: "unspecified",
       filterChainName: "",
+      listenerMetadata: undefined,
+      filterChainMetadata: undefined,
     });
     const limit = options.bufferLimitBytes;
     // A factory of this stream's own: the chain gives it the very stream that it is made for.

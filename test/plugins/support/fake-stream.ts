@@ -1,7 +1,14 @@
 // A stream as a plugin sees it, without sockets: header maps, bodies, properties, and a journal of what was asked.
 
 import { HeaderList } from "../../../plugins/header-list.ts";
-import type { HeaderAccess, LocalReply, StreamAccess, StreamBody, StreamMap } from "../../../plugins/ports.ts";
+import type {
+  DeclaredProperty,
+  HeaderAccess,
+  LocalReply,
+  StreamAccess,
+  StreamBody,
+  StreamMap,
+} from "../../../plugins/ports.ts";
 import type { PropertyValue } from "../../../plugins/property-value.ts";
 
 export class FakeStream implements StreamAccess {
@@ -80,8 +87,8 @@ export class FakeStream implements StreamAccess {
     return this.properties.get(path);
   }
 
-  setProperty(path: string, value: Uint8Array): boolean {
-    if (path.startsWith("readonly")) return false;
+  setProperty(path: string, value: Uint8Array, declared?: DeclaredProperty): boolean {
+    if (path.startsWith("readonly") || (declared?.isReadOnly === true && this.properties.has(path))) return false;
     this.properties.set(path, value);
     return true;
   }

@@ -20,11 +20,13 @@ class FakeOwner implements ChainOwner, WasmStream {
   responsePassEnded = false;
   constructor(headers: HeaderMap) {
     const head = new RequestHead("POST", "/", "a.example", "http", headers);
-    const downstream = { head } as unknown as DownstreamStream;
+    const downstream = { head, connection: {} } as unknown as DownstreamStream;
     this.facts = new StreamRecord(downstream, {
       listenerName: "web",
       trafficDirection: "inbound",
       filterChainName: "",
+      listenerMetadata: undefined,
+      filterChainMetadata: undefined,
     });
   }
   ensureRoute(): void {}
@@ -112,6 +114,11 @@ test("what plugins store on one stream is bounded", () => {
   );
   const { owner, chain } = chainOf(guest);
   chain.request.headers(0, true);
-  assert.equal(owner.facts.filterStateMap.size, 256);
+  const stored = Array.from({ length: 1_000 }, (_, i) => {
+    const name = Buffer.alloc(4);
+    name.writeUInt32LE(0x61616161 + i);
+    return owner.facts.filterState.get(`wasm.${name.toString("latin1")}`);
+  });
+  assert.equal(stored.filter((object) => object !== undefined).length, 256);
   chain.destroy();
 });

@@ -1,5 +1,7 @@
 // Builds the facts of one finished stream for tests of format strings, access logs and header values.
 
+import type { DeclaredProperty } from "../../../plugins/ports.ts";
+import { FilterState, UNDECLARED } from "../../../sidecar/filter/filter-state.ts";
 import { HeaderMap } from "../../../sidecar/http/headers.ts";
 import { RequestHead, ResponseHead } from "../../../sidecar/http/message.ts";
 import type { StreamFacts } from "../../../sidecar/telemetry/stream-facts.ts";
@@ -15,10 +17,12 @@ export function buildResponse(status: number, headers: Readonly<Record<string, s
   return new ResponseHead(status, "", HeaderMap.from(Object.entries(headers)));
 }
 
+const connection = { id: 7, remoteAddress: "10.0.0.9", remotePort: 4444, localAddress: "10.0.0.1", localPort: 80 };
+
 export function buildFacts(more: Partial<StreamFacts> = {}): StreamFacts {
   const startedAt = START_MS - performance.timeOrigin;
   return {
-    connection: { id: 7, remoteAddress: "10.0.0.9", remotePort: 4444, localAddress: "10.0.0.1", localPort: 80 },
+    connection,
     protocol: "HTTP/1.1",
     listenerName: "listener",
     trafficDirection: "inbound",
@@ -46,10 +50,20 @@ export function buildFacts(more: Partial<StreamFacts> = {}): StreamFacts {
     upstreamLocalAddress: "10.0.0.1:55555",
     upstreamFailure: "",
     attempts: 1,
+    hasRoute: true,
+    hasCluster: true,
+    clusterEndpoints: 1,
+    listenerMetadata: undefined,
+    filterChainMetadata: undefined,
+    virtualHostMetadata: undefined,
     routeMetadata: undefined,
     clusterMetadata: undefined,
     hostMetadata: undefined,
-    filterStateMap: new Map(),
+    localityMetadata: undefined,
+    upstreamLocality: undefined,
+    upstreamAskedAt: 0,
+    upstreamEndedAt: 0,
+    filterState: new FilterState(connection),
     remoteAddress: "203.0.113.7",
     remotePort: 0,
     requestedServerName: "",
@@ -60,4 +74,15 @@ export function buildFacts(more: Partial<StreamFacts> = {}): StreamFacts {
     isHealthCheck: false,
     ...more,
   };
+}
+
+/** Filter state as a plugin's proxy_set_property leaves it: `declared` as the plugin declared the property. */
+export function stateOf(
+  key: string,
+  value: string | Uint8Array,
+  declared: Partial<DeclaredProperty> = {},
+): FilterState {
+  const state = new FilterState(connection);
+  state.set(key, Buffer.from(value), { ...UNDECLARED, ...declared }, key.startsWith("wasm."));
+  return state;
 }

@@ -1,5 +1,6 @@
 // Requests and callbacks that never were: plain objects for the telemetry tests and the span bench.
 
+import { FilterState } from "../../../sidecar/filter/filter-state.ts";
 import type { HookRecord } from "../../../plugins/observer.ts";
 import type { PluginIdentity, StreamAccess } from "../../../plugins/ports.ts";
 import type { StreamInfo } from "../../../sidecar/filter/stream-info.ts";
@@ -64,9 +65,11 @@ export function fakeHead(headers: readonly (readonly [string, string])[] = [], p
   return new RequestHead("GET", path, "shop.example:8443", "http", HeaderMap.from(headers));
 }
 
+const connection = { id: 1, remoteAddress: "10.0.0.9", remotePort: 40000, localAddress: "10.0.0.1", localPort: 9080 };
+
 export function fakeInfo(head: RequestHead, fields: Partial<StreamInfo> = {}): StreamInfo {
   return {
-    connection: { id: 1, remoteAddress: "10.0.0.9", remotePort: 40000, localAddress: "10.0.0.1", localPort: 9080 },
+    connection,
     protocol: "HTTP/1.1",
     listenerName: "in",
     trafficDirection: "inbound",
@@ -94,10 +97,20 @@ export function fakeInfo(head: RequestHead, fields: Partial<StreamInfo> = {}): S
     upstreamLocalAddress: "10.0.0.1:55555",
     upstreamFailure: "",
     attempts: 1,
+    hasRoute: true,
+    hasCluster: true,
+    clusterEndpoints: 1,
+    listenerMetadata: undefined,
+    filterChainMetadata: undefined,
+    virtualHostMetadata: undefined,
     routeMetadata: undefined,
     clusterMetadata: undefined,
     hostMetadata: undefined,
-    filterStateMap: new Map(),
+    localityMetadata: undefined,
+    upstreamLocality: undefined,
+    upstreamAskedAt: 0,
+    upstreamEndedAt: 0,
+    filterState: new FilterState(connection),
     ...fields,
   };
 }

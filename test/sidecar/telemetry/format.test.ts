@@ -5,7 +5,7 @@ import { HeaderMap } from "../../../sidecar/http/headers.ts";
 import { compileFormat, compileJsonFormat, DEFAULT_ACCESS_LOG_FORMAT } from "../../../sidecar/telemetry/format.ts";
 import type { StreamFacts } from "../../../sidecar/telemetry/stream-facts.ts";
 import type { JsonFormat } from "../../../xds/model/access-log.ts";
-import { buildFacts, buildRequest, buildResponse } from "./facts.ts";
+import { buildFacts, buildRequest, buildResponse, stateOf } from "./facts.ts";
 
 const CONTEXT = { hostname: "pod-1", environment: { ZONE: "eu" } };
 
@@ -109,7 +109,7 @@ describe("compileFormat()", () => {
     { format: "%HOSTNAME% %ENVIRONMENT(ZONE)% %ENVIRONMENT(NONE)%", text: "pod-1 eu -" },
     {
       format: "%DYNAMIC_METADATA(a:b)% %FILTER_STATE(wasm.k)%",
-      facts: buildFacts({ filterStateMap: new Map([["k", Buffer.from("v")]]) }),
+      facts: buildFacts({ filterState: stateOf("wasm.k", "v") }),
       text: "- v",
     },
     {

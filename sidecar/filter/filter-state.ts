@@ -1,0 +1,97 @@
+// Filter state: what plugins keep on a stream, or on its connection, under names. Envoy's FilterState, with its CelState
+// objects for proxy_set_property (`wasm.<name>`) and plain ones for the foreign function set_envoy_filter_state.
+// stream-record.ts makes one for a stream when somebody first asks; properties and access logs read it.
+
+import type { DeclaredProperty } from "../../plugins/ports.ts";
+import type { PropertyItem } from "../../plugins/property-value.ts";
+import { partOf } from "../../plugins/property-value.ts";
+import type { ConnectionInfo } from "../http/stream.ts";
+import { unpacked } from "../messages/message-value.ts";
+
+export interface StateObject {
+  readonly bytes: Uint8Array;
+  readonly declared: DeclaredProperty;
+  /** Stored by proxy_set_property: Envoy logs these as messages too, others only as text. */
+  readonly isCelState: boolean;
+}
+
+/** What nothing was said of. */
+export const UNDECLARED: DeclaredProperty = { isReadOnly: false, type: "bytes", schema: "", span: "filter_chain" };
+
+/** Limits of one stream, and again of one connection. */
+export const MAX_OBJECTS = 256;
+export const MAX_OBJECT_BYTES = 64 * 1024;
+const MAX_BYTES = 1024 * 1024;
+
+class StateTable {
+  readonly objects = new Map<string, StateObject>();
+  #bytes = 0;
+
+  put(key: string, object: StateObject): boolean {
+    const old = this.objects.get(key);
+    const bytes = this.#bytes + object.bytes.length - (old?.bytes.length ?? 0);
+    const isFull = old === undefined && this.objects.size >= MAX_OBJECTS;
+    if (isFull || object.bytes.length > MAX_OBJECT_BYTES || bytes > MAX_BYTES) {
+      return false;
+    }
+    this.#bytes = bytes;
+    this.objects.set(key, object);
+    return true;
+  }
+}
+
+/** Few connections have any, so they do not carry a field for it. */
+const ofConnections = new WeakMap<ConnectionInfo, StateTable>();
+
+export class FilterState {
+  readonly #connection: ConnectionInfo;
+  #own: StateTable | undefined = undefined;
+
+  constructor(connection: ConnectionInfo) {
+    this.#connection = connection;
+  }
+
+  get(key: string): StateObject | undefined {
+    return this.#own?.objects.get(key) ?? ofConnections.get(this.#connection)?.objects.get(key);
+  }
+
+  /** What is there keeps what was declared of it. False: it is read-only, or there is no room. */
+  set(key: string, bytes: Uint8Array, declared: DeclaredProperty, isCelState: boolean): boolean {
+    const old = this.get(key);
+    if (old?.declared.isReadOnly === true) {
+      return false;
+    }
+    const object: StateObject = { bytes, declared: old?.declared ?? declared, isCelState };
+    return this.#tableFor(object).put(key, object);
+  }
+
+  #tableFor({ declared }: StateObject): StateTable {
+    if (declared.span !== "connection") {
+      return (this.#own ??= new StateTable());
+    }
+    let table = ofConnections.get(this.#connection);
+    if (table === undefined) {
+      table = new StateTable();
+      ofConnections.set(this.#connection, table);
+    }
+    return table;
+  }
+}
+
+/** As a property: protobuf state is its bytes as a whole, and has the parts of its message. */
+export function stateValue({ bytes, declared }: StateObject): PropertyItem {
+  switch (declared.type) {
+    case "bytes":
+    case "flatbuffers":
+      return bytes;
+    case "string":
+      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+    case "protobuf":
+      return { kind: "object", bytes, get: (name) => partOf(unpacked(declared.schema, bytes), name) };
+  }
+}
+
+/** As `filter_state.<key>`: protobuf state is its message. */
+export function stateMessage(object: StateObject): PropertyItem {
+  return object.declared.type === "protobuf" ? unpacked(object.declared.schema, object.bytes) : stateValue(object);
+}
