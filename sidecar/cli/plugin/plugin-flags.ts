@@ -51,7 +51,7 @@ export const PLUGIN_FLAGS: readonly Flag[] = [
   },
 ];
 
-type GoodFlags = Extract<FlagsResult, { readonly ok: true }>;
+export type GoodFlags = Extract<FlagsResult, { readonly ok: true }>;
 
 /** Thrown by what reads flags: `problem` is wrong usage, exit code 2. */
 export class UsageProblem extends Error {}

@@ -1,12 +1,38 @@
-// Loads one plugin into the host of the sidecar, for the verbs that run it here and now. `plugin run` gives it a clock and
-// calls of its own, `plugin bench` the sidecar's.
+// One plugin in the host of the sidecar, started, with the scene around it: clusters that answer, properties, a clock that is
+// moved by hand. `plugin run` and `plugin bench` send streams through it.
 
-import { loadPluginModule, type PluginModule } from "../../../plugins/plugin-module.ts";
 import { DEFAULT_FUEL } from "../../../plugins/metering/fuel-gauge.ts";
+import { loadPluginModule, type PluginModule } from "../../../plugins/plugin-module.ts";
+import type { Plugin } from "../../../plugins/plugin.ts";
+import { PluginRuntime, type RuntimeOptions } from "../../../plugins/plugin-runtime.ts";
 import type { PluginSpec } from "../../../plugins/plugin-spec.ts";
+import type { PluginLog } from "../../../plugins/ports.ts";
+import type { PropertyValue } from "../../../plugins/property-value.ts";
+import { type TestCall, TestCalls } from "../../../plugins/testing/test-calls.ts";
+import type { TestClock } from "../../../plugins/testing/test-clock.ts";
+import { propertyTable } from "../../../plugins/testing/test-properties.ts";
+import { TestMetrics } from "../../../plugins/testing/test-sinks.ts";
+import { WasmFilterFactory } from "../../filter/wasm-filter.ts";
+import type { ConnectionInfo } from "../../http/stream.ts";
 import type { CliIo } from "../verb.ts";
 import { readModuleAt } from "./module-source.ts";
 import { type PluginSettings, RunProblem } from "./plugin-flags.ts";
+import { RunStream } from "./run-stream.ts";
+import type { CallAnswer, Scene } from "./scene-flags.ts";
+
+export interface PluginHostOptions extends Pick<RuntimeOptions, "observer" | "onHostCall"> {
+  readonly settings: PluginSettings;
+  readonly module: PluginModule;
+  readonly scene: Scene;
+  readonly clock: TestClock;
+  readonly log: PluginLog;
+  readonly bufferLimitBytes: number;
+  /** Hears what happens around the plugin. */
+  readonly note: (text: string) => void;
+}
+
+/** How long the answer of a call, and the upstream's, take. */
+const ANSWER_MS = 1;
 
 /** The module, as the sidecar would take it; throws RunProblem with what is wrong with it. */
 export async function moduleOf({ file, memoryMib }: PluginSettings, io: CliIo): Promise<PluginModule> {
@@ -21,7 +47,96 @@ export async function moduleOf({ file, memoryMib }: PluginSettings, io: CliIo): 
   return result.module;
 }
 
-export function specOf(settings: PluginSettings, module: PluginModule): PluginSpec {
+export class PluginHost {
+  readonly runtime: PluginRuntime;
+  readonly plugin: Plugin;
+  readonly calls: TestCalls;
+  readonly metrics = new TestMetrics();
+  readonly #options: PluginHostOptions;
+  readonly #properties: ReadonlyMap<string, PropertyValue | null>;
+  readonly #connection: ConnectionInfo;
+  readonly #factory: WasmFilterFactory;
+  /** Calls so far, by cluster. */
+  readonly #callCounts = new Map<string, number>();
+
+  /** Starts the plugin; throws RunProblem when it does not. */
+  constructor(options: PluginHostOptions) {
+    const { settings, module, scene, clock, log, observer, onHostCall } = options;
+    this.#options = options;
+    this.#properties = propertyTable(scene.properties);
+    this.#connection = connectionOf(this.#properties);
+    this.calls = new TestCalls(
+      clock,
+      (cluster) => this.#isCluster(cluster),
+      (call) => this.#answerLater(call),
+    );
+    const property = (path: string): PropertyValue | null | undefined => this.#properties.get(path);
+    this.runtime = new PluginRuntime({
+      ports: {
+        clock,
+        log,
+        http: this.calls,
+        metrics: this.metrics,
+        properties: { property: (_plugin, path) => property(path) },
+      },
+      ...(observer === undefined ? {} : { observer }),
+      ...(onHostCall === undefined ? {} : { onHostCall }),
+    });
+    const loaded = this.runtime.load(specOf(settings, module));
+    if (!loaded.ok) {
+      throw new RunProblem(loaded.problem);
+    }
+    this.plugin = loaded.plugin;
+    this.#factory = new WasmFilterFactory({ name: settings.name, plugin: loaded.plugin, property });
+  }
+
+  /** A stream that has not begun. */
+  stream(): RunStream {
+    const { scene, clock, bufferLimitBytes, note } = this.#options;
+    return new RunStream({
+      factories: [this.#factory],
+      request: scene.request(),
+      response: scene.response(),
+      connection: this.#connection,
+      bufferLimitBytes,
+      later: (run) => void clock.startTimer(ANSWER_MS, run),
+      note,
+    });
+  }
+
+  #isCluster(cluster: string): boolean {
+    const isKnown = this.#options.scene.callouts.has(cluster);
+    if (!isKnown) {
+      this.#options.note(`no cluster "${cluster}" is known: --callout ${cluster}=200 makes one`);
+    }
+    return isKnown;
+  }
+
+  #answerLater(call: TestCall): void {
+    const { scene, clock, note } = this.#options;
+    const answers = scene.callouts.get(call.cluster) ?? [];
+    const before = this.#callCounts.get(call.cluster) ?? 0;
+    this.#callCounts.set(call.cluster, before + 1);
+    const answer: CallAnswer = answers[Math.min(before, answers.length - 1)] ?? { kind: "timeout" };
+    if (answer.kind === "timeout") {
+      return;
+    }
+    clock.startTimer(ANSWER_MS, () => {
+      if (call.state !== "waiting") {
+        return;
+      }
+      if (answer.kind === "failure") {
+        note(`call ${call.id} to "${call.cluster}" fails: ${answer.message}`);
+        call.fail(answer.message);
+      } else {
+        note(`call ${call.id} to "${call.cluster}" is answered ${answer.response.status ?? 200}`);
+        call.respond(answer.response);
+      }
+    });
+  }
+}
+
+function specOf(settings: PluginSettings, module: PluginModule): PluginSpec {
   const perCallback = settings.fuel ?? DEFAULT_FUEL.perCallback;
   return {
     name: settings.name,
@@ -35,4 +150,19 @@ export function specOf(settings: PluginSettings, module: PluginModule): PluginSp
     allowOnHeadersStopIteration: settings.allowOnHeadersStopIteration,
     fuel: { ...DEFAULT_FUEL, perCallback, perCallbackName: "--fuel" },
   };
+}
+
+/** source.address and destination.address, where they are given. */
+function connectionOf(properties: ReadonlyMap<string, PropertyValue | null>): ConnectionInfo {
+  const [remoteAddress, remotePort] = addressOf(properties.get("source\0address"), ["127.0.0.1", 50_000]);
+  const [localAddress, localPort] = addressOf(properties.get("destination\0address"), ["127.0.0.1", 8080]);
+  return { id: 1, remoteAddress, remotePort, localAddress, localPort };
+}
+
+function addressOf(
+  value: PropertyValue | null | undefined,
+  fallback: readonly [string, number],
+): readonly [string, number] {
+  const parts = typeof value === "string" ? /^\[?([^\]]*)\]?:(\d+)$/.exec(value) : null;
+  return parts === null ? fallback : [parts[1] as string, Number(parts[2])];
 }

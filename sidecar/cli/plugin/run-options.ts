@@ -1,38 +1,13 @@
-// The flags of `plugin run` and what they mean: the plugin, the request, the upstream's response, answers of calls, properties.
+// The flags of `plugin run` and what they mean.
 
-import type { PropertyInput } from "../../../plugins/testing/test-properties.ts";
-import type { CallResponse } from "../../../plugins/testing/test-calls.ts";
 import { LOG_LEVELS, type LogLevelName } from "../../../plugins/testing/test-sinks.ts";
-import type { HeaderMap } from "../../http/headers.ts";
-import type { RequestHead, ResponseHead } from "../../http/message.ts";
 import { type Flag, parseFlags } from "../flags.ts";
-import { addLength, type Parsed, parseFields, parseRequest, parseResponse } from "./http-text.ts";
-import {
-  bytesOf,
-  nameAndValue,
-  PLUGIN_FLAGS,
-  type PluginSettings,
-  pluginSettings,
-  textOf,
-  UsageProblem,
-} from "./plugin-flags.ts";
-import type { InMessage } from "./run-stream.ts";
-
-/** How a call to a cluster ends. */
-export type CallAnswer =
-  | { readonly kind: "response"; readonly response: CallResponse }
-  | { readonly kind: "failure"; readonly message: string }
-  /** No answer comes: the call's own timeout ends it. */
-  | { readonly kind: "timeout" };
+import { PLUGIN_FLAGS, type PluginSettings, pluginSettings, UsageProblem } from "./plugin-flags.ts";
+import { type Scene, SCENE_FLAGS, sceneOf } from "./scene-flags.ts";
 
 export interface RunOptions {
   readonly plugin: PluginSettings;
-  /** Made anew for every run: filters change them. */
-  readonly request: () => InMessage<RequestHead>;
-  readonly response: () => InMessage<ResponseHead>;
-  /** By cluster: the answers in order, the last one again and again. */
-  readonly callouts: ReadonlyMap<string, readonly CallAnswer[]>;
-  readonly properties: Readonly<Record<string, PropertyInput>>;
+  readonly scene: Scene;
   readonly logLevel: LogLevelName;
   readonly bufferLimitBytes: number;
   readonly timeoutMs: number;
@@ -47,55 +22,7 @@ const MAX_TIMES = 1000;
 
 export const RUN_FLAGS: readonly Flag[] = [
   ...PLUGIN_FLAGS,
-  {
-    name: "request",
-    short: "r",
-    kind: "string",
-    value: "REQUEST",
-    help: 'the request: "POST /path", a whole HTTP/1.1 message, or @FILE with one',
-    defaultText: "GET /",
-  },
-  {
-    name: "header",
-    short: "H",
-    kind: "string",
-    value: '"NAME: VALUE"',
-    help: "a header of the request",
-    repeats: true,
-  },
-  { name: "body", short: "d", kind: "string", value: "TEXT", help: "the request's body, or @FILE" },
-  { name: "trailer", kind: "string", value: '"NAME: VALUE"', help: "a trailer of the request", repeats: true },
-  {
-    name: "response",
-    kind: "string",
-    value: "RESPONSE",
-    help: 'what the upstream answers: "404 a body", a whole HTTP/1.1 message, or @FILE with one',
-    defaultText: "200",
-  },
-  { name: "response-header", kind: "string", value: '"NAME: VALUE"', help: "a header of the response", repeats: true },
-  { name: "response-body", kind: "string", value: "TEXT", help: "the response's body, or @FILE" },
-  {
-    name: "response-trailer",
-    kind: "string",
-    value: '"NAME: VALUE"',
-    help: "a trailer of the response",
-    repeats: true,
-  },
-  { name: "chunk", kind: "number", value: "BYTES", help: "how bodies are cut into parts", defaultText: "not at all" },
-  {
-    name: "callout",
-    kind: "string",
-    value: "CLUSTER=ANSWER",
-    help: 'a cluster that the plugin may call, and its answer: as --response, or "timeout", "fail", "fail: why"; several for one cluster are used in order',
-    repeats: true,
-  },
-  {
-    name: "property",
-    kind: "string",
-    value: "PATH=VALUE",
-    help: "a property, such as xds.route_name=web; PATH:=JSON for numbers, lists and maps",
-    repeats: true,
-  },
+  ...SCENE_FLAGS,
   {
     name: "log-level",
     short: "l",
@@ -137,7 +64,7 @@ export function runOptions(argv: readonly string[]): RunOptions {
   if (!flags.ok) {
     throw new UsageProblem(flags.problem);
   }
-  const { values, lists } = flags;
+  const { values } = flags;
   const plugin = pluginSettings(flags);
   const text = (name: string): string | undefined => values[name] as string | undefined;
   const number = (name: string, fallback: number): number => (values[name] as number | undefined) ?? fallback;
@@ -145,27 +72,9 @@ export function runOptions(argv: readonly string[]): RunOptions {
   if (times < 1 || times > MAX_TIMES) {
     throw new UsageProblem(`flag --times got "${times}": must be 1 to ${MAX_TIMES}`);
   }
-  const requestText = textOf(text("request") ?? "GET /");
-  const responseText = textOf(text("response") ?? "200");
-  const part = (name: string): PartFlags => ({
-    headers: lists[`${name}header`] ?? [],
-    trailers: lists[`${name}trailer`] ?? [],
-    body: text(`${name}body`),
-    chunk: number("chunk", 0),
-    flag: `--${name}`,
-  });
-  const request = (): InMessage<RequestHead> => messageOf("--request", parseRequest(requestText), part(""));
-  const response = (): InMessage<ResponseHead> =>
-    messageOf("--response", parseResponse(responseText), part("response-"));
-  // What is wrong with them is said now.
-  request();
-  response();
   return {
     plugin,
-    request: () => requestOf(request(), text("request") === undefined && text("body") !== undefined),
-    response,
-    callouts: calloutsOf(lists["callout"] ?? []),
-    properties: Object.fromEntries((lists["property"] ?? []).map(propertyOf)),
+    scene: sceneOf(flags),
     logLevel: (text("log-level") ?? "info") as LogLevelName,
     bufferLimitBytes: number("buffer-limit", DEFAULT_BUFFER_LIMIT),
     timeoutMs: number("timeout-ms", DEFAULT_TIMEOUT_MS),
@@ -173,95 +82,4 @@ export function runOptions(argv: readonly string[]): RunOptions {
     json: values["json"] === true,
     quiet: values["quiet"] === true,
   };
-}
-
-interface PartFlags {
-  readonly headers: readonly string[];
-  readonly trailers: readonly string[];
-  readonly body: string | undefined;
-  readonly chunk: number;
-  readonly flag: string;
-}
-
-/** Without --request, a body makes it a POST, as with curl. */
-function requestOf(message: InMessage<RequestHead>, isPost: boolean): InMessage<RequestHead> {
-  const { head } = message;
-  if (isPost) {
-    head.method = "POST";
-  }
-  const host = head.headers.get("host");
-  head.setAuthority(host ?? head.authority);
-  return message;
-}
-
-function messageOf<Head extends { readonly headers: HeaderMap }>(
-  flag: string,
-  parsed: Parsed<{ readonly head: Head; readonly body: Buffer }>,
-  more: PartFlags,
-): InMessage<Head> {
-  const { head, body: inText } = orUsage(flag, parsed);
-  for (const [name, value] of orUsage(`${more.flag}header`, parseFields(more.headers))) {
-    head.headers.add(name, value);
-  }
-  const body = more.body === undefined ? inText : bytesOf(more.body);
-  addLength(head.headers, body);
-  const trailers = orUsage(`${more.flag}trailer`, parseFields(more.trailers));
-  return { head, body: chunksOf(body, more.chunk), trailers: trailers.size === 0 ? undefined : trailers };
-}
-
-function orUsage<T>(flag: string, parsed: Parsed<T>): T {
-  if (!parsed.ok) {
-    throw new UsageProblem(`flag ${flag}: ${parsed.problem}`);
-  }
-  return parsed.value;
-}
-
-function chunksOf(body: Uint8Array, size: number): Uint8Array[] {
-  if (body.length === 0) {
-    return [];
-  }
-  if (size === 0) {
-    return [body];
-  }
-  return Array.from({ length: Math.ceil(body.length / size) }, (_, i) => body.subarray(i * size, (i + 1) * size));
-}
-
-function calloutsOf(flags: readonly string[]): Map<string, CallAnswer[]> {
-  const callouts = new Map<string, CallAnswer[]>();
-  for (const flag of flags) {
-    const [cluster, answer] = nameAndValue("callout", flag);
-    const known = callouts.get(cluster) ?? [];
-    known.push(answerOf(answer));
-    callouts.set(cluster, known);
-  }
-  return callouts;
-}
-
-function answerOf(text: string): CallAnswer {
-  if (text === "timeout") {
-    return { kind: "timeout" };
-  }
-  if (text === "fail" || text.startsWith("fail:")) {
-    return { kind: "failure", message: text.slice("fail:".length).trim() || "connection reset" };
-  }
-  const { head, body } = orUsage("--callout", parseResponse(textOf(text)));
-  addLength(head.headers, body);
-  return { kind: "response", response: { status: head.status, headers: [...head.headers], body } };
-}
-
-/** PATH=TEXT or PATH:=JSON. */
-function propertyOf(flag: string): [string, PropertyInput] {
-  const [name, value] = nameAndValue("property", flag);
-  const path = name.replace(/:$/, "");
-  if (/^(?:request|response)\./.test(path)) {
-    throw new UsageProblem(`flag --property got "${flag}": ${path} is the ${path.split(".")[0]}'s own, change that`);
-  }
-  if (path === name) {
-    return [path, value];
-  }
-  try {
-    return [path, JSON.parse(value) as PropertyInput];
-  } catch {
-    throw new UsageProblem(`flag --property got "${flag}": what follows := must be JSON`);
-  }
 }

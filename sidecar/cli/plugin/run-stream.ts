@@ -28,7 +28,8 @@ export interface OutMessage<Head> {
 }
 
 export interface RunStreamOptions {
-  readonly factory: FilterFactory<RunStream>;
+  /** The plugin's, or none. */
+  readonly factories: readonly FilterFactory<RunStream>[];
   readonly request: InMessage<RequestHead>;
   readonly response: InMessage<ResponseHead>;
   readonly connection: ConnectionInfo;
@@ -71,9 +72,9 @@ export class RunStream implements ChainOwner, WasmStream {
       filterChainMetadata: undefined,
     });
     const limit = options.bufferLimitBytes;
-    // A factory of this stream's own: the chain gives it the very stream that it is made for.
-    const factory = options.factory as unknown as FilterFactory<ChainOwner>;
-    this.#chain = new FilterChain([factory], this, { requestBytes: limit, responseBytes: limit });
+    // The chain gives them the very stream that they are made for.
+    const factories = options.factories as unknown as readonly FilterFactory<ChainOwner>[];
+    this.#chain = new FilterChain(factories, this, { requestBytes: limit, responseBytes: limit });
   }
 
   /** Pushes the request; what can be done at once has been done when it returns. */
