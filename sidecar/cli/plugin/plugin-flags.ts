@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import type { FailurePolicy } from "../../../plugins/plugin-spec.ts";
 import type { Flag, FlagsResult } from "../flags.ts";
+import { type CliIo, wrongUsage } from "../verb.ts";
 
 export interface PluginSettings {
   readonly file: string;
@@ -58,6 +59,22 @@ export class UsageProblem extends Error {}
 
 /** Thrown for what is right usage and does not work out: a file that is not there. Exit code 1. */
 export class RunProblem extends Error {}
+
+/** Runs a verb's action and prints the problems that it throws, as every verb does; gives the exit code. */
+export async function withProblems(verb: string, io: CliIo, run: () => Promise<number>): Promise<number> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof UsageProblem) {
+      return wrongUsage(io, verb, error.message);
+    }
+    if (error instanceof RunProblem) {
+      io.err(`outrigger ${verb}: ${error.message}\n`);
+      return 1;
+    }
+    throw error;
+  }
+}
 
 /** The settings of a plugin; throws UsageProblem or RunProblem. */
 export function pluginSettings(flags: GoodFlags): PluginSettings {

@@ -90,11 +90,11 @@ export class PluginHost {
     this.#factory = new WasmFilterFactory({ name: settings.name, plugin: loaded.plugin, property });
   }
 
-  /** A stream that has not begun. */
-  stream(): RunStream {
+  /** A stream that has not begun; with no factories it goes past the plugin. */
+  stream(factories: readonly WasmFilterFactory[] = [this.#factory]): RunStream {
     const { scene, clock, bufferLimitBytes, note } = this.#options;
     return new RunStream({
-      factories: [this.#factory],
+      factories,
       request: scene.request(),
       response: scene.response(),
       connection: this.#connection,

@@ -2,11 +2,12 @@
 
 import { editDistance } from "../flags.ts";
 import { type CliIo, type Verb, wrongUsage } from "../verb.ts";
+import { pluginBenchVerb } from "./bench.ts";
 import { pluginInspectVerb } from "./inspect.ts";
 import { pluginRunVerb } from "./run.ts";
 
 /** In the order of help. Their `name` is the word after `plugin`, their `usage` begins with `plugin`. */
-const PLUGIN_VERBS: readonly Verb[] = [pluginRunVerb, pluginInspectVerb];
+const PLUGIN_VERBS: readonly Verb[] = [pluginRunVerb, pluginBenchVerb, pluginInspectVerb];
 
 export const pluginVerb: Verb = {
   name: "plugin",

@@ -3,8 +3,8 @@
 // the plugin did not load, failed, or held the stream for ever; 2 for wrong usage.
 
 import { describeFlags } from "../flags.ts";
-import { type CliIo, type Verb, wrongUsage } from "../verb.ts";
-import { RunProblem, UsageProblem } from "./plugin-flags.ts";
+import type { CliIo, Verb } from "../verb.ts";
+import { withProblems } from "./plugin-flags.ts";
 import { RUN_FLAGS, runOptions } from "./run-options.ts";
 import { failedStartText, reportJson, reportText } from "./run-report.ts";
 import { runRequests } from "./run-request.ts";
@@ -31,20 +31,7 @@ export const pluginRunVerb: Verb = {
   usage: "plugin run FILE.wasm",
   summary: "sends a request through a plugin and shows every callback and host call",
   help: () => `${HELP}${describeFlags(RUN_FLAGS)}`,
-  run: async (argv, io) => {
-    try {
-      return await run(argv, io);
-    } catch (error) {
-      if (error instanceof UsageProblem) {
-        return wrongUsage(io, "plugin run", error.message);
-      }
-      if (error instanceof RunProblem) {
-        io.err(`outrigger plugin run: ${error.message}\n`);
-        return 1;
-      }
-      throw error;
-    }
-  },
+  run: (argv, io) => withProblems("plugin run", io, () => run(argv, io)),
 };
 
 async function run(argv: readonly string[], io: CliIo): Promise<number> {

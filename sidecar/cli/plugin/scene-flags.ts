@@ -4,7 +4,7 @@
 import type { CallResponse } from "../../../plugins/testing/test-calls.ts";
 import type { PropertyInput } from "../../../plugins/testing/test-properties.ts";
 import type { HeaderMap } from "../../http/headers.ts";
-import type { RequestHead, ResponseHead } from "../../http/message.ts";
+import { RequestHead, ResponseHead } from "../../http/message.ts";
 import type { Flag } from "../flags.ts";
 import { addLength, type Parsed, parseFields, parseRequest, parseResponse } from "./http-text.ts";
 import { bytesOf, type GoodFlags, nameAndValue, textOf, UsageProblem } from "./plugin-flags.ts";
@@ -95,17 +95,26 @@ export function sceneOf({ values, lists }: GoodFlags): Scene {
   };
   const requestParts = part("");
   const responseParts = part("response-");
-  const isPost = text("request") === undefined && requestParts.body !== undefined;
-  const scene: Scene = {
-    request: () => requestOf(messageOf("--request", parseRequest(requestText), requestParts), isPost),
-    response: () => messageOf("--response", parseResponse(responseText), responseParts),
+  const request = messageOf("--request", parseRequest(requestText), requestParts);
+  const response = messageOf("--response", parseResponse(responseText), responseParts);
+  if (text("request") === undefined && requestParts.body !== undefined) {
+    request.head.method = "POST";
+  }
+  request.head.setAuthority(request.head.headers.get("host") ?? request.head.authority);
+  return {
+    request: () => ({ ...request, head: copyRequest(request.head), trailers: request.trailers?.clone() }),
+    response: () => ({ ...response, head: copyResponse(response.head), trailers: response.trailers?.clone() }),
     callouts: calloutsOf(lists["callout"] ?? []),
     properties: Object.fromEntries((lists["property"] ?? []).map(propertyOf)),
   };
-  // What is wrong with them is said now.
-  scene.request();
-  scene.response();
-  return scene;
+}
+
+function copyRequest({ method, path, authority, scheme, headers }: RequestHead): RequestHead {
+  return new RequestHead(method, path, authority, scheme, headers.clone());
+}
+
+function copyResponse({ status, reason, headers }: ResponseHead): ResponseHead {
+  return new ResponseHead(status, reason, headers.clone());
 }
 
 interface PartFlags {
@@ -114,17 +123,6 @@ interface PartFlags {
   readonly body: Uint8Array | undefined;
   readonly chunk: number;
   readonly flag: string;
-}
-
-/** Without --request, a body makes it a POST, as with curl. */
-function requestOf(message: InMessage<RequestHead>, isPost: boolean): InMessage<RequestHead> {
-  const { head } = message;
-  if (isPost) {
-    head.method = "POST";
-  }
-  const host = head.headers.get("host");
-  head.setAuthority(host ?? head.authority);
-  return message;
 }
 
 function messageOf<Head extends { readonly headers: HeaderMap }>(
