@@ -41,7 +41,7 @@ export class HeaderList implements HeaderAccess {
     this.#pairs.push(name, value);
   }
 
-  replace(name: string, value: string): void {
+  replace(name: string, value: string): boolean {
     const pairs = this.#pairs;
     const lower = lowerName(name);
     let first = -1;
@@ -53,15 +53,19 @@ export class HeaderList implements HeaderAccess {
       }
       first = i;
     }
-    if (first < 0) pairs.push(name, value);
-    else {
-      pairs[first] = name;
-      pairs[first + 1] = value;
+    if (first < 0) {
+      pairs.push(name, value);
+      return false;
     }
+    pairs[first] = name;
+    pairs[first + 1] = value;
+    return true;
   }
 
-  remove(name: string): void {
+  remove(name: string): boolean {
+    const before = this.#pairs.length;
     this.#removeFrom(0, name);
+    return this.#pairs.length < before;
   }
 
   replaceAll(pairs: readonly string[]): void {

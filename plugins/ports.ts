@@ -37,10 +37,16 @@ export interface HeaderAccess {
   get(name: string): string | undefined;
   /** Appends an entry. */
   add(name: string, value: string): void;
-  /** Sets the only entry of the name, at the first one's place and under the new spelling; creates it when missing. */
-  replace(name: string, value: string): void;
-  /** Removes all entries of the name; a missing name is fine. The embedder decides what a removed pseudo header means. */
-  remove(name: string): void;
+  /**
+   * Sets the only entry of the name, at the first one's place and under the new spelling; creates it when missing.
+   * Whether there was one.
+   */
+  replace(name: string, value: string): boolean;
+  /**
+   * Removes all entries of the name; a missing name is fine. The embedder decides what a removed pseudo header means.
+   * Whether there was one.
+   */
+  remove(name: string): boolean;
   /** Removes everything, then adds the pairs: name, value, name, value … The array belongs to the callee. */
   replaceAll(pairs: readonly string[]): void;
 }
@@ -216,7 +222,8 @@ export interface MetricSink {
 export interface PluginLog {
   /** Level of plugin lines that are written at all: 0 trace … 5 critical. Lines below are not even decoded. */
   level(plugin: PluginIdentity): number;
-  write(plugin: PluginIdentity, level: number, message: string): void;
+  /** `isHosts`: the host says it about the plugin; what the plugin itself writes must not crowd it out. */
+  write(plugin: PluginIdentity, level: number, message: string, isHosts?: boolean): void;
 }
 
 /** A running timer. */

@@ -159,7 +159,7 @@ export class VmGroup {
 
   #say(level: number, message: string): void {
     const [first] = this.plugins;
-    if (first !== undefined) this.host.ports.log.write(first.identity, level, message);
+    if (first !== undefined) this.host.ports.log.write(first.identity, level, message, true);
   }
 }
 

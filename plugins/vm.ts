@@ -246,7 +246,7 @@ export class Vm {
 
   /** A line of the host's own about the plugin that runs. */
   warn(message: string): void {
-    this.host.ports.log.write(this.effective.root.plugin.identity, 3, message);
+    this.host.ports.log.write(this.effective.root.plugin.identity, 3, message, true);
   }
 
   /** The fault of a start callback that answered false; the instance itself stays usable. */

@@ -33,6 +33,8 @@ export function wallTime(preciseMs: number, systemMs: number): number {
 
 /** Lines a second that one plugin may log on one worker by default; the rest is dropped and counted. */
 const LOG_LINES_PER_S = 100;
+/** The same for what the host says about it, which a plugin can cause too. */
+const HOST_LINES_PER_S = 20;
 /** Longest name of a metric that a plugin may define. */
 const MAX_METRIC_NAME = 512;
 // Names end up in lines of text; braces would be taken for labels (stats/tags.ts).
@@ -59,11 +61,13 @@ interface LineBudget {
 /**
  * proxy_log and the guests' standard output, as lines of the component `wasm`: of each plugin at most
  * `outrigger.wasm.log_lines_per_s`. The next line after a gap says how many were dropped.
+ * What the host says about a plugin has an allowance of its own.
  */
 export class PluginLines implements PluginLog {
   readonly #log: Log;
   readonly #scope: StatsScope;
   readonly #budgets = new Map<string, LineBudget>();
+  readonly #hostBudgets = new Map<string, LineBudget>();
   #settings: RuntimeSettings = {};
   #level: number;
 
@@ -86,11 +90,12 @@ export class PluginLines implements PluginLog {
     return this.#level;
   }
 
-  write(plugin: PluginIdentity, level: number, message: string): void {
+  write(plugin: PluginIdentity, level: number, message: string, isHosts = false): void {
     if (level < this.#level) {
       return;
     }
-    const budget = this.#budgets.get(plugin.name) ?? this.#budgetOf(plugin.name);
+    const budgets = isHosts ? this.#hostBudgets : this.#budgets;
+    const budget = budgets.get(plugin.name) ?? this.#budgetOf(plugin.name, isHosts);
     const held = budget.limit.take();
     if (held < 0) {
       budget.dropped.inc();
@@ -105,13 +110,15 @@ export class PluginLines implements PluginLog {
     this.#log[LEVELS[level] ?? "info"](fields, message);
   }
 
-  #budgetOf(plugin: string): LineBudget {
-    const burst = numberSetting(this.#settings, "outrigger.wasm.log_lines_per_s", plugin, LOG_LINES_PER_S);
+  #budgetOf(plugin: string, isHosts: boolean): LineBudget {
+    const burst = isHosts
+      ? HOST_LINES_PER_S
+      : numberSetting(this.#settings, "outrigger.wasm.log_lines_per_s", plugin, LOG_LINES_PER_S);
     const budget = {
       limit: new LogLimit({ intervalMs: 1_000, burst }),
       dropped: this.#scope.counter(labelled("outrigger_wasm_log_lines_dropped_total", { plugin })),
     };
-    this.#budgets.set(plugin, budget);
+    (isHosts ? this.#hostBudgets : this.#budgets).set(plugin, budget);
     return budget;
   }
 }

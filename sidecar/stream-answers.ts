@@ -27,9 +27,11 @@ export function replyMessage(reply: FilterReply, request: RequestHead): BuiltRep
   const built = buildReply(reply.status, reply.body, request);
   const { headers } = built.head;
   for (const [name, value] of reply.headers) {
-    if (name.toLowerCase() === "content-type") {
+    const lower = name.toLowerCase();
+    if (lower === "content-type") {
       headers.set(name, value);
-    } else {
+    } else if (lower !== "content-length") {
+      // The length is the body's, whatever a filter says.
       headers.add(name, value);
     }
   }

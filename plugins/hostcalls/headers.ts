@@ -155,9 +155,12 @@ function writers(vm: Vm): HostFunctions {
       const headers = writable(vm, map >>> 0);
       if (headers === undefined || !isFieldName(name) || !isFieldValue(text)) return Status.BadArgument;
       const field = writtenName(name, map);
-      if (field.charCodeAt(0) === COLON) headers.replace(field, text);
-      else headers.add(field, text);
-      vm.scratch.headersAdded++;
+      const isPseudo = field.charCodeAt(0) === COLON;
+      if (isPseudo && headers.replace(field, text)) vm.scratch.headersReplaced++;
+      else {
+        if (!isPseudo) headers.add(field, text);
+        vm.scratch.headersAdded++;
+      }
       onChanged(vm, map);
       return Status.Ok;
     },
@@ -175,8 +178,8 @@ function writers(vm: Vm): HostFunctions {
       if (name === undefined || text === undefined) return Status.InvalidMemoryAccess;
       const headers = writable(vm, map >>> 0);
       if (headers === undefined || !isFieldName(name) || !isFieldValue(text)) return Status.BadArgument;
-      headers.replace(writtenName(name, map), text);
-      vm.scratch.headersReplaced++;
+      if (headers.replace(writtenName(name, map), text)) vm.scratch.headersReplaced++;
+      else vm.scratch.headersAdded++;
       onChanged(vm, map);
       return Status.Ok;
     },
@@ -187,8 +190,7 @@ function writers(vm: Vm): HostFunctions {
       if (name === undefined) return Status.InvalidMemoryAccess;
       const headers = writable(vm, map >>> 0);
       if (headers === undefined) return Status.BadArgument;
-      headers.remove(fieldName(name, map));
-      vm.scratch.headersRemoved++;
+      if (headers.remove(fieldName(name, map))) vm.scratch.headersRemoved++;
       onChanged(vm, map);
       return Status.Ok;
     },

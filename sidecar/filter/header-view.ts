@@ -64,34 +64,32 @@ export class RequestHeaderView implements HeaderAccess {
     }
   }
 
-  replace(name: string, value: string): void {
+  replace(name: string, value: string): boolean {
     if (isHost(name)) {
       this.head.setAuthority(value);
-      return;
+      return true;
     }
     if (name.charCodeAt(0) !== COLON) {
-      this.head.headers.replace(name, value);
-      return;
+      return this.head.headers.replace(name, value);
     }
     switch (name.toLowerCase()) {
       case ":path":
         this.head.path = value;
-        return;
+        break;
       case ":method":
         this.head.method = value;
-        return;
+        break;
       case ":scheme":
         this.head.scheme = value;
-        return;
+        break;
       case ":authority":
         this.head.setAuthority(value);
     }
+    return true;
   }
 
-  remove(name: string): void {
-    if (name.charCodeAt(0) !== COLON && !isHost(name)) {
-      this.head.headers.remove(name);
-    }
+  remove(name: string): boolean {
+    return name.charCodeAt(0) !== COLON && !isHost(name) && this.head.headers.remove(name) > 0;
   }
 
   replaceAll(pairs: readonly string[]): void {
@@ -146,22 +144,20 @@ export class ResponseHeaderView implements HeaderAccess {
     }
   }
 
-  replace(name: string, value: string): void {
+  replace(name: string, value: string): boolean {
     if (name.charCodeAt(0) !== COLON) {
-      this.head.headers.replace(name, value);
-      return;
+      return this.head.headers.replace(name, value);
     }
     const status = Number(value);
     if (name === ":status" && Number.isInteger(status) && status >= 200 && status <= 599) {
       this.head.status = status;
       this.head.reason = "";
     }
+    return true;
   }
 
-  remove(name: string): void {
-    if (name.charCodeAt(0) !== COLON) {
-      this.head.headers.remove(name);
-    }
+  remove(name: string): boolean {
+    return name.charCodeAt(0) !== COLON && this.head.headers.remove(name) > 0;
   }
 
   replaceAll(pairs: readonly string[]): void {
@@ -202,14 +198,12 @@ export class TrailerView implements HeaderAccess {
     }
   }
 
-  replace(name: string, value: string): void {
-    if (name.charCodeAt(0) !== COLON) {
-      this.trailers.replace(name, value);
-    }
+  replace(name: string, value: string): boolean {
+    return name.charCodeAt(0) !== COLON && this.trailers.replace(name, value);
   }
 
-  remove(name: string): void {
-    this.trailers.remove(name);
+  remove(name: string): boolean {
+    return this.trailers.remove(name) > 0;
   }
 
   replaceAll(pairs: readonly string[]): void {

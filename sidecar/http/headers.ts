@@ -138,16 +138,17 @@ export class HeaderMap {
     this.#removeAfter(first, lower);
   }
 
-  /** As `set`, but the field that keeps its place is spelled as `name` from now on. */
-  replace(name: string, value: string): void {
+  /** As `set`, but the field that keeps its place is spelled as `name` from now on. Whether there was one. */
+  replace(name: string, value: string): boolean {
     const lower = name.toLowerCase();
     const first = this.indexOf(lower);
     if (first < 0) {
       this.add(name, value);
-      return;
+      return false;
     }
     this.setAt(first, value, name);
     this.#removeAfter(first, lower);
+    return true;
   }
 
   #removeAfter(first: number, lower: string): void {

@@ -134,7 +134,7 @@ interface Traces {
     readonly upstream?: { readonly sent_ms: number; readonly first_byte_ms: number };
     readonly hooks: readonly {
       readonly callback: string;
-      readonly headers_replaced?: number;
+      readonly headers_added?: number;
       readonly action?: string;
     }[];
   }[];
@@ -168,7 +168,7 @@ test("/traces says what the plugin did to a request, and keeps as many as the ru
   );
   const [latest] = traces;
   const response = latest?.hooks.find(({ callback }) => callback === "proxy_on_response_headers");
-  assert.deepEqual([response?.headers_replaced, response?.action], [2, "continue"]);
+  assert.deepEqual([response?.headers_added, response?.action], [2, "continue"]);
   assert.ok((latest?.upstream?.first_byte_ms ?? 0) >= (latest?.upstream?.sent_ms ?? 1));
   assert.ok((await sidecar.stat('outrigger_wasm_memory_bytes{plugin="custom-response-header"}')) > 0);
 });

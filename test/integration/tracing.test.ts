@@ -152,7 +152,7 @@ suite("spans", { timeout: 60_000 }, () => {
       }
       const response = named(spans, "custom-response-header proxy_on_response_headers");
       assert.equal(response.attributes["proxy_wasm.action"], "continue");
-      assert.equal(Number(response.attributes["proxy_wasm.headers.replaced"]), 1);
+      assert.equal(Number(response.attributes["proxy_wasm.headers.added"]), 1);
       assert.ok(Number(response.attributes["proxy_wasm.host_calls"]) > 0);
     });
   }

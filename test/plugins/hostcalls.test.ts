@@ -20,6 +20,19 @@ function run(guest: WatGuest, body: string, changes: Partial<PluginSpec> = {}, s
   return lines();
 }
 
+test("a hook's record counts headers by what became of them: a replace of what is not there adds", () => {
+  const guest = new WatGuest();
+  const set = (what: string, name: string) =>
+    `(drop (call $proxy_${what}_header_map_value (i32.const 0) ${guest.text(name)} ${guest.text("1")}))`;
+  const remove = (name: string) => `(drop (call $proxy_remove_header_map_value (i32.const 0) ${guest.text(name)}))`;
+  const calls = [set("replace", "x-new"), set("replace", "X-New"), set("replace", ":path"), set("add", "x-more")];
+  guest.on("proxy_on_request_headers", `${[...calls, remove("x-more"), remove("x-none")].join(" ")} (i32.const 0)`);
+  const { plugin, hooks } = loaded(guest);
+  plugin.createHttpContext(new FakeStream()).onRequestHeaders(3, true);
+  const record = hooks.at(-1);
+  assert.deepEqual([record?.headersAdded, record?.headersReplaced, record?.headersRemoved], [2, 2, 1]);
+});
+
 suite("properties", () => {
   const values: readonly { name: string; value: PropertyValue | null; hex: string }[] = [
     { name: "string", value: "/a\xff", hex: "2f61ff" },

@@ -54,6 +54,18 @@ suite("PluginLines", () => {
     ]);
   });
 
+  test("a plugin that writes much does not crowd out what the host says about it, of which there is a limit, too", () => {
+    const { log, lines } = journal();
+    const { table, value } = statistics();
+    const ports = new PluginLines(log, "info", table);
+    ports.settings = { "outrigger.wasm.log_lines_per_s": 3 };
+    for (let i = 0; i < 10; i++) ports.write(plugin("loud"), 2, "its own");
+    for (let i = 0; i < 30; i++) ports.write(plugin("loud"), 3, "the host's", true);
+    const count = (wanted: string): number => lines.filter(([, , message]) => message === wanted).length;
+    assert.deepEqual([count("its own"), count("the host's")], [3, 20]);
+    assert.equal(value('outrigger_wasm_log_lines_dropped_total{plugin="loud"}'), 17);
+  });
+
   test("drops and counts what is over outrigger.wasm.log_lines_per_s, each plugin by its own setting", () => {
     const { log, lines } = journal();
     const { table, value } = statistics();
