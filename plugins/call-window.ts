@@ -20,4 +20,7 @@ export class GuestExit extends Error {
 }
 
 /** A host function outside its window. */
+/** Thrown through the guest: its allocator had nothing to give, and its memory is at its limit. */
+export class MemoryExhausted extends Error {}
+
 export class RestrictedCall extends Error {}

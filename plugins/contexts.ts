@@ -55,6 +55,8 @@ const MAX_DECLARED_PROPERTIES = 1024;
 const DONE_DEADLINE_MS = 30_000;
 /** A tick faster than this would be a busy loop. */
 const MIN_TICK_MS = 1;
+/** After a tick there is this many times its duration without one, so that ticks take a tenth of the thread's time at most. */
+const TICK_REST = 9;
 const BROKEN_CONNECTION = 11;
 
 export class RootContext {
@@ -72,6 +74,7 @@ export class RootContext {
   readonly #declared = new Map<string, DeclaredProperty>();
   #tickMs = 0;
   #tick: Timer | undefined = undefined;
+  #tickRestMs = 0;
   #donePending = false;
   #doneTimer: Timer | undefined = undefined;
   #ended = false;
@@ -123,11 +126,16 @@ export class RootContext {
 
   #armTick(): void {
     if (this.#tickMs === 0 || this.#ended || this.#tick !== undefined) return;
-    this.#tick = this.vm.host.ports.clock.startTimer(this.#tickMs, () => {
+    const { clock } = this.vm.host.ports;
+    const delayMs = Math.max(this.#tickMs, this.#tickRestMs);
+    if (delayMs > this.#tickMs) this.vm.hit("ticks");
+    this.#tick = clock.startTimer(delayMs, () => {
       this.#tick = undefined;
       if (this.#ended) return;
+      const startedAt = clock.monotonicMs();
       const result = this.vm.call(Callback.OnTick, this.context, 0, 0, 0, 0);
       this.vm.drain();
+      this.#tickRestMs = (clock.monotonicMs() - startedAt) * TICK_REST;
       if (result !== FAULTED) this.#armTick();
     });
   }

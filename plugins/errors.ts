@@ -7,6 +7,8 @@ export type FaultKind =
   | "trap"
   /** The guest used more fuel than the callback had: a loop without end, or too much work. */
   | "out_of_fuel"
+  /** The guest's memory is at its limit: its allocator had nothing to give to the host, or it gave up itself. */
+  | "out_of_memory"
   /** The guest's call stack is exhausted. */
   | "stack_overflow"
   /** The guest called proc_exit. */

@@ -35,6 +35,8 @@ export interface PluginSpec {
   readonly allowOnHeadersStopIteration?: boolean;
   /** Default: about 50 ms of a processor for a callback, half a second for the start. */
   readonly fuel?: FuelLimits;
+  /** How the embedder calls the limit of the module's memory: faults name it. */
+  readonly memoryLimitName?: string;
   /** Faults within faultWindowMs after which the plugin is quarantined; 0: never. Default 20. */
   readonly maxFaults?: number;
   /** Default 10 s: with maxFaults, at most two restarts a second in the long run. Also how long the first quarantine lasts. */

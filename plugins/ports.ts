@@ -248,6 +248,31 @@ export type ForeignFunction = (
   stream: StreamAccess | undefined,
 ) => { readonly status: number; readonly result?: Uint8Array };
 
+/** What a plugin ran into that contains it without ending it. */
+export type LimitName =
+  /** The shared memory of all plugins is full: a value or a message was refused. */
+  | "shared_data"
+  | "shared_queue"
+  /** A call was refused: too many are under way. */
+  | "http_calls"
+  | "grpc_calls"
+  /** A metric could not be defined: too many, or another type has the name. */
+  | "metrics"
+  /** A body or a map of headers would have become too large. */
+  | "body"
+  | "headers"
+  /** A property was refused. */
+  | "properties"
+  /** A pointer or length outside the guest's memory, or an allocator that had nothing to give. */
+  | "memory_access"
+  /** A tick came later than the period says: ticks may take only a part of the thread's time. */
+  | "ticks";
+
+/** Counts them; called each time, so it must be cheap. */
+export interface LimitCounter {
+  hit(plugin: PluginIdentity, limit: LimitName): void;
+}
+
 /** What the runtime of one worker needs. */
 export interface RuntimePorts {
   readonly clock: Clock;
@@ -257,5 +282,6 @@ export interface RuntimePorts {
   readonly grpc?: GrpcCaller;
   readonly metrics: MetricSink;
   readonly properties: PropertySource;
+  readonly limits?: LimitCounter;
   readonly foreign?: ReadonlyMap<string, ForeignFunction>;
 }

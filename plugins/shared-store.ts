@@ -24,7 +24,7 @@ const IDENTITY = 5;
 /** Free list of blocks of 2^k bytes at word FREE_LISTS + k. */
 const FREE_LISTS = 8;
 const BUCKETS = 64;
-const BUCKET_COUNT = 2048;
+const BUCKET_COUNT = 8192;
 const FIRST_BLOCK = (BUCKETS + BUCKET_COUNT) * 4;
 
 /** Words of an entry block. */

@@ -10,7 +10,7 @@
 
 import { Callback, CALLBACK_NAMES, type CallbackId, FAULTED } from "./abi/callbacks.ts";
 import { Status } from "./abi/constants.ts";
-import { CallWindow, GuestExit, RestrictedCall } from "./call-window.ts";
+import { CallWindow, GuestExit, MemoryExhausted, RestrictedCall } from "./call-window.ts";
 import { ContextTable } from "./context-table.ts";
 import { type GuestContext, RootContext } from "./contexts.ts";
 import type { FaultKind, PluginFault } from "./errors.ts";
@@ -23,6 +23,7 @@ import { FuelGauge } from "./metering/fuel-gauge.ts";
 import { FUEL_EXPORTS } from "./metering/instrumenter.ts";
 import type { Plugin } from "./plugin.ts";
 import type { PluginModule } from "./plugin-module.ts";
+import type { LimitName } from "./ports.ts";
 import type { RuntimeHost } from "./runtime-host.ts";
 import type { ConnectionAction, TcpContext } from "./tcp-context.ts";
 
@@ -38,6 +39,9 @@ export type Deferred =
   | { readonly kind: "root-done"; readonly root: RootContext };
 
 const MAX_FRAMES = 20;
+const PAGE_BYTES = 64 * 1024;
+/** A guest that gives up with less than this left to its memory's limit has run out of it: allocators grow in steps. */
+const MANY_BYTES = 1024 * 1024;
 
 export class Vm {
   readonly host: RuntimeHost;
@@ -198,7 +202,9 @@ export class Vm {
     const address = (this.#allocate(length) as number) >>> 0;
     this.window = window;
     this.memory.ensure();
-    return address !== 0 && this.memory.contains(address, length) ? address : 0;
+    if (address !== 0 && this.memory.contains(address, length)) return address;
+    if (address === 0 && this.memory.size + length > this.#memoryLimit) throw new MemoryExhausted(this.#memoryText(""));
+    return 0;
   }
 
   /** Gives a string back to the guest: allocates, copies, writes pointer and length. Answers the status. */
@@ -244,6 +250,11 @@ export class Vm {
     return Status.Ok;
   }
 
+  /** Counts that the plugin that runs met a limit. */
+  hit(limit: LimitName): void {
+    this.host.ports.limits?.hit(this.effective.root.plugin.identity, limit);
+  }
+
   /** A line of the host's own about the plugin that runs. */
   warn(message: string): void {
     this.host.ports.log.write(this.effective.root.plugin.identity, 3, message, true);
@@ -259,7 +270,19 @@ export class Vm {
     const kind = faultKind(error);
     if (kind === "trap" && this.fuel.isSpent()) {
       this.#die("out_of_fuel", callback, this.#spentText(callback), guestFrames(error));
+    } else if (kind === "trap" && message === "unreachable" && this.memory.size + MANY_BYTES > this.#memoryLimit) {
+      this.#die("out_of_memory", callback, this.#memoryText("unreachable, "), guestFrames(error));
     } else this.#die(kind, callback, message.split("\n", 1)[0] ?? "", guestFrames(error));
+  }
+
+  get #memoryLimit(): number {
+    return this.module.maximumMemoryPages * PAGE_BYTES;
+  }
+
+  #memoryText(how: string): string {
+    const { memoryLimitName = "memoryMib" } = this.active.root.plugin.spec;
+    const [size, limit] = [this.memory.size, this.#memoryLimit].map((bytes) => Math.floor(bytes / 2 ** 20));
+    return `${how}its memory has ${size} of at most ${limit} MiB; ${memoryLimitName} sets the limit`;
   }
 
   #spentText(callback: string): string {
@@ -318,6 +341,7 @@ function faultKind(error: unknown): FaultKind {
   if (error instanceof WebAssembly.RuntimeError) return "trap";
   if (error instanceof GuestExit) return "exit";
   if (error instanceof RestrictedCall) return "restricted_call";
+  if (error instanceof MemoryExhausted) return "out_of_memory";
   if (error instanceof RangeError && error.message.includes("call stack")) return "stack_overflow";
   return "host_error";
 }

@@ -22,6 +22,7 @@ export function pluginSettings(
     reloadIntervalMs: config.reloadBackoffMs,
     ...(config.allowedCapabilities === undefined ? {} : { capabilities: config.allowedCapabilities }),
     allowOnHeadersStopIteration: config.allowOnHeadersStopIteration,
+    memoryLimitName: `runtime key outrigger.wasm.plugin.${config.name}.memory_mib`,
     fuel: fuelLimits(settings, config.name),
     maxFaults: numberSetting(settings, "outrigger.wasm.max_faults", config.name, 20),
     faultWindowMs: numberSetting(settings, "outrigger.wasm.fault_window_s", config.name, 10) * 1_000,

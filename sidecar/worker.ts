@@ -12,6 +12,7 @@ import { ListenerSet } from "./listener-set.ts";
 import { LiveConfig } from "./live-config.ts";
 import { PluginCalls } from "./plugin-calls.ts";
 import { PluginGrpcCalls } from "./plugin-grpc.ts";
+import { PluginLimits } from "./plugin-limits.ts";
 import { PluginPool } from "./plugin-pool.ts";
 import { nodeProperty, PLUGIN_CLOCK, PluginLines, PluginMetrics } from "./plugin-ports.ts";
 import { numberSetting } from "./runtime-settings.ts";
@@ -85,6 +86,7 @@ class DataWorker {
         http: this.#calls,
         grpc: this.#grpcCalls,
         metrics: new PluginMetrics(this.#stats),
+        limits: new PluginLimits(this.#stats),
         properties: { property: (_plugin, path, segments) => property(path, segments) },
       },
       observer: new HookMeter(this.#stats, this.#recorder),

@@ -7,6 +7,7 @@ import type { GuestContext } from "../contexts.ts";
 import type { ConnectionData, StreamBody } from "../ports.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
+import { Work } from "./work.ts";
 
 /** Bits of HttpContext.writable for the two bodies, of TcpContext.writable for the two directions. */
 const WRITABLE_BITS: readonly number[] = [1 << 4, 1 << 5, 1 << 0, 1 << 1];
@@ -37,6 +38,9 @@ function block(vm: Vm, type: number): Uint8Array | undefined {
       return undefined;
   }
 }
+
+/** No plugin makes a body larger than this: it would be memory that no limit of the plugin's own counts. Envoy has no bound. */
+const MAX_BODY_BYTES = 16 * 1024 * 1024;
 
 export function bufferFunctions(vm: Vm): HostFunctions {
   const memory = vm.memory;
@@ -85,6 +89,13 @@ export function bufferFunctions(vm: Vm): HostFunctions {
       const total = offered(vm.effective, id);
       const from = Math.min(start >>> 0, total);
       const count = Math.min(length >>> 0, total - from);
+      const after = total - count + data.length;
+      if (after > total && after > MAX_BODY_BYTES) {
+        vm.hit("body");
+        return Status.BadArgument;
+      }
+      // At its end a body grows in place.
+      if (from < total) memory.work += after * Work.MovedBodyByte;
       const isReplaced = isBody(id)
         ? http?.stream.replaceBody(id, from, count, data)
         : tcp?.connection.replaceData(id as ConnectionData, from, count, data);

@@ -9,6 +9,7 @@ import { readFields } from "../proto-fields.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
 import { signText, verifySignature } from "./signatures.ts";
+import { Work } from "./work.ts";
 
 /** A small argument must not unpack into all of the process's memory. */
 const MAX_UNCOMPRESSED_BYTES = 16 * 1024 * 1024;
@@ -33,6 +34,7 @@ const OWN: Readonly<Record<string, OwnFunction>> = {
   declare_property: (argument, vm) => {
     const fields = readFields(argument);
     if (fields === undefined) return { status: Status.BadArgument };
+    vm.memory.work += Work.DeclareProperty;
     const text = (field: number): string => Buffer.from(fields.bytes.get(field) ?? "").toString("latin1");
     const isNew = vm.effective.root.declareProperty(text(1), {
       isReadOnly: (fields.numbers.get(2) ?? 0) !== 0,
@@ -40,10 +42,11 @@ const OWN: Readonly<Record<string, OwnFunction>> = {
       schema: text(4),
       span: LIFE_SPANS[fields.numbers.get(5) ?? 0] ?? "filter_chain",
     });
+    if (!isNew) vm.hit("properties");
     return { status: isNew ? Status.Ok : Status.BadArgument };
   },
-  sign: signText,
-  verify_signature: verifySignature,
+  sign: (argument, vm) => signText(argument, vm.memory),
+  verify_signature: (argument, vm) => verifySignature(argument, vm.memory),
   /** zlib, as Envoy's. */
   compress: (argument, vm) => {
     vm.memory.work += argument.length * COMPRESS_WORK;

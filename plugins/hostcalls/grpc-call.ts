@@ -137,7 +137,10 @@ function startCall(
   rest: { readonly message: Uint8Array | undefined; readonly timeoutMs: number; readonly tokenOut: number },
 ): number {
   const { root, http } = vm.effective;
-  if (!root.grpc.canCall) return Status.InternalFailure;
+  if (!root.grpc.canCall) {
+    vm.hit("grpc_calls");
+    return Status.InternalFailure;
+  }
   const token = vm.host.nextCallToken(rest.message === undefined ? CallKind.GrpcStream : CallKind.Grpc);
   const isStarted = root.grpc.start({
     plugin: root.plugin.identity,

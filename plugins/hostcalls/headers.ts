@@ -15,9 +15,12 @@ import type { HttpContext } from "../http-context.ts";
 import type { HeaderAccess, StreamMap } from "../ports.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
+import { MANY_FIELDS, Work } from "./work.ts";
 
 const LAST_MAP = MapType.HttpCallResponseTrailers;
 const COLON = 0x3a;
+/** No plugin makes a map of more fields than this. Envoy has no bound. */
+const MAX_FIELDS = 4096;
 
 /** The map for reading; undefined when it does not exist now. */
 function readable(vm: Vm, map: number): HeaderAccess | undefined {
@@ -47,6 +50,19 @@ function addedTrailers(http: HttpContext, map: number): HeaderAccess | undefined
   const trailers = http.stream.addTrailers(map as StreamMap);
   if (trailers !== undefined) http.writable |= 1 << map;
   return trailers;
+}
+
+/** Makes the guest pay for a map that it looks through when that is large. */
+function payForLook(vm: Vm, headers: HeaderAccess | undefined, each: number = Work.Field): void {
+  const size = headers?.size ?? 0;
+  if (size > MANY_FIELDS) vm.memory.work += size * each;
+}
+
+/** Whether a map may have that many fields; counted when not. */
+function mayHave(vm: Vm, fields: number): boolean {
+  if (fields <= MAX_FIELDS) return true;
+  vm.hit("headers");
+  return false;
 }
 
 /** Envoy, ABI up to 0.2.1: after a plugin changed request headers the router looks for the route again. */
@@ -80,6 +96,7 @@ function readers(vm: Vm): HostFunctions {
       const id = map >>> 0;
       const headers = id > LAST_MAP ? undefined : readable(vm, id);
       if (headers === undefined) return Status.BadArgument;
+      payForLook(vm, headers);
       let size = 0;
       for (let i = 0; i < headers.size; i++) size += headers.nameAt(i).length + headers.valueAt(i).length;
       return memory.putU32(sizeOut >>> 0, size) ? Status.Ok : Status.InvalidMemoryAccess;
@@ -90,6 +107,7 @@ function readers(vm: Vm): HostFunctions {
       const id = map >>> 0;
       if (id > LAST_MAP) return Status.BadArgument;
       const headers = readable(vm, id);
+      payForLook(vm, headers, Work.WrittenField);
       const length = headers === undefined ? 0 : pairsByteLength(headers);
       if (headers === undefined || length === 0) return vm.returnLatin1("", pointerOut >>> 0, sizeOut >>> 0);
       if (!memory.contains(pointerOut >>> 0, 4) || !memory.contains(sizeOut >>> 0, 4))
@@ -114,7 +132,9 @@ function readers(vm: Vm): HostFunctions {
       if (id > LAST_MAP) return Status.BadArgument;
       const name = memory.latin1(key >>> 0, keyLength >>> 0);
       if (name === undefined) return Status.InvalidMemoryAccess;
-      const value = readable(vm, id)?.get(fieldName(name, id));
+      const headers = readable(vm, id);
+      payForLook(vm, headers);
+      const value = headers?.get(fieldName(name, id));
       if (value === undefined && !abi.missingHeaderIsEmpty) return Status.NotFound;
       return vm.returnLatin1(value ?? "", pointerOut >>> 0, sizeOut >>> 0);
     },
@@ -132,6 +152,7 @@ function writers(vm: Vm): HostFunctions {
       if (headers === undefined) return Status.BadArgument;
       const pairs = decodePairs(memory.bytes, pointer >>> 0, size >>> 0);
       if (pairs === undefined || !normalizePairs(pairs, id)) return Status.BadArgument;
+      if (!mayHave(vm, pairs.length / 2)) return Status.BadArgument;
       const before = headers.size;
       headers.replaceAll(pairs);
       vm.scratch.headersReplaced += Math.min(before, pairs.length / 2);
@@ -154,6 +175,7 @@ function writers(vm: Vm): HostFunctions {
       if (name === undefined || text === undefined) return Status.InvalidMemoryAccess;
       const headers = writable(vm, map >>> 0);
       if (headers === undefined || !isFieldName(name) || !isFieldValue(text)) return Status.BadArgument;
+      if (!mayHave(vm, headers.size + 1)) return Status.BadArgument;
       const field = writtenName(name, map);
       const isPseudo = field.charCodeAt(0) === COLON;
       if (isPseudo && headers.replace(field, text)) vm.scratch.headersReplaced++;
@@ -178,6 +200,8 @@ function writers(vm: Vm): HostFunctions {
       if (name === undefined || text === undefined) return Status.InvalidMemoryAccess;
       const headers = writable(vm, map >>> 0);
       if (headers === undefined || !isFieldName(name) || !isFieldValue(text)) return Status.BadArgument;
+      if (!mayHave(vm, headers.size + 1)) return Status.BadArgument;
+      payForLook(vm, headers);
       if (headers.replace(writtenName(name, map), text)) vm.scratch.headersReplaced++;
       else vm.scratch.headersAdded++;
       onChanged(vm, map);
@@ -190,6 +214,7 @@ function writers(vm: Vm): HostFunctions {
       if (name === undefined) return Status.InvalidMemoryAccess;
       const headers = writable(vm, map >>> 0);
       if (headers === undefined) return Status.BadArgument;
+      payForLook(vm, headers);
       if (headers.remove(fieldName(name, map))) vm.scratch.headersRemoved++;
       onChanged(vm, map);
       return Status.Ok;

@@ -42,7 +42,10 @@ export function httpCallFunctions(vm: Vm): HostFunctions {
       if (headerPairs === undefined || trailerPairs === undefined || timeoutMs < 0) return Status.BadArgument;
       if (!REQUIRED.every((name) => hasName(headerPairs, name))) return Status.BadArgument;
       const { root, http } = vm.effective;
-      if (!root.canCall) return Status.InternalFailure;
+      if (!root.canCall) {
+        vm.hit("http_calls");
+        return Status.InternalFailure;
+      }
       const token = vm.host.nextCallToken(CallKind.Http);
       const status = startCall(vm, {
         plugin: root.plugin.identity,
@@ -74,7 +77,10 @@ function startCall(vm: Vm, call: HttpCall): number {
     vm.warn(`proxy_http_call: unknown cluster ${JSON.stringify(call.cluster)}`);
     return Status.BadArgument;
   }
-  if (pending === "unavailable") return Status.InternalFailure;
+  if (pending === "unavailable") {
+    vm.hit("http_calls");
+    return Status.InternalFailure;
+  }
   root.addCall(call.token, pending);
   vm.scratch.callTokens.push(call.token);
   return Status.Ok;

@@ -4,6 +4,7 @@
 import { MetricType, Status } from "../abi/constants.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
+import { Work } from "./work.ts";
 
 export function metricFunctions(vm: Vm): HostFunctions {
   const memory = vm.memory;
@@ -15,7 +16,11 @@ export function metricFunctions(vm: Vm): HostFunctions {
       const text = memory.utf8(name >>> 0, nameLength >>> 0);
       if (text === undefined || !memory.contains(idOut >>> 0, 4)) return Status.InvalidMemoryAccess;
       const id = sink.define(vm.effective.root.plugin.identity, type as 0 | 1 | 2, text);
-      if (id === undefined) return Status.BadArgument;
+      memory.work += Work.DefineMetric;
+      if (id === undefined) {
+        vm.hit("metrics");
+        return Status.BadArgument;
+      }
       memory.putU32(idOut >>> 0, id);
       return Status.Ok;
     },

@@ -11,6 +11,7 @@ import type { PropertyPath } from "../property-path.ts";
 import type { PropertyItem } from "../property-value.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
+import { Work } from "./work.ts";
 
 /** Maps and lists deeper than this are not serialised. */
 const MAX_DEPTH = 16;
@@ -22,11 +23,13 @@ export function propertyFunctions(vm: Vm): HostFunctions {
     proxy_get_property(path: number, pathLength: number, pointerOut: number, sizeOut: number): number {
       const raw = memory.latin1(path >>> 0, pathLength >>> 0);
       if (raw === undefined) return Status.InvalidMemoryAccess;
+      memory.work += Work.GetProperty;
       if (raw.length === 0) return Status.SerializationFailure;
       const value = lookUp(vm, vm.host.propertyPath(raw));
       if (value === undefined) return Status.NotFound;
       if (value === null) return Status.SerializationFailure;
       if (typeof value === "string") return vm.returnLatin1(value, pointerOut >>> 0, sizeOut >>> 0);
+      if (typeof value === "object" && "kind" in value) memory.work += entriesOf(value) * Work.PropertyEntry;
       const bytes = encodePropertyValue(value);
       if (bytes === undefined) return Status.SerializationFailure;
       return vm.returnBytes(bytes, pointerOut >>> 0, sizeOut >>> 0);
@@ -39,9 +42,12 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       if (raw === undefined || bytes === undefined) return Status.InvalidMemoryAccess;
       const { properties } = vm.effective;
       if (properties === undefined) return Status.NotFound;
+      memory.work += Work.SetProperty;
       const { path: wanted } = vm.host.propertyPath(raw);
       const declared = vm.effective.root.declaredProperty(wanted);
-      return properties.setProperty(wanted, bytes, declared) ? Status.Ok : Status.BadArgument;
+      if (properties.setProperty(wanted, bytes, declared)) return Status.Ok;
+      vm.hit("properties");
+      return Status.BadArgument;
     },
   };
 }
@@ -53,6 +59,10 @@ function lookUp(vm: Vm, wanted: PropertyPath): PropertyItem | undefined {
   const { properties } = context;
   if (properties !== undefined) return properties.property(wanted.path, wanted.segments);
   return vm.host.ports.properties.property(plugin, wanted.path, wanted.segments);
+}
+
+function entriesOf(value: Exclude<PropertyItem, string | boolean | Uint8Array | null>): number {
+  return value.kind === "map" ? value.entries.length : value.kind === "list" ? value.items.length : 0;
 }
 
 /** The bytes of a value as a guest reads it. Undefined: it has none as a whole, or nests too deep. Reused scratch is never handed out. */

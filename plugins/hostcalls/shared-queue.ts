@@ -4,6 +4,7 @@
 import { Status } from "../abi/constants.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
+import { Work } from "./work.ts";
 
 export function sharedQueueFunctions(vm: Vm): HostFunctions {
   const memory = vm.memory;
@@ -13,12 +14,16 @@ export function sharedQueueFunctions(vm: Vm): HostFunctions {
     proxy_register_shared_queue(name: number, nameLength: number, tokenOut: number): number {
       const text = memory.latin1(name >>> 0, nameLength >>> 0);
       if (text === undefined || !memory.contains(tokenOut >>> 0, 4)) return Status.InvalidMemoryAccess;
+      memory.work += Work.RegisterQueue;
       const root = vm.effective.root;
       const { vmId } = root.plugin.identity;
       const known = vm.host.isTrial ? store.resolveQueue(vmId, text) : 0;
       const listener = { runtime: store.runtime, root: known === 0 ? vm.host.listenToQueues(root) : 0 };
       const token = known === 0 ? store.registerQueue(vmId, text, listener) : known;
-      if (token === 0) return Status.InternalFailure;
+      if (token === 0) {
+        vm.hit("shared_queue");
+        return Status.InternalFailure;
+      }
       memory.putU32(tokenOut >>> 0, token);
       return Status.Ok;
     },
@@ -34,6 +39,7 @@ export function sharedQueueFunctions(vm: Vm): HostFunctions {
       const space = memory.latin1(vmId >>> 0, vmIdLength >>> 0);
       const text = memory.latin1(name >>> 0, nameLength >>> 0);
       if (space === undefined || text === undefined) return Status.InvalidMemoryAccess;
+      memory.work += Work.ReadShared;
       const token = store.resolveQueue(space === "" ? vm.effective.root.plugin.identity.vmId : space, text);
       if (token === 0) return Status.NotFound;
       return memory.putU32(tokenOut >>> 0, token) ? Status.Ok : Status.InvalidMemoryAccess;
@@ -43,9 +49,13 @@ export function sharedQueueFunctions(vm: Vm): HostFunctions {
     proxy_enqueue_shared_queue(token: number, data: number, length: number): number {
       const bytes = memory.copy(data >>> 0, length >>> 0);
       if (bytes === undefined) return Status.InvalidMemoryAccess;
+      memory.work += Work.Enqueue;
       const outcome = store.enqueue(token >>> 0, bytes);
       if (outcome === "unknown") return Status.NotFound;
-      if (outcome === "full") return Status.InternalFailure;
+      if (outcome === "full") {
+        vm.hit("shared_queue");
+        return Status.InternalFailure;
+      }
       vm.host.ringQueue(token >>> 0);
       return Status.Ok;
     },

@@ -5,6 +5,7 @@ import { Buffer } from "node:buffer";
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { Status } from "../abi/constants.ts";
 import { type ProtoFields, readFields, writeFields } from "../proto-fields.ts";
+import { Work } from "./work.ts";
 
 interface Result {
   readonly status: number;
@@ -13,13 +14,23 @@ interface Result {
 
 const BAD_ARGUMENT: Result = { status: Status.BadArgument };
 const HASHES: ReadonlySet<string> = new Set(["sha1", "sha224", "sha256", "sha384", "sha512"]);
+/** A larger RSA key would keep the worker for seconds. */
+const MAX_BITS = 8192;
+/** Curves cost about what an RSA key of this many bits does. */
+const CURVE_BITS = 2048;
 const NOTHING = new Uint8Array(0);
 
-/** SignArguments (hash_function, private_key, text, private_key_pem) → SignResult (result, signature, error). */
-export function signText(argument: Uint8Array): Result {
+function bitsOf(key: KeyObject): number {
+  return key.asymmetricKeyDetails?.modulusLength ?? CURVE_BITS;
+}
+
+/** SignArguments (hash_function, private_key, text, private_key_pem) → SignResult (result, signature, error). `paid`: the guest's memory. */
+export function signText(argument: Uint8Array, paid: { work: number }): Result {
+  paid.work += Work.ReadKey;
   const fields = readFields(argument);
   const key = fields === undefined ? undefined : keyOf(fields, 2, 4, createPrivateKey, "pkcs8");
-  if (fields === undefined || key === undefined) return BAD_ARGUMENT;
+  if (fields === undefined || key === undefined || bitsOf(key) > MAX_BITS) return BAD_ARGUMENT;
+  paid.work += Work.Sign * (bitsOf(key) / 2048) ** 3;
   const hash = hashOf(fields);
   let error = hash.error;
   if (hash.name !== undefined) {
@@ -40,10 +51,12 @@ export function signText(argument: Uint8Array): Result {
 }
 
 /** VerifySignatureArguments (hash_function, public_key, signature, text, public_key_pem) → (result, error). */
-export function verifySignature(argument: Uint8Array): Result {
+export function verifySignature(argument: Uint8Array, paid: { work: number }): Result {
+  paid.work += Work.ReadKey;
   const fields = readFields(argument);
   const key = fields === undefined ? undefined : keyOf(fields, 2, 5, createPublicKey, "spki");
-  if (fields === undefined || key === undefined) return BAD_ARGUMENT;
+  if (fields === undefined || key === undefined || bitsOf(key) > MAX_BITS) return BAD_ARGUMENT;
+  paid.work += Work.Verify * (bitsOf(key) / 2048) ** 2;
   const hash = hashOf(fields);
   let error = hash.error;
   if (hash.name !== undefined) {

@@ -126,6 +126,12 @@ function enter(vm: Vm, name: string, isAlwaysAllowed: boolean): void {
   }
 }
 
+/** Counts what a guest got wrong about its own memory. Answers the result. */
+function leave(vm: Vm, result: number | undefined): number | undefined {
+  if (result === Status.InvalidMemoryAccess || result === Errno.Fault) vm.hit("memory_access");
+  return result;
+}
+
 /**
  * One wrapper by arity: with fixed parameters V8 calls from wasm without building an arguments array. If the arities
  * were left to a rest parameter, every host call would allocate one.
@@ -134,29 +140,32 @@ function wrap(vm: Vm, name: string, run: HostFunction, arity: number, isAlwaysAl
   const call = run as unknown as Fixed;
   switch (arity) {
     case 0:
-      return () => (enter(vm, name, isAlwaysAllowed), call());
+      return () => (enter(vm, name, isAlwaysAllowed), leave(vm, call()));
     case 1:
-      return (a: unknown) => (enter(vm, name, isAlwaysAllowed), call(a));
+      return (a: unknown) => (enter(vm, name, isAlwaysAllowed), leave(vm, call(a)));
     case 2:
-      return (a: unknown, b: unknown) => (enter(vm, name, isAlwaysAllowed), call(a, b));
+      return (a: unknown, b: unknown) => (enter(vm, name, isAlwaysAllowed), leave(vm, call(a, b)));
     case 3:
-      return (a: unknown, b: unknown, c: unknown) => (enter(vm, name, isAlwaysAllowed), call(a, b, c));
+      return (a: unknown, b: unknown, c: unknown) => (enter(vm, name, isAlwaysAllowed), leave(vm, call(a, b, c)));
     case 4:
-      return (a: unknown, b: unknown, c: unknown, d: unknown) => (enter(vm, name, isAlwaysAllowed), call(a, b, c, d));
+      return (a: unknown, b: unknown, c: unknown, d: unknown) => (
+        enter(vm, name, isAlwaysAllowed),
+        leave(vm, call(a, b, c, d))
+      );
     case 5:
       return (a: unknown, b: unknown, c: unknown, d: unknown, e: unknown) => (
         enter(vm, name, isAlwaysAllowed),
-        call(a, b, c, d, e)
+        leave(vm, call(a, b, c, d, e))
       );
     case 8:
       return (a: unknown, b: unknown, c: unknown, d: unknown, e: unknown, f: unknown, g: unknown, h: unknown) => (
         enter(vm, name, isAlwaysAllowed),
-        call(a, b, c, d, e, f, g, h)
+        leave(vm, call(a, b, c, d, e, f, g, h))
       );
     default:
       return (...args: unknown[]) => {
         enter(vm, name, isAlwaysAllowed);
-        return (run as unknown as Loose)(...args);
+        return leave(vm, (run as unknown as Loose)(...args));
       };
   }
 }

@@ -4,6 +4,7 @@ import { Status } from "../abi/constants.ts";
 import type { GuestMemory } from "../memory.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
+import { Work } from "./work.ts";
 
 export function timeFunctions(vm: Vm): HostFunctions {
   const memory = vm.memory;
@@ -16,6 +17,7 @@ export function timeFunctions(vm: Vm): HostFunctions {
 
     /** Period of proxy_on_tick on the caller's root context; 0 stops it. */
     proxy_set_tick_period_milliseconds(periodMs: number): number {
+      memory.work += Work.TimerChange;
       vm.effective.root.setTickPeriod(periodMs >>> 0);
       return Status.Ok;
     },

@@ -99,6 +99,7 @@ function clockFunctions(vm: Vm): HostFunctions {
       const size = length >>> 0;
       if (size > MAX_RANDOM_BYTES) return Errno.Inval;
       if (!memory.contains(buffer >>> 0, size)) return Errno.Fault;
+      memory.work += size;
       randomFillSync(memory.bytes, buffer >>> 0, size);
       return Errno.Success;
     },

@@ -45,6 +45,10 @@ export class BodyBuffer {
   /** Replaces `count` bytes from `start` on by `data`. Both ends are clamped to what is there. */
   replace(start: number, count: number, data: Uint8Array): void {
     const from = Math.min(start, this.#length);
+    if (from === this.#length) {
+      this.append(data);
+      return;
+    }
     const to = Math.min(from + count, this.#length);
     const tail = this.#length - to;
     const next = new Uint8Array(from + data.length + tail);

@@ -6,6 +6,8 @@ import type {
   HttpCall,
   HttpCallResult,
   HttpCaller,
+  LimitCounter,
+  LimitName,
   MetricSink,
   PluginIdentity,
   PluginLog,
@@ -155,7 +157,17 @@ export class FakeProperties implements PropertySource {
   }
 }
 
+export class FakeLimits implements LimitCounter {
+  /** "guest body" … in order. */
+  readonly hits: string[] = [];
+
+  hit(plugin: PluginIdentity, limit: LimitName): void {
+    this.hits.push(`${plugin.name} ${limit}`);
+  }
+}
+
 export interface FakePorts extends RuntimePorts {
+  readonly limits: FakeLimits;
   readonly clock: ManualClock;
   readonly http: FakeHttp;
   readonly grpc: FakeGrpc;
@@ -172,5 +184,6 @@ export function fakePorts(): FakePorts {
     metrics: new FakeMetrics(),
     log: new FakeLog(),
     properties: new FakeProperties(),
+    limits: new FakeLimits(),
   };
 }
