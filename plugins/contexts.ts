@@ -12,7 +12,14 @@ import { GrpcCallouts } from "./grpc-callouts.ts";
 import { HeaderList } from "./header-list.ts";
 import type { HttpContext } from "./http-context.ts";
 import type { Plugin } from "./plugin.ts";
-import type { DeclaredProperty, HttpCallResult, PendingHttpCall, PropertyAccess, Timer } from "./ports.ts";
+import type {
+  DeclaredProperty,
+  HttpCallResult,
+  LoggedStream,
+  PendingHttpCall,
+  PropertyAccess,
+  Timer,
+} from "./ports.ts";
 import type { TcpContext } from "./tcp-context.ts";
 import type { Vm } from "./vm.ts";
 
@@ -66,6 +73,8 @@ export class RootContext {
   /** Set while an answer is delivered; maps 6 and 7 and buffer 4 read it. */
   answer: CallAnswer | undefined = undefined;
   readonly grpc: GrpcCallouts;
+  /** Set while proxy_on_log runs for an access logger; maps 0 to 3 and properties read it. */
+  logged: LoggedStream | undefined = undefined;
   /** What proxy_get_status tells. The code stays until the next answer, as in Envoy; the message does not. */
   statusCode = 0;
   statusMessage = "";
@@ -173,6 +182,15 @@ export class RootContext {
     vm.answeredToken = 0;
     this.statusMessage = "";
     vm.drain();
+  }
+
+  /** Delivers one stream that is over to the plugin as an access logger: proxy_on_log on the root context. */
+  log(stream: LoggedStream): void {
+    if (this.#ended) return;
+    this.logged = stream;
+    this.vm.call(Callback.OnLog, this.context, 0, 0, 0, 0);
+    this.logged = undefined;
+    this.vm.drain();
   }
 
   /** Delivers one proxy_on_queue_ready. */

@@ -5,13 +5,13 @@ import { Callback, CALLBACK_NAMES } from "./abi/callbacks.ts";
 import type { GuestContext } from "./contexts.ts";
 import type { PluginFault } from "./errors.ts";
 import type { HookRecord } from "./observer.ts";
-import type { ConnectionAccess, PluginIdentity, StreamAccess } from "./ports.ts";
+import type { ConnectionAccess, LoggedStream, PluginIdentity, StreamAccess } from "./ports.ts";
 
 const NO_PLUGIN: PluginIdentity = { index: 0, name: "", rootId: "", vmId: "", digest: "", abiVersion: "" };
 
 export class HookScratch implements HookRecord {
   plugin: PluginIdentity = NO_PLUGIN;
-  stream: StreamAccess | undefined = undefined;
+  stream: LoggedStream | undefined = undefined;
   connection: ConnectionAccess | undefined = undefined;
   callback = 0;
   contextId = 0;
@@ -94,7 +94,7 @@ export function describeCallback(
   record.fourth = fourth;
   record.result = result;
   record.plugin = context.root.plugin.identity;
-  record.stream = context.http?.stream;
+  record.stream = context.http?.stream ?? context.root.logged;
   record.connection = context.tcp?.connection;
   record.callback = callback;
   record.contextId = context.id;

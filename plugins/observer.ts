@@ -3,13 +3,16 @@
 // copy what you keep, allocate nothing on the unsampled path. No tracing API here; telemetry turns records into spans.
 
 import type { PluginFault } from "./errors.ts";
-import type { ConnectionAccess, PluginIdentity, StreamAccess } from "./ports.ts";
+import type { ConnectionAccess, LoggedStream, PluginIdentity, StreamAccess } from "./ports.ts";
 
 /** One callback that ran. Valid only during HookObserver.hook(); the object is reused for the next one. */
 export interface HookRecord {
   readonly plugin: PluginIdentity;
-  /** The StreamAccess given to createHttpContext; undefined for a connection and for a root callback (ticks, configuration, call answers). */
-  readonly stream: StreamAccess | undefined;
+  /**
+   * The StreamAccess given to createHttpContext, or what was given to Plugin.log; undefined for a connection and for another
+   * root callback (ticks, configuration, call answers).
+   */
+  readonly stream: LoggedStream | undefined;
   /** The ConnectionAccess given to createTcpContext; undefined elsewhere. */
   readonly connection: ConnectionAccess | undefined;
   /** Callback id; CALLBACK_NAMES[callback] in abi/callbacks.ts is its name, for example "proxy_on_request_headers". */

@@ -5,7 +5,7 @@ import type { RootContext } from "./contexts.ts";
 import type { FaultKind, PluginFault } from "./errors.ts";
 import { HttpContext } from "./http-context.ts";
 import { DEFAULT_FUEL, type FuelLimits } from "./metering/fuel-gauge.ts";
-import type { ConnectionAccess, PluginIdentity, StreamAccess } from "./ports.ts";
+import type { ConnectionAccess, LoggedStream, PluginIdentity, StreamAccess } from "./ports.ts";
 import type { PluginSpec } from "./plugin-spec.ts";
 import { TcpContext } from "./tcp-context.ts";
 import type { VmGroup } from "./vm-group.ts";
@@ -87,6 +87,16 @@ export class Plugin {
   /** The plugin's side of one TCP connection. Nothing runs before onNewConnection(); onDownstreamClose() ends it. */
   createTcpContext(connection: ConnectionAccess): TcpContext {
     return new TcpContext(this, connection);
+  }
+
+  /**
+   * The plugin as an access logger: proxy_on_log on its root context, which reads the stream that is over. As in Envoy there
+   * is no stream context. Nothing happens while the plugin may not run.
+   */
+  log(stream: LoggedStream): void {
+    this.onStreamOpened();
+    this.liveRoot(stream)?.log(stream);
+    this.onStreamClosed(stream);
   }
 
   /** A root context in a live VM for a stream, after a fault in a fresh one; undefined while the plugin may not run. */

@@ -69,6 +69,14 @@ export interface LocalReply {
   readonly grpcStatus: number;
 }
 
+/** A stream that is over, as the plugin of an access logger sees it: everything can be read and nothing written. */
+export interface LoggedStream {
+  /** The map, when the stream has it. Called for every header host call: keep it cheap. */
+  headers(map: StreamMap): HeaderAccess | undefined;
+  /** As PropertyAccess.property. */
+  property(path: string, segments: readonly string[]): PropertyItem | undefined;
+}
+
 /**
  * One HTTP stream, as one plugin sees it. The embedder makes one for each (stream, filter) pair, or shares one
  * between the filters of a stream when its buffers are the same for all.
@@ -77,7 +85,7 @@ export interface LocalReply {
  * reply methods only when no guest code is on the stack: either from inside HttpContext.on…() after the guest's
  * callback returned (before on…() returns its status), or on a turn of its own (a call's answer, a tick).
  */
-export interface StreamAccess extends PropertyAccess {
+export interface StreamAccess extends LoggedStream, PropertyAccess {
   /** The map, when the stream has it already (or still); undefined otherwise. Called for every header host call: keep it cheap. */
   headers(map: StreamMap): HeaderAccess | undefined;
   /**

@@ -2,12 +2,13 @@
 // Made by live-config.ts, read by proxy.ts. A push makes a new one (or swaps `routes.table`); streams in flight keep theirs.
 
 import type { HttpConnectionManager } from "../xds/model/listener.ts";
+import type { AccessLogs } from "./access-logs.ts";
 import type { LiveCluster } from "./cluster/cluster.ts";
 import type { HttpFilters } from "./http-filters.ts";
 import type { TimerWheel } from "./http/timer-wheel.ts";
 import type { RouteTable } from "./route/route-table.ts";
 import type { Counter, StatsScope } from "./stats/scope.ts";
-import type { StreamOrigin, StreamRecord } from "./stream-record.ts";
+import type { StreamOrigin } from "./stream-record.ts";
 import type { RequestTracing } from "./telemetry/request-tracing.ts";
 import type { TraceRecorder } from "./telemetry/trace-recorder.ts";
 
@@ -15,11 +16,6 @@ import type { TraceRecorder } from "./telemetry/trace-recorder.ts";
 export interface RouteSource {
   /** undefined: none has come (404). */
   table: RouteTable | undefined;
-}
-
-/** What writes one line for each finished stream. */
-export interface StreamLog {
-  log(record: StreamRecord): void;
 }
 
 /** Things of the worker that every stream uses. */
@@ -39,7 +35,7 @@ export interface HttpServing {
   readonly clusters: ReadonlyMap<string, LiveCluster>;
   readonly stats: HttpStats;
   readonly tracing: RequestTracing;
-  readonly accessLogs: readonly StreamLog[];
+  readonly accessLogs: AccessLogs;
   readonly suppressEnvoyHeaders: boolean;
   readonly bufferLimitBytes: number;
 }

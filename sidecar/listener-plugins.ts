@@ -1,13 +1,15 @@
 // The plugins of a listener: which it names by itself, which come by name (ECDS), and the listener with others in their place.
 // Used by publisher.ts, which loads plugins' code before workers hear of a listener. Pure.
 
+import type { AccessLog } from "../xds/model/access-log.ts";
 import type { FilterChain, HttpFilter, Listener } from "../xds/model/listener.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
 
 /** Every plugin that a listener names by itself, defaults of discovered ones included. */
 export function pluginsOf(listener: Listener): PluginConfig[] {
   const network = chainsOf(listener).flatMap(({ networkFilters }) => networkFilters.map(({ plugin }) => plugin));
-  return [...network, ...httpFiltersOf(listener).flatMap(pluginOf)];
+  const logs = [...chainsOf(listener).flatMap(({ filter }) => filter.accessLogs), ...listener.accessLogs];
+  return [...network, ...httpFiltersOf(listener).flatMap(pluginOf), ...logs.flatMap(loggerOf)];
 }
 
 /** Names of the filters whose configuration comes by ECDS and has no default. */
@@ -19,16 +21,22 @@ export function discoveredBy(listener: Listener): string[] {
 
 /** The listener with `loaded`'s value in place of each of its keys. */
 export function replacePlugins(listener: Listener, loaded: ReadonlyMap<PluginConfig, PluginConfig>): Listener {
+  const withLogs = (logs: readonly AccessLog[]): readonly AccessLog[] => logs.map((log) => withLogger(log, loaded));
   const chain = (model: FilterChain): FilterChain => ({
     ...model,
     networkFilters: model.networkFilters.map(({ name, plugin }) => ({ name, plugin: loaded.get(plugin) ?? plugin })),
     filter:
       model.filter.kind === "tcp"
-        ? model.filter
-        : { ...model.filter, httpFilters: model.filter.httpFilters.map((filter) => withPlugins(filter, loaded)) },
+        ? { ...model.filter, accessLogs: withLogs(model.filter.accessLogs) }
+        : {
+            ...model.filter,
+            accessLogs: withLogs(model.filter.accessLogs),
+            httpFilters: model.filter.httpFilters.map((filter) => withPlugins(filter, loaded)),
+          },
   });
   return {
     ...listener,
+    accessLogs: withLogs(listener.accessLogs),
     filterChains: listener.filterChains.map(chain),
     defaultFilterChain: listener.defaultFilterChain === undefined ? undefined : chain(listener.defaultFilterChain),
   };
@@ -49,6 +57,10 @@ function pluginOf({ config }: HttpFilter): PluginConfig[] {
   return config.kind === "discovered" && config.defaultPlugin !== undefined ? [config.defaultPlugin] : [];
 }
 
+function loggerOf({ sink }: AccessLog): PluginConfig[] {
+  return sink.kind === "wasm" ? [sink.plugin] : [];
+}
+
 function withPlugins(filter: HttpFilter, loaded: ReadonlyMap<PluginConfig, PluginConfig>): HttpFilter {
   const { config } = filter;
   if (config.kind === "wasm") {
@@ -61,4 +73,11 @@ function withPlugins(filter: HttpFilter, loaded: ReadonlyMap<PluginConfig, Plugi
     };
   }
   return filter;
+}
+
+function withLogger(log: AccessLog, loaded: ReadonlyMap<PluginConfig, PluginConfig>): AccessLog {
+  const { sink } = log;
+  return sink.kind === "wasm"
+    ? { ...log, sink: { kind: "wasm", plugin: loaded.get(sink.plugin) ?? sink.plugin } }
+    : log;
 }

@@ -7,6 +7,7 @@ import type { Cluster } from "../xds/model/cluster.ts";
 import type { ClusterLoadAssignment } from "../xds/model/endpoints.ts";
 import type { FilterChain, HttpConnectionManager, Listener, TcpProxy } from "../xds/model/listener.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
+import type { AccessLogs } from "./access-logs.ts";
 import { compileCluster, type ClusterDeps, type LiveCluster } from "./cluster/cluster.ts";
 import type { PluginSource } from "./filter/wasm-filter.ts";
 import { compileHttpFilters, type PreparedSets, releaseAll } from "./http-filters.ts";
@@ -20,7 +21,6 @@ import type { StreamOrigin } from "./stream-record.ts";
 import type { NetworkFilterFactory } from "./tcp/network-filter.ts";
 import { TcpServing } from "./tcp/tcp-serving.ts";
 import type { TcpEnvironment } from "./tcp/upstream-leg.ts";
-import type { AccessLogger } from "./telemetry/access-log.ts";
 import type { FormatContext } from "./telemetry/format-operators.ts";
 import type { RequestTracing } from "./telemetry/request-tracing.ts";
 import type { ApplyFailure, ConfigDelta } from "./worker-link.ts";
@@ -33,7 +33,8 @@ export interface LiveConfigDeps {
   readonly format: FormatContext;
   readonly property: PluginSource["property"];
   readonly tracingOf: (hcm: HttpConnectionManager) => RequestTracing;
-  readonly logsOf: (filter: HttpConnectionManager | TcpProxy, listener: Listener) => readonly AccessLogger[];
+  /** A text: the plugin of one does not start. */
+  readonly logsOf: (filter: HttpConnectionManager | TcpProxy, listener: Listener) => AccessLogs | string;
   readonly tcp: TcpEnvironment;
 }
 
@@ -43,6 +44,11 @@ export interface LiveChain {
   readonly serving: HttpServing | undefined;
   readonly tcp: TcpServing | undefined;
   readonly network: NetworkFilters;
+}
+
+interface ChainParts {
+  readonly origin: StreamOrigin;
+  readonly accessLogs: AccessLogs;
 }
 
 /** One listener's compiled filter chains, in the model's order; the default chain is last when there is one. */
@@ -298,39 +304,54 @@ export class LiveConfig {
     const models =
       model.defaultFilterChain === undefined ? model.filterChains : [...model.filterChains, model.defaultFilterChain];
     for (const chain of models) {
-      const serving = chain.filter.kind === "http" ? this.#compileHttp(chain.filter, model, chain) : undefined;
-      if (typeof serving === "string") {
-        failures.push({ resource: "listener", name: model.name, problem: serving });
+      const live = this.#compileChain(chain, model);
+      if (typeof live === "string") {
+        failures.push({ resource: "listener", name: model.name, problem: live });
         release({ model, chains });
         return undefined;
       }
-      const network = compileNetworkFilters(chain.networkFilters, this.#deps.plugins, this.#deps.property);
-      if (typeof network === "string") {
-        failures.push({ resource: "listener", name: model.name, problem: network });
-        serving?.filters.release();
-        release({ model, chains });
-        return undefined;
-      }
-      const tcp =
-        chain.filter.kind === "tcp" ? this.#compileTcp(chain.filter, model, chain, network.factories) : undefined;
-      chains.push({ model: chain, serving, tcp, network });
+      chains.push(live);
     }
     return { model, chains };
+  }
+
+  #compileChain(model: FilterChain, listener: Listener): LiveChain | string {
+    const { filter } = model;
+    const accessLogs = this.#deps.logsOf(filter, listener);
+    if (typeof accessLogs === "string") {
+      return accessLogs;
+    }
+    const network = compileNetworkFilters(model.networkFilters, this.#deps.plugins, this.#deps.property);
+    if (typeof network === "string") {
+      accessLogs.release();
+      return network;
+    }
+    const parts = { origin: originOf(listener, model), accessLogs };
+    if (filter.kind === "tcp") {
+      return { model, serving: undefined, tcp: this.#compileTcp(filter, listener, parts, network.factories), network };
+    }
+    const serving = this.#compileHttp(filter, listener, parts);
+    if (typeof serving === "string") {
+      accessLogs.release();
+      network.release();
+      return serving;
+    }
+    return { model, serving, tcp: undefined, network };
   }
 
   #compileTcp(
     proxy: TcpProxy,
     listener: Listener,
-    chain: FilterChain,
+    { origin, accessLogs }: ChainParts,
     filters: readonly NetworkFilterFactory[],
   ): TcpServing {
-    const { scope, logsOf } = this.#deps;
+    const { scope } = this.#deps;
     const parts = {
       proxy,
-      origin: originOf(listener, chain),
+      origin,
       environment: this.#deps.tcp,
       clusters: this.#clusters,
-      accessLogs: logsOf(proxy, listener),
+      accessLogs,
       bufferLimitBytes: listener.perConnectionBufferLimitBytes,
       filters,
     };
@@ -338,7 +359,11 @@ export class LiveConfig {
   }
 
   /** The compiled connection manager, or why there is none. */
-  #compileHttp(hcm: HttpConnectionManager, listener: Listener, chain: FilterChain): HttpServing | string {
+  #compileHttp(
+    hcm: HttpConnectionManager,
+    listener: Listener,
+    { origin, accessLogs }: ChainParts,
+  ): HttpServing | string {
     const filters = compileHttpFilters(hcm.httpFilters, {
       plugins: this.#deps.plugins,
       property: this.#deps.property,
@@ -360,14 +385,14 @@ export class LiveConfig {
     const router = hcm.httpFilters.find(({ config }) => config.kind === "router")?.config;
     return {
       hcm,
-      origin: originOf(listener, chain),
+      origin,
       environment: this.#deps.environment,
       filters,
       routes,
       clusters: this.#clusters,
       stats: resolveHttpStats(this.#deps.scope, hcm.statPrefix),
       tracing: this.#deps.tracingOf(hcm),
-      accessLogs: this.#deps.logsOf(hcm, listener),
+      accessLogs,
       suppressEnvoyHeaders: router?.kind === "router" && router.suppressEnvoyHeaders,
       bufferLimitBytes: listener.perConnectionBufferLimitBytes,
     };
@@ -404,8 +429,9 @@ export function endpointsName(cluster: Cluster): string {
 }
 
 function release(listener: LiveListener | undefined): void {
-  for (const { serving, network } of listener?.chains ?? []) {
+  for (const { serving, tcp, network } of listener?.chains ?? []) {
     serving?.filters.release();
     network.release();
+    (serving ?? tcp)?.accessLogs.release();
   }
 }

@@ -50,7 +50,8 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
 
   /** Begins with the head; may answer before it returns. `isInternal`: the request is trusted as the mesh's own. */
   start(isInternal: boolean): void {
-    const { environment, filters, hcm } = this.#serving;
+    const { accessLogs, environment, filters, hcm } = this.#serving;
+    accessLogs.begin();
     const head = this.#downstream.head;
     const trace = environment.recorder.begin(head, this.#downstream.startedAt);
     this.facts.trace = trace;
@@ -448,9 +449,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     facts.endedAt = performance.now();
     this.#forward?.countOutcome(facts.status < 500 && this.#responseEnded);
     this.#chain?.complete();
-    for (let i = 0; i < accessLogs.length; i++) {
-      accessLogs[i]?.log(facts);
-    }
+    accessLogs.end(facts);
     this.#chain?.destroy();
     const trace = facts.trace;
     if (trace !== undefined) {

@@ -12,8 +12,8 @@ import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
 import type { Snapshot } from "../xds/model/snapshot.ts";
 import type { CodeWarming, CodeWarmingDeps } from "./code/code-warming.ts";
-import { type Sent, SentResources } from "./sent-resources.ts";
 import { discoveredBy, pluginsOf, replacePlugins } from "./listener-plugins.ts";
+import { type Sent, SentResources } from "./sent-resources.ts";
 import type { Changes, ConfigDelta } from "./worker-link.ts";
 
 /** Why a resource of a snapshot is not handed out: its previous version stays. */

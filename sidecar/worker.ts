@@ -4,9 +4,12 @@
 
 import { flushCompileCache } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
+import type { LoggedStream } from "../plugins/ports.ts";
 import { PluginRuntime } from "../plugins/plugin-runtime.ts";
 import type { HttpConnectionManager, Listener, TcpProxy } from "../xds/model/listener.ts";
-import { WasmFilter } from "./filter/wasm-filter.ts";
+import { type AccessLogs, compileAccessLogs } from "./access-logs.ts";
+import { type PluginSource, WasmFilter } from "./filter/wasm-filter.ts";
+import { WasmLogStream } from "./filter/wasm-log-stream.ts";
 import { TimerWheel } from "./http/timer-wheel.ts";
 import { ListenerSet } from "./listener-set.ts";
 import { LiveConfig } from "./live-config.ts";
@@ -16,11 +19,10 @@ import { PluginLimits } from "./plugin-limits.ts";
 import { PluginPool } from "./plugin-pool.ts";
 import { nodeProperty, PLUGIN_CLOCK, PluginLines, PluginMetrics } from "./plugin-ports.ts";
 import { numberSetting } from "./runtime-settings.ts";
-import type { StreamRecord } from "./stream-record.ts";
+import { StreamRecord } from "./stream-record.ts";
 import { StatsTable } from "./stats/table.ts";
 import { ChunkWriter } from "./tcp/chunk-writer.ts";
 import { HookMeter } from "./telemetry/hook-meter.ts";
-import { type AccessLogger, compileAccessLog } from "./telemetry/access-log.ts";
 import { LogFiles } from "./telemetry/log-file.ts";
 import { parseComponentLevels, parseLogLevel } from "./telemetry/log-level.ts";
 import { WorkerLog } from "./telemetry/worker-log.ts";
@@ -29,6 +31,7 @@ import { RandomSource } from "./telemetry/random.ts";
 import { RequestTracing, tracingStats } from "./telemetry/request-tracing.ts";
 import { buffersOf } from "./telemetry/span-batch.ts";
 import { TRACE_RING_SIZE, TraceRecorder } from "./telemetry/trace-recorder.ts";
+import type { StreamTrace } from "./telemetry/stream-trace.ts";
 import { viewTrace } from "./telemetry/trace-view.ts";
 import type { ApplyFailure, ConfigDelta, FromWorker, Question, ToWorker, WorkerSettings } from "./worker-link.ts";
 
@@ -49,6 +52,8 @@ class DataWorker {
   readonly #lines: PluginLines;
   readonly #gauges: PluginGauges;
   readonly #runtime: PluginRuntime;
+  readonly #plugins: PluginPool;
+  readonly #property: PluginSource["property"];
   readonly #live: LiveConfig;
   readonly #listeners: ListenerSet;
   #failures: ApplyFailure[] = [];
@@ -72,13 +77,13 @@ class DataWorker {
       nodeId: settings.node.id,
       post: (batch) => post({ kind: "spans", batch }, buffersOf(batch)),
       dropped: this.#stats.counter("tracing.opentelemetry.records_dropped"),
-      traceOf: (stream) => (stream instanceof WasmFilter ? (stream.stream.facts as StreamRecord).trace : undefined),
+      traceOf,
     });
     const clusters = () => this.#live.clusters;
     this.#calls = new PluginCalls({ clusters, recorder: this.#recorder });
     this.#grpcCalls = new PluginGrpcCalls({ clusters, recorder: this.#recorder, scope: this.#stats });
     this.#lines = new PluginLines(this.#log.child("wasm"), levels.get("wasm") ?? settings.logLevel, this.#stats);
-    const property = (_path: string, segments: readonly string[]) => nodeProperty(settings.nodeBytes, segments);
+    this.#property = (_path, segments) => nodeProperty(settings.nodeBytes, segments);
     this.#runtime = new PluginRuntime({
       ports: {
         clock: PLUGIN_CLOCK,
@@ -87,11 +92,12 @@ class DataWorker {
         grpc: this.#grpcCalls,
         metrics: new PluginMetrics(this.#stats),
         limits: new PluginLimits(this.#stats),
-        properties: { property: (_plugin, path, segments) => property(path, segments) },
+        properties: { property: (_plugin, path, segments) => this.#property(path, segments) },
       },
       observer: new HookMeter(this.#stats, this.#recorder),
       sharedMemory: settings.sharedData,
     });
+    this.#plugins = new PluginPool(this.#runtime, settings.environment, {});
     this.#gauges = new PluginGauges(this.#stats);
     setInterval(() => this.#publishGauges(), PLUGIN_GAUGES_INTERVAL_MS).unref();
     const context = { wheel: this.#wheel, readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES) };
@@ -99,9 +105,9 @@ class DataWorker {
       cluster: { scope: this.#stats, wheel: this.#wheel, readBuffer: context.readBuffer, random: Math.random },
       environment: { wheel: this.#wheel, random: Math.random, recorder: this.#recorder },
       scope: this.#stats,
-      plugins: new PluginPool(this.#runtime, settings.environment, {}),
+      plugins: this.#plugins,
       format: { hostname: settings.hostname, environment: settings.environment },
-      property,
+      property: this.#property,
       tracingOf: (hcm) => this.#tracingOf(hcm),
       logsOf: (filter, listener) => this.#logsOf(filter, listener),
       tcp: { ...context, writer: new ChunkWriter(), random: Math.random },
@@ -192,21 +198,23 @@ class DataWorker {
     return new RequestTracing(this.#recorder, this.#random, hcm.tracing, environment, stats);
   }
 
-  #logsOf(filter: HttpConnectionManager | TcpProxy, listener: Listener): readonly AccessLogger[] {
+  #logsOf(filter: HttpConnectionManager | TcpProxy, listener: Listener): AccessLogs | string {
     const deps = {
       files: this.#files,
       format: { hostname: this.#settings.hostname, environment: this.#settings.environment },
       runtime: this.#runtimeKeys ?? {},
       random: Math.random,
+      plugins: this.#plugins,
+      property: this.#property,
     };
-    return filter.accessLogs.flatMap((config) => {
-      const compiled = compileAccessLog(config, deps);
-      if (!compiled.ok) {
-        this.#failures.push({ resource: "listener", name: listener.name, problem: compiled.problem });
-        return [];
-      }
-      return [compiled.logger];
-    });
+    const compiled = compileAccessLogs(filter.accessLogs, deps);
+    if (typeof compiled === "string") {
+      return compiled;
+    }
+    for (const problem of compiled.problems) {
+      this.#failures.push({ resource: "listener", name: listener.name, problem });
+    }
+    return compiled.logs;
   }
 
   async #close(): Promise<void> {
@@ -219,6 +227,13 @@ class DataWorker {
     await Promise.allSettled([this.#files.flush(), this.#calls.close()]);
     parentPort?.close();
   }
+}
+
+/** The trace of the stream that a plugin sees, in its filter or in its access logger. */
+function traceOf(stream: LoggedStream): StreamTrace | undefined {
+  const facts =
+    stream instanceof WasmFilter ? stream.stream.facts : stream instanceof WasmLogStream ? stream.facts : undefined;
+  return facts instanceof StreamRecord ? facts.trace : undefined;
 }
 
 if (parentPort !== null) {

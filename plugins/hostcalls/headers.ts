@@ -25,7 +25,8 @@ const MAX_FIELDS = 4096;
 /** The map for reading; undefined when it does not exist now. */
 function readable(vm: Vm, map: number): HeaderAccess | undefined {
   const context = vm.effective;
-  if (map <= MapType.HttpResponseTrailers) return context.http?.stream.headers(map as StreamMap);
+  if (map <= MapType.HttpResponseTrailers)
+    return (context.http?.stream ?? context.root.logged)?.headers(map as StreamMap);
   // An answer belongs to the root context, whichever stream the plugin has chosen meanwhile.
   if (map === MapType.GrpcReceiveInitialMetadata) return context.root.grpc.initialMetadata;
   if (map === MapType.GrpcReceiveTrailingMetadata) return context.root.grpc.trailingMetadata;

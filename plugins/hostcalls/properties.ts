@@ -56,7 +56,7 @@ function lookUp(vm: Vm, wanted: PropertyPath): PropertyItem | undefined {
   const context = vm.effective;
   const plugin = context.root.plugin.identity;
   if (wanted.own !== undefined) return plugin[wanted.own];
-  const { properties } = context;
+  const properties = context.properties ?? context.root.logged;
   if (properties !== undefined) return properties.property(wanted.path, wanted.segments);
   return vm.host.ports.properties.property(plugin, wanted.path, wanted.segments);
 }

@@ -5,7 +5,7 @@
 import { CALLBACK_NAMES } from "../abi/callbacks.ts";
 import type { PluginFault } from "../errors.ts";
 import type { HookObserver, HookRecord } from "../observer.ts";
-import type { Clock, StreamAccess } from "../ports.ts";
+import type { Clock, LoggedStream } from "../ports.ts";
 import type { HostCallListener } from "../runtime-host.ts";
 import type { Vm } from "../vm.ts";
 import { answersBoolean, callbackArguments } from "./call-shapes.ts";
@@ -31,7 +31,7 @@ export interface CallbackEntry {
   readonly name: string;
   readonly plugin: string;
   readonly contextId: number;
-  readonly stream: StreamAccess | undefined;
+  readonly stream: LoggedStream | undefined;
   readonly atMs: number;
   readonly tookMs: number;
   readonly arguments: Readonly<Record<string, number | boolean>>;

@@ -401,7 +401,8 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
       }
     }
     this.facts.endedAt = performance.now();
-    this.#log("TcpConnectionEnd");
+    this.facts.accessLogType = "TcpConnectionEnd";
+    this.#serving.accessLogs.end(this.facts);
     this.#observer.onConnectionClosed(this);
   }
 
@@ -428,9 +429,7 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
 
   #log(type: TcpLogType): void {
     this.facts.accessLogType = type;
-    for (const log of this.#serving.accessLogs) {
-      log.log(this.facts);
-    }
+    this.#serving.accessLogs.log(this.facts);
   }
 }
 

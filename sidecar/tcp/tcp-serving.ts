@@ -7,7 +7,7 @@ import type { LiveCluster } from "../cluster/cluster.ts";
 import type { ConnectionInfo } from "../http/stream.ts";
 import type { AcceptedConnection, ConnectionObserver, RawChain } from "../listener/accepted-connection.ts";
 import type { StatsScope } from "../stats/scope.ts";
-import type { AccessLogger } from "../telemetry/access-log.ts";
+import type { AccessLogs } from "../access-logs.ts";
 import type { NetworkFilterFactory } from "./network-filter.ts";
 import { TcpConnection } from "./tcp-connection.ts";
 import type { ConnectionOrigin } from "./tcp-record.ts";
@@ -19,7 +19,7 @@ export interface TcpServingParts {
   readonly origin: ConnectionOrigin;
   readonly environment: TcpEnvironment;
   readonly clusters: ReadonlyMap<string, LiveCluster>;
-  readonly accessLogs: readonly AccessLogger[];
+  readonly accessLogs: AccessLogs;
   readonly bufferLimitBytes: number;
   /** In order, those before the TCP proxy. */
   readonly filters: readonly NetworkFilterFactory[];
@@ -31,7 +31,7 @@ export class TcpServing implements RawChain, TcpServingParts {
   readonly origin: ConnectionOrigin;
   readonly environment: TcpEnvironment;
   readonly clusters: ReadonlyMap<string, LiveCluster>;
-  readonly accessLogs: readonly AccessLogger[];
+  readonly accessLogs: AccessLogs;
   readonly bufferLimitBytes: number;
   readonly filters: readonly NetworkFilterFactory[];
   readonly stats: TcpStats;
@@ -50,6 +50,7 @@ export class TcpServing implements RawChain, TcpServingParts {
   }
 
   open(socket: Socket, info: ConnectionInfo, observer: ConnectionObserver): AcceptedConnection {
+    this.accessLogs.begin();
     return new TcpConnection(socket, info, this, observer);
   }
 

@@ -1,9 +1,10 @@
 // Access logs: one line for each finished stream that its filter lets through. Compiled from configuration by the worker,
-// called by the proxy when a stream is over; log-file.ts does the writing.
-// Source: envoy.config.accesslog.v3.AccessLogFilter, envoy.extensions.access_loggers.{file,stream}.v3.
+// called by the proxy when a stream is over; log-file.ts does the writing, a plugin whatever it likes.
+// Source: envoy.config.accesslog.v3.AccessLogFilter, envoy.extensions.access_loggers.{file,stream,wasm}.v3.
 
 import type { AccessLog, AccessLogFilter } from "../../xds/model/access-log.ts";
 import type { Runtime } from "../../xds/model/bootstrap.ts";
+import type { PluginConfig } from "../../xds/model/plugin-config.ts";
 import { compileHeader, probabilityOf } from "../route/matchers.ts";
 import {
   compileFormat,
@@ -22,6 +23,8 @@ export interface AccessLogDeps {
   readonly runtime: Runtime;
   /** In [0, 1). */
   readonly random: () => number;
+  /** Starts the plugin of a wasm logger. */
+  readonly plugin: (config: PluginConfig) => AccessLogResult;
 }
 
 /** Never throws, never blocks. */
@@ -38,6 +41,7 @@ type FilterTest = (facts: StreamFacts) => boolean;
 const MAX_FILTER_DEPTH = 32;
 
 export function compileAccessLog(config: AccessLog, deps: AccessLogDeps): AccessLogResult {
+  const { sink } = config;
   const format = compileLogFormat(config, deps.format);
   const problems: string[] = [];
   const accepts = config.filter && compileFilter(config.filter, deps, problems, 0);
@@ -45,8 +49,12 @@ export function compileAccessLog(config: AccessLog, deps: AccessLogDeps): Access
     const problem = [...(format.ok ? [] : [format.problem]), ...problems].join("; ");
     return { ok: false, problem: `Access log ${JSON.stringify(config.name)}: ${problem}` };
   }
-  const path = config.sink.kind === "file" ? config.sink.path : `/dev/${config.sink.kind}`;
-  return { ok: true, logger: new FileLogger(deps.files.file(path), format.format, accepts) };
+  if (sink.kind === "wasm") {
+    const plugin = deps.plugin(sink.plugin);
+    return plugin.ok ? { ok: true, logger: filtered(plugin.logger, accepts) } : plugin;
+  }
+  const path = sink.kind === "file" ? sink.path : `/dev/${sink.kind}`;
+  return { ok: true, logger: filtered(new FileLogger(deps.files.file(path), format.format), accepts) };
 }
 
 function compileLogFormat({ format }: AccessLog, context: FormatContext): FormatResult<TextFormat> {
@@ -63,17 +71,33 @@ function compileLogFormat({ format }: AccessLog, context: FormatContext): Format
 class FileLogger implements AccessLogger {
   readonly #sink: LogSink;
   readonly #format: TextFormat;
-  readonly #accepts: FilterTest | undefined;
 
-  constructor(sink: LogSink, format: TextFormat, accepts: FilterTest | undefined) {
+  constructor(sink: LogSink, format: TextFormat) {
     this.#sink = sink;
     this.#format = format;
+  }
+
+  log(facts: StreamFacts): void {
+    this.#sink.write(this.#format.render(facts));
+  }
+}
+
+function filtered(logger: AccessLogger, accepts: FilterTest | undefined): AccessLogger {
+  return accepts === undefined ? logger : new FilteredLogger(logger, accepts);
+}
+
+class FilteredLogger implements AccessLogger {
+  readonly #logger: AccessLogger;
+  readonly #accepts: FilterTest;
+
+  constructor(logger: AccessLogger, accepts: FilterTest) {
+    this.#logger = logger;
     this.#accepts = accepts;
   }
 
   log(facts: StreamFacts): void {
-    if (this.#accepts === undefined || this.#accepts(facts)) {
-      this.#sink.write(this.#format.render(facts));
+    if (this.#accepts(facts)) {
+      this.#logger.log(facts);
     }
   }
 }

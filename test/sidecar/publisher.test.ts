@@ -20,7 +20,8 @@ function listener(name: string, filter?: object): Listener {
   const httpFilters = filter === undefined ? [] : [filter];
   return {
     name,
-    filterChains: [{ networkFilters: [], filter: { kind: "http", httpFilters } }],
+    filterChains: [{ networkFilters: [], filter: { kind: "http", httpFilters, accessLogs: [] } }],
+    accessLogs: [],
     defaultFilterChain: undefined,
   } as unknown as Listener;
 }

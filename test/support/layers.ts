@@ -133,6 +133,7 @@ export const LAYERS: readonly Layer[] = [
     types: [
       MODEL,
       "plugins/",
+      "sidecar/access-logs.ts",
       "sidecar/cluster/",
       "sidecar/filter/",
       "sidecar/listener/",
@@ -212,6 +213,12 @@ export const LAYERS: readonly Layer[] = [
     code: [],
     types: [MODEL],
     why: "reads models",
+  },
+  {
+    at: "sidecar/access-logs.ts",
+    code: ["sidecar/filter/wasm-log-stream.ts", "sidecar/http-filters.ts", "sidecar/telemetry/access-log.ts"],
+    types: [MODEL, "sidecar/"],
+    why: "joins log files and plugins, which know nothing of each other",
   },
   {
     at: "sidecar/http-filters.ts",

@@ -30,6 +30,7 @@ const ROOTS = [
   `${EXTENSIONS}.access_loggers.file.v3.FileAccessLog`,
   `${EXTENSIONS}.access_loggers.stream.v3.StdoutAccessLog`,
   `${EXTENSIONS}.access_loggers.stream.v3.StderrAccessLog`,
+  `${EXTENSIONS}.access_loggers.wasm.v3.WasmAccessLog`,
   `${EXTENSIONS}.filters.http.router.v3.Router`,
   `${EXTENSIONS}.filters.http.wasm.v3.Wasm`,
   `${EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager`,

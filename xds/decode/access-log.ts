@@ -1,4 +1,4 @@
-// envoy.config.accesslog.v3.AccessLog with the file and stream loggers → model. Called by the listener and connection
+// envoy.config.accesslog.v3.AccessLog with the file, stream and wasm loggers → model. Called by the listener and connection
 // manager decoders and for admin.access_log. Loggers that outrigger does not have are left out with a warning: logging
 // less changes neither routing nor security.
 
@@ -12,14 +12,17 @@ import {
 import type { SubstitutionFormatString } from "../gen/envoy/config/core/v3/substitution_format_string_pb.ts";
 import type { FileAccessLog } from "../gen/envoy/extensions/access_loggers/file/v3/file_pb.ts";
 import type { StderrAccessLog, StdoutAccessLog } from "../gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts";
+import type { WasmAccessLog } from "../gen/envoy/extensions/access_loggers/wasm/v3/wasm_pb.ts";
 import type { AccessLog, AccessLogFilter, JsonFormat } from "../model/access-log.ts";
 import { unpackAny } from "./any.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeEach, decodeFraction, decodeHeaderMatcher } from "./matcher.ts";
+import { decodePluginConfig } from "./wasm.ts";
 
 const FILE = "envoy.extensions.access_loggers.file.v3.FileAccessLog";
 const STDOUT = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog";
 const STDERR = "envoy.extensions.access_loggers.stream.v3.StderrAccessLog";
+const WASM = "envoy.extensions.access_loggers.wasm.v3.WasmAccessLog";
 
 export function decodeAccessLogs(
   messages: readonly AccessLogMessage[],
@@ -52,6 +55,11 @@ function decodeAccessLog(message: AccessLogMessage, path: string, findings: Find
       if (stream === undefined) return undefined;
       const format = decodeFormat(stream.accessLogFormat.value, child(configPath, "log_format"), findings);
       return { ...base, sink: { kind: inner.typeName === STDOUT ? "stdout" : "stderr" }, format };
+    }
+    case WASM: {
+      const { config } = (inner.message as WasmAccessLog | undefined) ?? {};
+      const plugin = decodePluginConfig(config, message.name, child(configPath, "config"), findings);
+      return plugin === undefined ? undefined : { ...base, sink: { kind: "wasm", plugin }, format: undefined };
     }
     default:
       findings.warn(

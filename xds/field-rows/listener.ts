@@ -131,6 +131,9 @@ export const LISTENER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.extensions.access_loggers.stream.v3.StderrAccessLog": {
     supported: "log_format",
   },
+  "envoy.extensions.access_loggers.wasm.v3.WasmAccessLog": {
+    supported: "config",
+  },
   "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer": {
     supported: "",
   },

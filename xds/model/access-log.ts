@@ -1,7 +1,8 @@
-// Access logs as configuration names them. Source: envoy.config.accesslog.v3 and the file/stream loggers.
+// Access logs as configuration names them. Source: envoy.config.accesslog.v3 and the file, stream and wasm loggers.
 // sidecar/telemetry/access-log.ts compiles them. Types only.
 
 import type { HeaderMatcher } from "./route.ts";
+import type { PluginConfig } from "./plugin-config.ts";
 import type { RuntimeFraction } from "./matcher.ts";
 
 export type AccessLogFilter =
@@ -19,8 +20,12 @@ export type AccessLogFilter =
 
 export interface AccessLog {
   readonly name: string;
-  readonly sink: { readonly kind: "file"; readonly path: string } | { readonly kind: "stdout" | "stderr" };
-  /** Envoy's default format when undefined; JSON values are format strings, nested objects allowed. */
+  readonly sink:
+    | { readonly kind: "file"; readonly path: string }
+    | { readonly kind: "stdout" | "stderr" }
+    /** proxy_on_log of the plugin's root context. */
+    | { readonly kind: "wasm"; readonly plugin: PluginConfig };
+  /** Of files and streams. Envoy's default format when undefined; JSON values are format strings, nested objects allowed. */
   readonly format:
     | { readonly kind: "text"; readonly text: string }
     | { readonly kind: "json"; readonly fields: JsonFormat; readonly omitEmptyValues: boolean }

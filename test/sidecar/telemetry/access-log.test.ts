@@ -51,6 +51,7 @@ function setUp(settings: Partial<LogFileSettings> = {}, file = path.join(folder,
     format: { hostname: "h", environment: {} },
     runtime: {},
     random: () => 0.5,
+    plugin: () => ({ ok: false, problem: "no plugins here" }),
   };
   const logger = (more: Partial<AccessLog> = {}) => {
     const config: AccessLog = {

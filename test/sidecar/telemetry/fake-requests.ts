@@ -146,7 +146,7 @@ export class RecorderBench {
       nodeId: "node-1",
       post: (batch) => this.batches.push(structuredClone(batch)),
       dropped: { inc: () => this.dropped++, add: () => undefined, value: 0 },
-      traceOf: (stream) => this.streams.get(stream),
+      traceOf: (stream) => this.streams.get(stream as StreamAccess),
       schedule: (run) => this.#scheduled.push(run),
     });
   }

@@ -21,6 +21,7 @@ const ANY_TYPES: Readonly<Record<string, readonly string[]>> = {
     `${EXTENSIONS}.access_loggers.file.v3.FileAccessLog`,
     `${EXTENSIONS}.access_loggers.stream.v3.StdoutAccessLog`,
     `${EXTENSIONS}.access_loggers.stream.v3.StderrAccessLog`,
+    `${EXTENSIONS}.access_loggers.wasm.v3.WasmAccessLog`,
   ],
   "envoy.config.core.v3.TransportSocket.typed_config": [`${EXTENSIONS}.transport_sockets.tls.v3.UpstreamTlsContext`],
   "envoy.config.cluster.v3.Cluster.typed_extension_protocol_options": [
@@ -146,7 +147,6 @@ const LABEL = "a label, as in Envoy";
 
 /** Supported fields that make no difference to the decoded model, and why they are supported nevertheless. */
 export const EFFECT_ELSEWHERE: Readonly<Record<string, string>> = {
-  "envoy.config.core.v3.RetryPolicy.num_retries": "counts for remote code; the shortest way here is a gRPC stream's",
   "envoy.config.cluster.v3.Cluster.TransportSocketMatch.name": LABEL,
   "envoy.config.cluster.v3.Filter.name": LABEL,
   "envoy.config.core.v3.TransportSocket.name": LABEL,

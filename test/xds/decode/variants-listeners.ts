@@ -58,6 +58,7 @@ export const MANAGERS: readonly Row[] = [
 ];
 
 export const LOGS: readonly Row[] = [
+  [`typed_config: {"@type": ${TYPE}envoy.extensions.access_loggers.wasm.v3.WasmAccessLog}`, "vm_config: is required"],
   [`typed_config: {"@type": ${TYPE}envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}`],
   [
     `typed_config: {"@type": ${TYPE}envoy.extensions.access_loggers.file.v3.FileAccessLog, path: ""}`,
