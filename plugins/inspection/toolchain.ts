@@ -42,8 +42,9 @@ function languageOf(module: WebAssembly.Module | undefined, producers: readonly 
   if (names.includes("rustc") || whole.includes("/rustc/")) return "rust";
   const hasBuildId = module !== undefined && WebAssembly.Module.customSections(module, "go:buildid").length > 0;
   if (hasBuildId || whole.includes("go:buildid")) return "go";
-  // AssemblyScript keeps its strings, library paths among them, as UTF-16.
-  if (names.includes("AssemblyScript") || whole.includes("~lib/", 0, "utf16le")) return "assemblyscript";
+  // AssemblyScript keeps its strings as UTF-16: paths of its library, and the property that its SDK reads for each root context.
+  if (names.includes("AssemblyScript") || hasUtf16(whole, "~lib/") || hasUtf16(whole, SOLO_CLUE))
+    return "assemblyscript";
   if (/zig/i.test(names)) return "zig";
   if (/clang|emscripten/i.test(names) || whole.includes("emscripten_")) return "c++";
   return "unknown";
@@ -79,10 +80,8 @@ function sdkOf(language: string, whole: Buffer): string | undefined {
     case "go":
     case "tinygo":
       return goSdkOf(whole);
-    case "assemblyscript": {
-      const solo = whole.includes("proxy-runtime", 0, "utf16le");
-      return solo ? "proxy-wasm-assemblyscript-sdk (proxy-runtime)" : undefined;
-    }
+    case "assemblyscript":
+      return hasUtf16(whole, SOLO_CLUE) ? "proxy-wasm-assemblyscript-sdk (proxy-runtime)" : undefined;
     case "c++":
       return whole.includes("proxy_wasm_intrinsics") ? "proxy-wasm-cpp-sdk" : undefined;
     default:
@@ -100,6 +99,12 @@ function goSdkOf(whole: Buffer): string | undefined {
     return `${owner === "proxy-wasm" ? "proxy-wasm-go-sdk" : path}${found === undefined ? "" : ` ${found}`}`;
   }
   return undefined;
+}
+
+const SOLO_CLUE = "plugin_root_id";
+
+function hasUtf16(whole: Buffer, text: string): boolean {
+  return whole.includes(text, 0, "utf16le");
 }
 
 const TEXT_BYTES = 80;

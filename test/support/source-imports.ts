@@ -24,7 +24,9 @@ export function sourceFiles(): string[] {
     .flatMap((folder) =>
       readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" }).map((f) => `${folder}/${f}`),
     )
-    .filter((file) => file.endsWith(".ts") && !file.endsWith(".d.ts") && !file.startsWith("plugins/examples/"))
+    .filter(
+      (file) => file.endsWith(".ts") && !file.endsWith(".d.ts") && !/^plugins\/(?:examples|templates)\//.test(file),
+    )
     .sort();
 }
 

@@ -4,10 +4,11 @@ import { editDistance } from "../flags.ts";
 import { type CliIo, type Verb, wrongUsage } from "../verb.ts";
 import { pluginBenchVerb } from "./bench.ts";
 import { pluginInspectVerb } from "./inspect.ts";
+import { pluginNewVerb } from "./new.ts";
 import { pluginRunVerb } from "./run.ts";
 
 /** In the order of help. Their `name` is the word after `plugin`, their `usage` begins with `plugin`. */
-const PLUGIN_VERBS: readonly Verb[] = [pluginRunVerb, pluginBenchVerb, pluginInspectVerb];
+const PLUGIN_VERBS: readonly Verb[] = [pluginRunVerb, pluginBenchVerb, pluginInspectVerb, pluginNewVerb];
 
 export const pluginVerb: Verb = {
   name: "plugin",
