@@ -27,7 +27,7 @@ import { LogFiles } from "./telemetry/log-file.ts";
 import { parseComponentLevels, parseLogLevel } from "./telemetry/log-level.ts";
 import { WorkerLog } from "./telemetry/worker-log.ts";
 import { PLUGIN_GAUGES_INTERVAL_MS, PluginGauges } from "./telemetry/plugin-gauges.ts";
-import { RandomSource } from "./telemetry/random.ts";
+import { RandomSource } from "./random-id.ts";
 import { RequestTracing, tracingStats } from "./telemetry/request-tracing.ts";
 import { buffersOf } from "./telemetry/span-batch.ts";
 import { TRACE_RING_SIZE, TraceRecorder } from "./telemetry/trace-recorder.ts";

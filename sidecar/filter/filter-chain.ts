@@ -59,21 +59,18 @@ export class FilterChain {
     owner: ChainOwner,
     limits: { requestBytes: number; responseBytes: number },
   ) {
-    const requestStages: Stage[] = [];
-    const responseStages: Stage[] = [];
-    this.request = new FilterPass(requestStages, new RequestPort(owner), limits.requestBytes);
-    this.response = new FilterPass(responseStages, new ResponsePort(owner), limits.responseBytes);
     for (const factory of factories) {
-      const handle = new FilterHandle(this, owner, this.#filters.length);
-      const filter = factory.create(owner, handle);
+      const filter = factory.create(owner, new FilterHandle(this, owner, this.#filters.length));
       if (filter !== undefined) {
         this.#filters.push(filter);
-        requestStages.push(new Stage(filter));
       }
     }
-    for (let i = this.#filters.length - 1; i >= 0; i--) {
-      responseStages.push(new Stage(this.#filters[i] as StreamFilter));
-    }
+    // Mapped, not pushed: an empty array that is pushed onto makes room for sixteen.
+    const requestStages = this.#filters.map(stageOf);
+    const responseStages = this.#filters.map(stageOf);
+    responseStages.reverse();
+    this.request = new FilterPass(requestStages, new RequestPort(owner), limits.requestBytes);
+    this.response = new FilterPass(responseStages, new ResponsePort(owner), limits.responseBytes);
   }
 
   get size(): number {
@@ -91,6 +88,10 @@ export class FilterChain {
       filter.onDestroy();
     }
   }
+}
+
+function stageOf(filter: StreamFilter): Stage {
+  return new Stage(filter);
 }
 
 class RequestPort implements PassPort {

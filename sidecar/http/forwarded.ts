@@ -5,10 +5,10 @@
 // "Edge": `use_remote_address` is set and the client is not internal. Internal is only who `internal_address_config` names;
 // without it nobody is.
 
-import { randomUUID } from "node:crypto";
 import { BlockList, isIP } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { HttpConnectionManager } from "../../xds/model/listener.ts";
+import { RandomSource, uuidText } from "../random-id.ts";
 import { dateField } from "./date-field.ts";
 import type { HeaderMap } from "./headers.ts";
 import { stripResponseFields } from "./hop-by-hop.ts";
@@ -200,9 +200,9 @@ function cleanEnvoyFields(headers: HeaderMap, isInternal: boolean, isEdge: boole
 function setRequestId(headers: HeaderMap, always: boolean): void {
   const index = headers.indexOf("x-request-id");
   if (index < 0) {
-    headers.add("x-request-id", randomUUID());
+    headers.add("x-request-id", uuidText(random));
   } else if (always) {
-    headers.set("x-request-id", randomUUID());
+    headers.set("x-request-id", uuidText(random));
   }
 }
 
@@ -238,6 +238,9 @@ export function finishResponseHeaders(head: ResponseHead, request: RequestHead, 
     }
   }
 }
+
+/** Request ids name requests and keep no secret. */
+const random = new RandomSource();
 
 let ownAddress = "";
 

@@ -5,7 +5,7 @@
 
 import { H1_FAILURE, type H1Failure } from "./h1-failure.ts";
 import { BYTE_CLASS, fieldBit, FIELD, isWord, LINE, parseContentLength, TOKEN, VALUE } from "./h1-fields.ts";
-import { HeaderMap } from "./headers.ts";
+import { HeaderMap, SPARE_OFFSETS } from "./headers.ts";
 
 export interface H1Limits {
   /** Bytes of a head, or of a trailer section, with its line ends. Envoy: `max_request_headers_kb`, 60 KiB. */
@@ -105,7 +105,11 @@ export class H1Section {
 
   /** The fields of the complete section. */
   takeHeaders(): HeaderMap {
-    return new HeaderMap(this.raw, this.#pos.slice(0, this.count * 4));
+    const end = this.count * 4;
+    while (this.#pos.length < end + SPARE_OFFSETS) {
+      this.#pos.push(0);
+    }
+    return new HeaderMap(this.raw, this.#pos.slice(0, end + SPARE_OFFSETS), end);
   }
 
   /** Takes bytes up to the section's end and returns where it stopped; then see `isComplete` and `failure`. */

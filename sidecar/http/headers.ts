@@ -8,21 +8,30 @@
 // or [-1, index of the name in #own, 0, 0] with the value at index + 1.
 const STRIDE = 4;
 const CR = 13;
+/** Room for four fields of our own: what the proxy itself adds to an ordinary head. An array that grows is copied. */
+const FIRST_OWN: readonly string[] = ["", "", "", "", "", "", "", ""];
+/** Room that a codec leaves in `pos` for the same: four entries. */
+export const SPARE_OFFSETS = 4 * STRIDE;
 
 /** Field names are compared without case; every `name` that is looked up must be given in lower case. */
 export class HeaderMap {
   #raw: string;
   #pos: number[];
+  /** How much of #pos and of #own is in use; what is beyond is room. */
+  #end: number;
   #own: string[] | undefined;
+  #ownEnd: number;
 
   /**
-   * `pos` holds four offsets into `raw` for each field (see above) and belongs to the map from now on.
+   * `pos` holds four offsets into `raw` for each field (see above), up to `end`, and belongs to the map from now on.
    * Lines that are canonical (`name: value CRLF`) and neighbours in `raw` are written back as one piece.
    */
-  constructor(raw = "", pos: number[] = []) {
+  constructor(raw = "", pos: number[] = [], end = pos.length) {
     this.#raw = raw;
     this.#pos = pos;
+    this.#end = end;
     this.#own = undefined;
+    this.#ownEnd = 0;
   }
 
   /** Builds a map from name and value pairs. */
@@ -36,7 +45,7 @@ export class HeaderMap {
 
   /** How many fields there are, repeated names counted each time. */
   get size(): number {
-    return this.#pos.length / STRIDE;
+    return this.#end / STRIDE;
   }
 
   /** Name of field `index`, in its own case. */
@@ -59,8 +68,9 @@ export class HeaderMap {
   /** Index of the first field named `name` (lower case) at or after `from`, or -1. */
   indexOf(name: string, from = 0): number {
     const pos = this.#pos;
+    const end = this.#end;
     const length = name.length;
-    for (let at = from * STRIDE; at < pos.length; at += STRIDE) {
+    for (let at = from * STRIDE; at < end; at += STRIDE) {
       const start = pos[at] as number;
       if (start >= 0) {
         if ((pos[at + 1] as number) - start === length && equalsLower(this.#raw, start, name)) {
@@ -83,8 +93,9 @@ export class HeaderMap {
   /** True when some name begins with `prefix` (lower case). */
   hasPrefix(prefix: string): boolean {
     const pos = this.#pos;
+    const end = this.#end;
     const length = prefix.length;
-    for (let at = 0; at < pos.length; at += STRIDE) {
+    for (let at = 0; at < end; at += STRIDE) {
       const start = pos[at] as number;
       if (start >= 0) {
         if ((pos[at + 1] as number) - start >= length && equalsLower(this.#raw, start, prefix)) {
@@ -121,9 +132,30 @@ export class HeaderMap {
 
   /** Appends a field. Name and value must be valid: see `isFieldName` and `isFieldValue`. */
   add(name: string, value: string): void {
-    const own = (this.#own ??= []);
-    this.#pos.push(-1, own.length, 0, 0);
-    own.push(name, value);
+    const pos = this.#pos;
+    const at = this.#end;
+    const index = this.#keep(name, value);
+    this.#end = at + STRIDE;
+    if (at === pos.length) {
+      pos.push(-1, index, 0, 0);
+    } else {
+      pos[at] = -1;
+      pos[at + 1] = index;
+    }
+  }
+
+  /** Keeps a name and a value of our own; where. */
+  #keep(name: string, value: string): number {
+    const own = (this.#own ??= FIRST_OWN.slice());
+    const index = this.#ownEnd;
+    this.#ownEnd = index + 2;
+    if (index === own.length) {
+      own.push(name, value);
+    } else {
+      own[index] = name;
+      own[index + 1] = value;
+    }
+    return index;
   }
 
   /** Sets `name` to one value: the first field keeps its place and its name's case, later ones go; appended if absent. */
@@ -159,20 +191,18 @@ export class HeaderMap {
 
   /** Changes the value of field `index`, keeping its name unless there is another spelling. */
   setAt(index: number, value: string, name = this.nameAt(index)): void {
-    const own = (this.#own ??= []);
     const at = index * STRIDE;
     this.#pos[at] = -1;
-    this.#pos[at + 1] = own.length;
-    own.push(name, value);
+    this.#pos[at + 1] = this.#keep(name, value);
   }
 
   removeAt(index: number): void {
     const pos = this.#pos;
-    const end = pos.length - STRIDE;
+    const end = this.#end - STRIDE;
     for (let at = index * STRIDE; at < end; at++) {
       pos[at] = pos[at + STRIDE] as number;
     }
-    pos.length = end;
+    this.#end = end;
   }
 
   /** Removes every field named `name` (lower case) and says how many there were. */
@@ -188,15 +218,16 @@ export class HeaderMap {
   }
 
   clear(): void {
-    this.#pos.length = 0;
+    this.#end = 0;
     this.#own = undefined;
+    this.#ownEnd = 0;
   }
 
   /** Sum of the lengths of names and values, in bytes. */
   get byteSize(): number {
     let bytes = 0;
     const pos = this.#pos;
-    for (let at = 0; at < pos.length; at += STRIDE) {
+    for (let at = 0; at < this.#end; at += STRIDE) {
       if ((pos[at] as number) >= 0) {
         bytes += (pos[at + 1] as number) - (pos[at] as number) + (pos[at + 3] as number) - (pos[at + 2] as number);
       } else {
@@ -212,10 +243,11 @@ export class HeaderMap {
   write(): string {
     const raw = this.#raw;
     const pos = this.#pos;
+    const end = this.#end;
     let text = "";
     let runStart = -1;
     let runEnd = -1;
-    for (let at = 0; at < pos.length; at += STRIDE) {
+    for (let at = 0; at < end; at += STRIDE) {
       const start = pos[at] as number;
       // A run holds neighbouring lines of the form `name: value CRLF`; anything else is written by itself.
       if (
@@ -243,8 +275,9 @@ export class HeaderMap {
   }
 
   clone(): HeaderMap {
-    const copy = new HeaderMap(this.#raw, this.#pos.slice());
+    const copy = new HeaderMap(this.#raw, this.#pos.slice(), this.#end);
     copy.#own = this.#own?.slice();
+    copy.#ownEnd = this.#ownEnd;
     return copy;
   }
 

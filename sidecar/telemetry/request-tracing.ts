@@ -6,7 +6,7 @@ import type { Tracing } from "../../xds/model/tracing.ts";
 import type { HeaderMap } from "../http/headers.ts";
 import type { Counter, StatsScope } from "../stats/scope.ts";
 import { extractContext, injectContext, traceStateOf } from "./propagation.ts";
-import type { RandomSource } from "./random.ts";
+import type { RandomSource } from "../random-id.ts";
 import { compileSampling, isSampled } from "./sampling.ts";
 import type { SamplingPolicy } from "./sampling.ts";
 import type { StreamTrace } from "./stream-trace.ts";

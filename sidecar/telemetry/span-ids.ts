@@ -1,7 +1,7 @@
 // Span ids of one trace here: the request's is random, its hooks' and calls' count on from it, so that none has to be kept.
 // Used by span-encoder.ts, and by trace-recorder.ts for what goes out with a call.
 
-import { spanIdText } from "./random.ts";
+import { spanIdText } from "../random-id.ts";
 
 /** How far a hook's or a call's span id is from its request's (or, for root callbacks, its trace's). */
 export function hookOffset(hook: number): number {

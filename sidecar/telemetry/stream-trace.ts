@@ -6,7 +6,7 @@ import type { PluginFault } from "../../plugins/errors.ts";
 import type { HookRecord } from "../../plugins/observer.ts";
 import type { PluginIdentity } from "../../plugins/ports.ts";
 import { TraceContext } from "./propagation.ts";
-import { spanIdText } from "./random.ts";
+import { spanIdText } from "../random-id.ts";
 
 /** Numbers of one hook in StreamTrace.hooks. */
 export const HOOK_STRIDE = 16;

@@ -11,8 +11,8 @@ import type { TracingProvider } from "../../xds/model/tracing.ts";
 import type { StreamInfo } from "../filter/stream-info.ts";
 import type { RequestHead } from "../http/message.ts";
 import type { Counter } from "../stats/scope.ts";
-import { hex32 } from "./random.ts";
-import type { RandomSource } from "./random.ts";
+import { traceIdText } from "../random-id.ts";
+import type { RandomSource } from "../random-id.ts";
 import type { SamplingPolicy } from "./sampling.ts";
 import { SpanBatchWriter } from "./span-batch.ts";
 import type { ProviderRecord, SpanBatch } from "./span-batch.ts";
@@ -131,10 +131,7 @@ export class TraceRecorder implements HookObserver {
     const random = this.#options.random;
     trace.spanHigh = random.next();
     trace.spanLow = random.next();
-    trace.traceId =
-      trace.context.traceId === ""
-        ? hex32(random.next()) + hex32(random.next()) + hex32(random.next()) + hex32(random.next() | 1)
-        : trace.context.traceId;
+    trace.traceId = trace.context.traceId === "" ? traceIdText(random) : trace.context.traceId;
   }
 
   hook(record: HookRecord): void {

@@ -14,7 +14,7 @@ import { PLUGIN_CLOCK } from "../../sidecar/plugin-ports.ts";
 import { StatsTable } from "../../sidecar/stats/table.ts";
 import { StreamRecord } from "../../sidecar/stream-record.ts";
 import { HookMeter } from "../../sidecar/telemetry/hook-meter.ts";
-import { RandomSource } from "../../sidecar/telemetry/random.ts";
+import { RandomSource } from "../../sidecar/random-id.ts";
 import { TraceRecorder } from "../../sidecar/telemetry/trace-recorder.ts";
 import { fakePorts } from "../plugins/support/fake-ports.ts";
 import { exampleBytes, goodModule, specOf } from "../plugins/support/specs.ts";

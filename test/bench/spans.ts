@@ -5,7 +5,7 @@
 
 import { HeaderMap } from "../../sidecar/http/headers.ts";
 import { RequestHead } from "../../sidecar/http/message.ts";
-import { RandomSource } from "../../sidecar/telemetry/random.ts";
+import { RandomSource } from "../../sidecar/random-id.ts";
 import { RequestTracing } from "../../sidecar/telemetry/request-tracing.ts";
 import { buffersOf } from "../../sidecar/telemetry/span-batch.ts";
 import type { SpanBatch } from "../../sidecar/telemetry/span-batch.ts";

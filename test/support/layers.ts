@@ -60,11 +60,17 @@ export const LAYERS: readonly Layer[] = [
 
   // ── sidecar/: from the bottom up ──
   { at: "sidecar/errors.ts", code: [], types: [], why: "errors are the bottom" },
+  {
+    at: "sidecar/random-id.ts",
+    code: [],
+    types: [],
+    why: "random numbers and ids for whoever names a request or a trace",
+  },
   { at: "sidecar/version.ts", code: [], types: [], why: "a constant" },
   { at: "sidecar/stats/", code: [], types: [], why: "statistics know nobody who counts" },
   {
     at: "sidecar/http/",
-    code: ["sidecar/errors.ts"],
+    code: ["sidecar/errors.ts", "sidecar/random-id.ts"],
     types: [MODEL],
     why: "HTTP is the bottom: no route, cluster, filter or plugin",
   },
@@ -112,7 +118,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/telemetry/",
-    code: ["plugins/abi/callbacks.ts", "sidecar/stats/tags.ts"],
+    code: ["plugins/abi/callbacks.ts", "sidecar/random-id.ts", "sidecar/stats/tags.ts"],
     types: [MODEL, "plugins/", "sidecar/http/", "sidecar/filter/", "sidecar/stats/"],
     why: "telemetry watches: it records what it is given and starts nothing",
   },

@@ -6,7 +6,7 @@ import type { PluginIdentity, StreamAccess } from "../../../plugins/ports.ts";
 import type { StreamInfo } from "../../../sidecar/filter/stream-info.ts";
 import { HeaderMap } from "../../../sidecar/http/headers.ts";
 import { RequestHead } from "../../../sidecar/http/message.ts";
-import { RandomSource } from "../../../sidecar/telemetry/random.ts";
+import { RandomSource } from "../../../sidecar/random-id.ts";
 import { RequestTracing } from "../../../sidecar/telemetry/request-tracing.ts";
 import type { EnvironmentTracing } from "../../../sidecar/telemetry/request-tracing.ts";
 import { samplingFromEnvironment } from "../../../sidecar/telemetry/sampling.ts";

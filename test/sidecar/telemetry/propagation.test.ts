@@ -10,7 +10,6 @@ import {
   TraceContext,
   traceStateOf,
 } from "../../../sidecar/telemetry/propagation.ts";
-import { hex32, RandomSource, spanIdText } from "../../../sidecar/telemetry/random.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN = "00f067aa0ba902b7";
@@ -221,22 +220,4 @@ test("traceStateOf() joins lines and leaves out what is too long", () => {
     "a=1,b=2",
   );
   assert.equal(traceStateOf(HeaderMap.from([["tracestate", "a".repeat(513)]])), "");
-});
-
-test("RandomSource gives distinct ids of full width", () => {
-  const random = new RandomSource();
-  const seen = new Set<string>();
-  let bits = 0;
-  for (let i = 0; i < 10_000; i++) {
-    const id = spanIdText(random.next(), random.next());
-    assert.match(id, /^[0-9a-f]{16}$/);
-    seen.add(id);
-    bits |= random.next();
-  }
-  assert.equal(seen.size, 10_000);
-  assert.equal(bits >>> 0, 0xffffffff);
-});
-
-test("hex32() is the number in 8 digits", () => {
-  fc.assert(fc.property(fc.nat(0xffffffff), (n) => hex32(n) === n.toString(16).padStart(8, "0")));
 });
