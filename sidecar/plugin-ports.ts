@@ -5,7 +5,7 @@ import type { Clock, MetricSink, PluginIdentity, PluginLog, Timer } from "../plu
 import { partOf, type PropertyItem } from "../plugins/property-value.ts";
 import { messageOf } from "./messages/message-value.ts";
 import { NODE } from "./messages/shapes.ts";
-import type { Counter, Gauge, Histogram, StatsScope } from "./stats/scope.ts";
+import type { Counter, Gauge, Histogram, ProcessScope, StatsScope } from "./stats/scope.ts";
 import { numberSetting, type RuntimeSettings } from "./runtime-settings.ts";
 import { labelled } from "./stats/tags.ts";
 import { type Log, LogLimit } from "./telemetry/log-level.ts";
@@ -40,6 +40,8 @@ const MAX_METRIC_NAME = 512;
 // Names end up in lines of text; braces would be taken for labels (stats/tags.ts).
 // oxlint-disable-next-line no-control-regex
 const NOT_IN_METRIC_NAMES = /[\x00-\x1f\x7f{}]/g;
+/** By the ABI's type of a metric. */
+const KINDS = ["counter", "gauge"] as const;
 const LEVELS = ["debug", "debug", "info", "warn", "error", "error"] as const;
 /** Plugin lines below this level are not even decoded, by the log's level. */
 const FIRST_LEVEL: Readonly<Record<string, number>> = {
@@ -124,18 +126,18 @@ export class PluginLines implements PluginLog {
 }
 
 /**
- * Metrics that plugins define, as Envoy names them: `wasmcustom.<name>`, and without that prefix for Prometheus.
- * What a plugin reads is its own worker's part; what the statistics show is the sum.
+ * Metrics that plugins define, as Envoy names them: `wasmcustom.<name>`, and without that prefix for Prometheus. As in Envoy
+ * a counter or gauge is the process's: what one worker adds or sets, the plugin reads on every other.
  */
 export class PluginMetrics implements MetricSink {
-  readonly #scope: StatsScope;
+  readonly #scope: ProcessScope;
   readonly #ids = new Map<string, number>();
   readonly #metrics: (Counter | Gauge | Histogram)[] = [];
   readonly #types: (0 | 1 | 2)[] = [];
   /** Most metrics of one worker's plugins. */
   readonly #limit = 10_000;
 
-  constructor(scope: StatsScope) {
+  constructor(scope: ProcessScope) {
     this.#scope = scope;
   }
 
@@ -148,9 +150,11 @@ export class PluginMetrics implements MetricSink {
       return undefined;
     }
     const full = `wasmcustom.${name.replace(NOT_IN_METRIC_NAMES, "_")}`;
-    this.#metrics.push(
-      type === 0 ? this.#scope.counter(full) : type === 1 ? this.#scope.gauge(full) : this.#scope.histogram(full),
-    );
+    const metric = type === 2 ? this.#scope.histogram(full) : this.#scope.processWide(KINDS[type], full);
+    if (metric === undefined) {
+      return undefined;
+    }
+    this.#metrics.push(metric);
     this.#types.push(type);
     const id = this.#metrics.length;
     this.#ids.set(name, id);
@@ -162,7 +166,7 @@ export class PluginMetrics implements MetricSink {
   }
 
   add(id: number, value: number): void {
-    (this.#metrics[id - 1] as Counter | Gauge | undefined)?.add(value);
+    (this.#metrics[id - 1] as Counter | undefined)?.add(value);
   }
 
   set(id: number, value: number): void {
@@ -174,7 +178,7 @@ export class PluginMetrics implements MetricSink {
   }
 
   get(id: number): number {
-    return (this.#metrics[id - 1] as Counter | Gauge | undefined)?.value ?? 0;
+    return (this.#metrics[id - 1] as Counter | undefined)?.value ?? 0;
   }
 }
 

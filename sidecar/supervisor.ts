@@ -32,6 +32,7 @@ import { Publisher, type PublishFailure, type WarmingOutcome } from "./publisher
 import { type ServerFacts, ServerStats } from "./server-stats.ts";
 import { staticProblems } from "./static-check.ts";
 import { StatsReader } from "./stats/reader.ts";
+import { createSharedValues } from "./stats/shared-values.ts";
 import { StatsTable } from "./stats/table.ts";
 import type { RootLog } from "./telemetry/log.ts";
 import { formatProblem } from "./telemetry/format.ts";
@@ -59,7 +60,8 @@ export class Supervisor {
   readonly deps: SupervisorDeps;
   readonly startedAt = Date.now();
   readonly stats: StatsTable;
-  readonly reader = new StatsReader();
+  readonly #sharedStats = createSharedValues();
+  readonly reader = new StatsReader(this.#sharedStats);
   readonly serverStats: ServerStats;
   readonly workers: readonly WorkerHandle[];
   readonly usage: UsageClock;
@@ -290,7 +292,12 @@ export class Supervisor {
           void this.#exports?.then((exports) => exports.retire(worker.owner));
         },
       },
-      (incarnation) => workerSettings(this.deps, this.#sharedData, { index, incarnation }),
+      (incarnation) =>
+        workerSettings(
+          this.deps,
+          { sharedData: this.#sharedData, sharedStats: this.#sharedStats },
+          { index, incarnation },
+        ),
     );
   }
 

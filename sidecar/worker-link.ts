@@ -47,6 +47,8 @@ export interface WorkerSettings {
   readonly accessLogFlushMs: number;
   /** Process-wide store of proxy_set_shared_data and the shared queues. */
   readonly sharedData: SharedArrayBuffer;
+  /** Counters and gauges that plugins define (stats/shared-values.ts). */
+  readonly sharedStats: SharedArrayBuffer;
   /** Whether the OTEL_* environment names a collector, and what it says of sampling. */
   readonly environmentTracing: { readonly exports: boolean; readonly policy: SamplingPolicy };
   readonly hostname: string;

@@ -9,7 +9,7 @@ import type { WorkerSettings } from "./worker-link.ts";
 /** `index` and `incarnation` as in WorkerSettings. */
 export function workerSettings(
   { options, bootstrap, environment }: Pick<SupervisorDeps, "options" | "bootstrap" | "environment">,
-  sharedData: SharedArrayBuffer,
+  { sharedData, sharedStats }: Pick<WorkerSettings, "sharedData" | "sharedStats">,
   { index, incarnation }: { readonly index: number; readonly incarnation: number },
 ): WorkerSettings {
   return {
@@ -22,6 +22,7 @@ export function workerSettings(
     componentLogLevel: options.componentLogLevel,
     accessLogFlushMs: options.fileFlushIntervalMs,
     sharedData,
+    sharedStats,
     environmentTracing: {
       exports: targetFromEnvironment(environment) !== undefined,
       policy: samplingFromEnvironment(environment),

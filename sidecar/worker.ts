@@ -70,7 +70,10 @@ class DataWorker {
     this.#log = new WorkerLog(parseLogLevel(settings.logLevel) ?? "info", levels, (line) =>
       post({ kind: "log", line }),
     );
-    this.#stats = new StatsTable({ onDefine: (update) => post({ kind: "stats", update }) });
+    this.#stats = new StatsTable({
+      onDefine: (update) => post({ kind: "stats", update }),
+      shared: settings.sharedStats,
+    });
     this.#files = new LogFiles(this.#stats, { flushIntervalMs: settings.accessLogFlushMs });
     this.#recorder = new TraceRecorder({
       random: this.#random,

@@ -24,10 +24,18 @@ export interface StatDefinition {
   readonly block: number;
 }
 
+/** A name that this thread uses of those that all threads have in common (shared-values.ts). */
+export interface SharedDefinition {
+  readonly kind: "counter" | "gauge";
+  readonly name: string;
+  readonly slot: number;
+}
+
 /** One batch of news from a thread to the main thread; survives structured cloning. */
 export interface StatUpdate {
   readonly pages: readonly StatPage[];
   readonly definitions: readonly StatDefinition[];
+  readonly shared: readonly SharedDefinition[];
 }
 
 /** Slots of one page: 4,096 × 8 bytes = 32 KiB. */

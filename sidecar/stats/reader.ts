@@ -4,7 +4,8 @@
 
 import { addCounts, BUCKETS_PER_OCTAVE, emptyCounts } from "./buckets.ts";
 import type { HistogramCounts } from "./buckets.ts";
-import type { StatDefinition, StatKind, StatUpdate } from "./pages.ts";
+import type { SharedDefinition, StatDefinition, StatKind, StatUpdate } from "./pages.ts";
+import { SharedValues } from "./shared-values.ts";
 
 interface Slot {
   readonly owner: string;
@@ -45,11 +46,20 @@ export interface TextView {
 // Every worker knows the same cluster and would set the same number: these are not summed but the largest is taken.
 const SAME_EVERYWHERE = /\.(?:membership_\w+|max_host_weight|version|update_time|circuit_breakers\.\w+\.\w+_open)$/;
 
+/** Owner of the slots that all threads have in common: it does not end with a thread. */
+const PROCESS = "";
+
 export class StatsReader {
   readonly #entries = new Map<string, Entry>();
   readonly #pages = new Map<string, Float64Array[]>();
   readonly #texts = new Map<string, string>();
+  readonly #shared: Float64Array | undefined;
   #sorted: Entry[] | undefined;
+
+  /** `shared`: createSharedValues() of the process. */
+  constructor(shared?: SharedArrayBuffer) {
+    this.#shared = shared === undefined ? undefined : new SharedValues(shared).values;
+  }
 
   /** Takes news of a thread's table. `owner` names the thread's life: a replacement worker needs a new name. */
   apply(owner: string, update: StatUpdate): void {
@@ -63,6 +73,9 @@ export class StatsReader {
     }
     for (const definition of update.definitions) {
       this.#define(owner, pages, definition);
+    }
+    for (const definition of update.shared) {
+      this.#defineShared(definition);
     }
   }
 
@@ -151,18 +164,32 @@ export class StatsReader {
   }
 
   #define(owner: string, pages: readonly Float64Array[], definition: StatDefinition): void {
-    let entry = this.#entries.get(definition.name);
-    if (entry === undefined) {
-      const histogram = definition.kind === "histogram" ? { kept: emptyCounts(), rolled: emptyCounts() } : undefined;
-      entry = { name: definition.name, kind: definition.kind, slots: [], kept: -0, histogram };
-      this.#entries.set(definition.name, entry);
-      this.#sorted = undefined;
-    }
-    // A name that another thread knows as another kind is left out: the first one stands.
+    const entry = this.#entryOf(definition.kind, definition.name);
     const page = pages[definition.page];
-    if (page !== undefined && entry.kind === definition.kind) {
+    if (page !== undefined && entry !== undefined) {
       entry.slots.push({ owner, page, index: definition.index, block: definition.block });
     }
+  }
+
+  /** Every thread that uses the name says so; it counts once. */
+  #defineShared({ kind, name, slot }: SharedDefinition): void {
+    const entry = this.#entryOf(kind, name);
+    const page = this.#shared;
+    if (page !== undefined && entry !== undefined && !entry.slots.some(({ owner }) => owner === PROCESS)) {
+      entry.slots.push({ owner: PROCESS, page, index: slot, block: 0 });
+    }
+  }
+
+  /** Undefined: another thread knows the name as another kind. The first one stands. */
+  #entryOf(kind: StatKind, name: string): Entry | undefined {
+    let entry = this.#entries.get(name);
+    if (entry === undefined) {
+      const histogram = kind === "histogram" ? { kept: emptyCounts(), rolled: emptyCounts() } : undefined;
+      entry = { name, kind, slots: [], kept: -0, histogram };
+      this.#entries.set(name, entry);
+      this.#sorted = undefined;
+    }
+    return entry.kind === kind ? entry : undefined;
   }
 
   #inOrder(): readonly Entry[] {

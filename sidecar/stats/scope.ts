@@ -26,3 +26,9 @@ export interface StatsScope {
   gauge(name: string): Gauge;
   histogram(name: string): Histogram;
 }
+
+/** For numbers that are one for the whole process: dearer to change than others, see shared-values.ts. */
+export interface ProcessScope extends StatsScope {
+  /** The same value on every thread; a counter is only ever added to. Undefined: the process has too many. */
+  processWide(kind: "counter" | "gauge", name: string): Counter | Gauge | undefined;
+}

@@ -5,8 +5,9 @@
 
 import { BUCKETS_PER_OCTAVE, FIRST_EXPONENT, OCTAVES } from "./buckets.ts";
 import { SLOTS_PER_PAGE } from "./pages.ts";
-import type { StatDefinition, StatKind, StatPage, StatUpdate } from "./pages.ts";
-import type { Counter, Gauge, Histogram, StatsScope } from "./scope.ts";
+import type { SharedDefinition, StatDefinition, StatKind, StatPage, StatUpdate } from "./pages.ts";
+import type { Counter, Gauge, Histogram, ProcessScope } from "./scope.ts";
+import { SharedSlot, SharedValues } from "./shared-values.ts";
 
 /** Default bound on names of one thread: what 1,000 clusters need ten times over, about 40 MB with their names. */
 export const MAX_STAT_NAMES = 200_000;
@@ -20,6 +21,8 @@ export interface StatsTableOptions {
   readonly onDefine: (update: StatUpdate) => void;
   /** Default MAX_STAT_NAMES. */
   readonly maxNames?: number;
+  /** createSharedValues() of the process. Absent: what is process-wide is this thread's alone. */
+  readonly shared?: SharedArrayBuffer;
 }
 
 /** A place for `count` neighbouring slots. */
@@ -29,7 +32,7 @@ interface Slots {
   readonly index: number;
 }
 
-export class StatsTable implements StatsScope {
+export class StatsTable implements ProcessScope {
   readonly #onDefine: (update: StatUpdate) => void;
   readonly #maxNames: number;
   readonly #counters = new Map<string, Counter>();
@@ -45,11 +48,14 @@ export class StatsTable implements StatsScope {
   #used = 0;
   #pages: StatPage[] = [];
   #definitions: StatDefinition[] = [];
+  readonly #shared: SharedValues | undefined;
+  #sharedDefinitions: SharedDefinition[] = [];
   #isScheduled = false;
 
   constructor(options: StatsTableOptions) {
     this.#onDefine = options.onDefine;
     this.#maxNames = options.maxNames ?? MAX_STAT_NAMES;
+    this.#shared = options.shared === undefined ? undefined : new SharedValues(options.shared);
     this.#overflow = this.#newCounter(OVERFLOW_STAT);
   }
 
@@ -85,15 +91,30 @@ export class StatsTable implements StatsScope {
     return histogram;
   }
 
+  processWide(kind: "counter" | "gauge", name: string): Counter | Gauge | undefined {
+    if (this.#shared === undefined) {
+      return kind === "gauge" ? this.gauge(name) : this.counter(name);
+    }
+    const slot = this.#shared.slotOf(kind, name);
+    if (slot === undefined) {
+      this.#overflow.inc();
+      return undefined;
+    }
+    this.#sharedDefinitions.push({ kind, name: shownName(name), slot });
+    this.#schedule();
+    return new SharedSlot(this.#shared, slot);
+  }
+
   /** Hands over what is new now; otherwise it goes at the end of the current turn. */
   flush(): void {
     this.#isScheduled = false;
-    if (this.#definitions.length === 0 && this.#pages.length === 0) {
+    if (this.#definitions.length === 0 && this.#pages.length === 0 && this.#sharedDefinitions.length === 0) {
       return;
     }
-    const update = { pages: this.#pages, definitions: this.#definitions };
+    const update = { pages: this.#pages, definitions: this.#definitions, shared: this.#sharedDefinitions };
     this.#pages = [];
     this.#definitions = [];
+    this.#sharedDefinitions = [];
     this.#onDefine(update);
   }
 
@@ -137,6 +158,10 @@ export class StatsTable implements StatsScope {
   #define(kind: StatKind, name: string, slots: Slots | undefined, block: number): void {
     const shown = shownName(name);
     this.#definitions.push({ kind, name: shown, page: slots?.pageId ?? -1, index: slots?.index ?? -1, block });
+    this.#schedule();
+  }
+
+  #schedule(): void {
     if (!this.#isScheduled) {
       this.#isScheduled = true;
       queueMicrotask(() => this.flush());

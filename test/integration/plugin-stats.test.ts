@@ -23,12 +23,14 @@ interface PluginsAnswer {
 async function start(
   name: string,
   runtime: Readonly<Record<string, unknown>> = {},
+  args: readonly string[] = [],
 ): Promise<{ sidecar: SidecarProcess; upstream: FakeUpstream }> {
   const upstream = await FakeUpstream.start({ respond: "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok" });
   const filters = [wasmFilter(name, guest(name))];
   const listeners = [listener("web", { filters })];
   const sidecar = await SidecarProcess.start(
     bootstrap({ listeners, clusters: [cluster("origin", [upstream.port])], runtime }),
+    { args },
   );
   return { sidecar, upstream };
 }
@@ -75,6 +77,23 @@ suite("the admin port", () => {
       return sidecar.stat("wasm.envoy.wasm.runtime.v8.created");
     });
     assert.equal(await sidecar.stat("wasm.envoy.wasm.runtime.v8.active"), 1);
+  });
+
+  test("a plugin reads what the whole process has counted, whichever worker serves it", async () => {
+    const { sidecar, upstream } = await start("metrics", {}, ["--concurrency", "2"]);
+    await using _upstream = upstream;
+    await using _sidecar = sidecar;
+    // A connection for each request, so that the kernel deals them out to both workers.
+    for (let i = 1; i <= 24; i++) {
+      const answer = await fetch(`http://127.0.0.1:${sidecar.port("web")}/gauge/9`, {
+        headers: { connection: "close" },
+      });
+      assert.deepEqual([answer.headers.get("x-counter"), answer.headers.get("x-gauge")], [String(i), "9"]);
+    }
+    assert.deepEqual(
+      [await sidecar.stat("wasmcustom.guest_requests"), await sidecar.stat("wasmcustom.guest_active")],
+      [24, 9],
+    );
   });
 
   test("a plugin's metrics are Envoy's: wasmcustom. in /stats, bare in Prometheus", async () => {
