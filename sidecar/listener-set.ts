@@ -11,6 +11,7 @@ import { downstreamStats, listenerStats } from "./listener/downstream-stats.ts";
 import { type ChainEntry, selectFilterChain } from "./listener/filter-chain-match.ts";
 import { type ChainSelector, Listener } from "./listener/listener.ts";
 import type { DownstreamStream, RequestSink } from "./http/stream.ts";
+import { FilteredHttpChain } from "./filtered-http.ts";
 import { forwardedOptions, mutateRequestHeaders } from "./http/forwarded.ts";
 import type { HttpServing } from "./http-serving.ts";
 import type { LiveChain, LiveListener } from "./live-config.ts";
@@ -203,7 +204,11 @@ export class ListenerSet {
     }
     const { hcm } = chain.serving;
     const stats = downstreamStats(this.#deps.scope, hcm.statPrefix);
-    return connectionOptions(hcm, model.perConnectionBufferLimitBytes, stats, handler);
+    const options = connectionOptions(hcm, model.perConnectionBufferLimitBytes, stats, handler);
+    const { factories } = chain.network;
+    return factories.length === 0
+      ? options
+      : new FilteredHttpChain(options, this.#deps.context, factories, chain.serving.origin);
   }
 }
 

@@ -5,7 +5,6 @@
 //   idle ─▶ head ─▶ stream ─▶ idle …          stream, idle ─▶ closing ─▶ closed
 //                                              (closing: our side is shut, what still comes is thrown away)
 
-import type { Socket } from "node:net";
 import { ProxyError } from "../errors.ts";
 import { flushSoon } from "../http/head-flush.ts";
 import { H1Parser, type H1Sink } from "../http/h1-parser.ts";
@@ -17,6 +16,7 @@ import type { ConnectionInfo } from "../http/stream.ts";
 import type { DeadlineOwner } from "../http/timer-wheel.ts";
 import { CLOSE_DEADLINE, ConnectionDeadlines, DURATION_DEADLINE, HEAD_DEADLINE } from "./connection-deadlines.ts";
 import type { AcceptedConnection, ConnectionObserver } from "./accepted-connection.ts";
+import type { ByteSocket } from "./byte-socket.ts";
 import type { ConnectionOptions, WorkerContext } from "./connection-options.ts";
 import { DownstreamSocket, type SocketOwner } from "./downstream-socket.ts";
 import { countBegun, countClosed, countCompleted, countOpened } from "./downstream-stats.ts";
@@ -50,7 +50,7 @@ export class ServerConnection implements AcceptedConnection, H1Sink, DeadlineOwn
   #isParsing = false;
 
   constructor(
-    socket: Socket,
+    socket: ByteSocket,
     info: ConnectionInfo,
     options: ConnectionOptions,
     context: WorkerContext,

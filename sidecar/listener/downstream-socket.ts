@@ -1,8 +1,8 @@
 // A client's socket as its connection uses it: writes with backpressure, reading that several parties may hold up, closing.
 // Owned by connection.ts. Hot path.
 
-import type { Socket } from "node:net";
 import type { ByteOutput } from "../http/h1-writer.ts";
+import type { ByteSocket } from "./byte-socket.ts";
 import type { DownstreamStats } from "./downstream-stats.ts";
 
 export interface SocketOwner {
@@ -16,12 +16,12 @@ export interface SocketOwner {
 }
 
 export class DownstreamSocket implements ByteOutput {
-  readonly #socket: Socket;
+  readonly #socket: ByteSocket;
   readonly #owner: SocketOwner;
   readonly #stats: DownstreamStats;
   #holds = 0;
 
-  constructor(socket: Socket, owner: SocketOwner, stats: DownstreamStats) {
+  constructor(socket: ByteSocket, owner: SocketOwner, stats: DownstreamStats) {
     this.#socket = socket;
     this.#owner = owner;
     this.#stats = stats;

@@ -2,93 +2,33 @@
 // The stories are told to Envoy too, where there is one: what the plugins log and what the peers get must be the same.
 
 import assert from "node:assert/strict";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { after, before, suite, test } from "node:test";
-import { address, bootstrap, cluster, guest } from "../support/bootstrap-builder.ts";
 import { ENVOY_MISSING, findEnvoy } from "../support/envoy-binary.ts";
-import { ProxyProcess } from "../support/proxy-process.ts";
 import { until } from "../support/sidecar-story.ts";
-import { TcpPeer, TcpServer } from "../support/tcp-peer.ts";
+import { TcpPeer } from "../support/tcp-peer.ts";
+import { bothClosed, logged, logOf, names, pair, plugin, startWorld, tcp, type World } from "../support/tcp-plugins.ts";
 
-const NETWORK = "type.googleapis.com/envoy.extensions.filters.network";
+const PROPERTIES = [
+  "source.address",
+  "destination.address",
+  "upstream.address",
+  "xds.cluster_name",
+  "plugin_name",
+  "request.path",
+  "xds.node.id",
+];
 
-/** A wasm network filter with a module of test/guests. */
-function plugin(name: string, module: string, configuration = "", more: object = {}): object {
-  const value = { "@type": "type.googleapis.com/google.protobuf.StringValue", value: configuration };
-  const config = {
-    name,
-    root_id: name,
-    configuration: value,
-    vm_config: { vm_id: name, runtime: "envoy.wasm.runtime.v8", code: { local: { filename: guest(module) } } },
-    ...more,
-  };
-  return { name, typed_config: { "@type": `${NETWORK}.wasm.v3.Wasm`, config } };
-}
-
-/** A listener with plugins before the TCP proxy. */
-function tcp(name: string, ...plugins: readonly object[]): object {
-  const proxy = { "@type": `${NETWORK}.tcp_proxy.v3.TcpProxy`, stat_prefix: name, cluster: "up" };
-  return {
-    name,
-    stat_prefix: name,
-    address: address(0),
-    filter_chains: [{ filters: [...plugins, { name: "tcp", typed_config: proxy }] }],
-  };
-}
-
-interface World {
-  readonly proxy: ProxyProcess;
-  readonly upstream: TcpServer;
-  readonly auth: { status: number };
-}
-
-async function pair({ proxy, upstream }: World, listener: string): Promise<[TcpPeer, TcpPeer]> {
-  const client = await TcpPeer.connect(proxy.port(listener));
-  return [client, await upstream.next()];
-}
-
-async function bothClosed(...peers: readonly TcpPeer[]): Promise<void> {
-  assert.deepEqual(
-    await Promise.all(peers.map((peer) => peer.untilClosed())),
-    peers.map(() => "end"),
-  );
-}
-
-/** What a plugin has logged; those of a listener have names that begin with its own. */
-function logged({ log, isEnvoy }: ProxyProcess, plugin: string): string[] {
-  const lines = log.split("\n").slice(0, -1);
-  if (isEnvoy) {
-    return lines.flatMap((line) => {
-      const [, name, text] = /wasm log (\S+)[^:]*: (.*)$/.exec(line) ?? [];
-      return text !== undefined && name?.startsWith(plugin) === true ? [text] : [];
-    });
-  }
-  return lines.flatMap((line) => {
-    const entry = JSON.parse(line) as { message: string; plugin?: string };
-    return entry.plugin?.startsWith(plugin) === true ? [entry.message] : [];
-  });
-}
-
-/** Runs a story on a listener; answers what its plugins logged meanwhile, until `last` was there `times` times. */
-async function logOf(
-  world: World,
-  listener: string,
-  story: (client: TcpPeer, server: TcpPeer) => Promise<void>,
-  last = "deleted",
-  times = 1,
-): Promise<string[]> {
-  const from = logged(world.proxy, listener).length;
-  const [client, server] = await pair(world, listener);
-  await story(client, server);
-  return until(
-    `"${last}" in the log`,
-    () => logged(world.proxy, listener).slice(from),
-    (lines) => lines.filter((line) => line === last || line.startsWith(`${last} `)).length >= times,
-  );
-}
-
-const names = (lines: readonly string[]): string[] => lines.map((line) => line.replace(/\[\d+(?:, )?/, "["));
+const LISTENERS = [
+  tcp("order", plugin("order", "callbacks")),
+  tcp("edit", plugin("edit", "tcp", "upper\nprefix >")),
+  tcp("lines", plugin("lines", "tcp", "lines\ndrop")),
+  tcp("wait", plugin("wait", "tcp", "wait\nhold")),
+  tcp("call", plugin("call", "tcp", "call auth")),
+  tcp("two", plugin("two-a", "tcp", "prefix A"), plugin("two-b", "tcp", "prefix B\nlines")),
+  tcp("old", plugin("old", "tcp-0-1-0")),
+  tcp("properties", plugin("properties", "tcp", PROPERTIES.map((path) => `property ${path}`).join("\n"))),
+  tcp("trap", plugin("trap", "tcp")),
+];
 
 const STORIES: Readonly<Record<string, (world: World) => Promise<void>>> = {
   async "every callback, in order, when the client ends first"(world) {
@@ -291,134 +231,12 @@ for (const subject of ["ours", "Envoy"] as const) {
   const skip = subject === "Envoy" && envoy === undefined ? ENVOY_MISSING : false;
   suite(`network plugins on ${subject}`, { timeout: 60_000, skip }, () => {
     let world: World;
-    let server: Server;
     before(async () => {
-      const upstream = await TcpServer.start();
-      const auth = { status: 200 };
-      server = createServer((_request, response) => response.writeHead(auth.status).end("x"));
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      const properties = [
-        "source.address",
-        "destination.address",
-        "upstream.address",
-        "xds.cluster_name",
-        "plugin_name",
-        "request.path",
-        "xds.node.id",
-      ];
-      const config = bootstrap({
-        listeners: [
-          tcp("order", plugin("order", "callbacks")),
-          tcp("edit", plugin("edit", "tcp", "upper\nprefix >")),
-          tcp("lines", plugin("lines", "tcp", "lines\ndrop")),
-          tcp("wait", plugin("wait", "tcp", "wait\nhold")),
-          tcp("call", plugin("call", "tcp", "call auth")),
-          tcp("two", plugin("two-a", "tcp", "prefix A"), plugin("two-b", "tcp", "prefix B\nlines")),
-          tcp("old", plugin("old", "tcp-0-1-0")),
-          tcp("properties", plugin("properties", "tcp", properties.map((path) => `property ${path}`).join("\n"))),
-          tcp("trap", plugin("trap", "tcp")),
-        ],
-        clusters: [cluster("up", [upstream.port]), cluster("auth", [(server.address() as AddressInfo).port])],
-      });
-      const levels = ["--component-log-level", "wasm:info"];
-      const proxy = await ProxyProcess.start(subject === "ours" ? undefined : envoy, config, levels);
-      world = { proxy, upstream, auth };
+      world = await startWorld(subject === "ours" ? undefined : envoy, LISTENERS, ["up"]);
     });
-    after(async () => {
-      await world.proxy[Symbol.asyncDispose]();
-      await world.upstream[Symbol.asyncDispose]();
-      server.closeAllConnections();
-      server.close();
-    });
+    after(() => world[Symbol.asyncDispose]());
     for (const [name, story] of Object.entries(STORIES)) {
       test(name, () => story(world));
     }
   });
 }
-
-suite("network plugins, where outrigger differs", { timeout: 60_000 }, () => {
-  let upstream: TcpServer;
-  let proxy: ProxyProcess;
-  let world: World;
-  before(async () => {
-    upstream = await TcpServer.start();
-    const config = bootstrap({
-      listeners: [
-        tcp("open", plugin("open", "tcp", "", { failure_policy: "FAIL_OPEN" })),
-        tcp("closed", plugin("closed", "tcp")),
-        tcp("hold-up", plugin("hold-up", "tcp", "hold-up")),
-        tcp("late", plugin("late-a", "tcp"), plugin("late-b", "tcp", "lines")),
-        { ...tcp("full", plugin("full", "tcp", "lines")), per_connection_buffer_limit_bytes: 16_384 },
-      ],
-      clusters: [cluster("up", [upstream.port])],
-    });
-    proxy = await ProxyProcess.start(undefined, config, ["--component-log-level", "wasm:info"]);
-    world = { proxy, upstream, auth: { status: 0 } };
-  });
-  after(async () => {
-    await proxy[Symbol.asyncDispose]();
-    await upstream[Symbol.asyncDispose]();
-  });
-
-  test("FAIL_OPEN lets the connection that met the fault go on, and a new one gets a new VM", async () => {
-    const [client, server] = await pair(world, "open");
-    client.send("trap");
-    await server.untilReceived("trap");
-    client.send("more");
-    await server.untilReceived("more");
-    const story = async (next: TcpPeer, nextServer: TcpPeer): Promise<void> => {
-      next.send("x");
-      await nextServer.untilReceived("x");
-      next.destroy();
-      nextServer.destroy();
-    };
-    assert.equal((await logOf(world, "open", story))[0], "new");
-    client.destroy();
-  });
-
-  test("FAIL_CLOSED: the next connection gets a new VM", async () => {
-    const [client, server] = await pair(world, "closed");
-    client.send("trap");
-    await bothClosed(client, server);
-    const [next, nextServer] = await pair(world, "closed");
-    next.send("x");
-    await nextServer.untilReceived("x");
-    next.destroy();
-  });
-
-  test("upstream data can be held and continued", async () => {
-    const [client, server] = await pair(world, "hold-up");
-    server.send("hold");
-    await client.untilReceived("hold");
-    client.destroy();
-  });
-
-  test("a filter sees no byte twice when a later one holds it", async () => {
-    const story = async (client: TcpPeer, server: TcpPeer): Promise<void> => {
-      client.send("ab");
-      await until(
-        "the first part",
-        () => logged(proxy, "late"),
-        (lines) => lines.filter((line) => line === "down 2 false").length === 2,
-      );
-      client.send("c\n");
-      await server.untilReceived("abc\n");
-      client.destroy();
-      server.destroy();
-    };
-    const seen = (await logOf(world, "late", story, "deleted", 2)).filter((line) => /^down \d/.test(line));
-    assert.deepEqual(seen.slice(0, 4), ["down 2 false", "down 2 false", "down 2 false", "down 4 false"]);
-  });
-
-  test("what a plugin holds is bounded: above the limit the client has to wait", async () => {
-    const [client] = await pair(world, "full");
-    client.send(Buffer.alloc(8 * 1024 * 1024, "x"));
-    await until(
-      "pause",
-      () => proxy.stat("tcp.full.downstream_flow_control_paused_reading_total"),
-      (paused) => paused > 0,
-    );
-    assert.ok(client.socket.writableLength > 0);
-    client.destroy();
-  });
-});

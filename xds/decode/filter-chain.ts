@@ -78,9 +78,6 @@ function decodeFilters(
     if (typeName === WASM) plugins.push(...decodePlugin(config.value, message.name, configPath, findings));
     else terminal = decodeNetworkFilter(config.value, configPath, findings) ?? terminal;
   }
-  if (terminal?.kind === "http" && plugins.length > 0) {
-    findings.issue(path, "network plugins are supported before tcp_proxy, not yet before the HTTP connection manager");
-  }
   if (messages.length === 0) findings.issue(path, `must end with ${HCM} or ${TCP_PROXY}`);
   return terminal;
 }
