@@ -55,10 +55,12 @@ const HOLDING: ReadonlySet<string> = new Set([
  */
 export type Pausing = "never" | "may" | "always";
 
-/** A callback and what it always answers: undefined when that is not always the same. */
+/** A callback and what it always answers; undefined when that is not always the same, or nothing. */
 export interface Answer {
   readonly name: string;
-  readonly result: number | "nothing" | undefined;
+  readonly result: number | undefined;
+  /** What an SDK does by itself is to continue. */
+  readonly isOwn: boolean | undefined;
 }
 
 const CONTINUE = 0;
@@ -67,10 +69,15 @@ export function abilitiesOf(imports: ReadonlySet<string>): string[] {
   return ABILITIES.filter(([, names]) => names.some((name) => imports.has(name))).map(([ability]) => ability);
 }
 
+/** The callbacks that do or may hold a stream. */
+export function holdersOf<T extends Answer>(callbacks: readonly T[]): T[] {
+  return callbacks.filter(({ name, isOwn, result }) => HOLDING.has(name) && isOwn !== false && result !== CONTINUE);
+}
+
 export function pausingOf(callbacks: readonly Answer[]): Pausing {
-  const answers = callbacks.filter(({ name }) => HOLDING.has(name)).map(({ result }) => result);
-  if (answers.every((result) => result === CONTINUE || result === "nothing")) return "never";
-  return answers.some((result) => typeof result === "number" && result !== CONTINUE) ? "always" : "may";
+  const holders = holdersOf(callbacks);
+  if (holders.length === 0) return "never";
+  return holders.some(({ result }) => result !== undefined) ? "always" : "may";
 }
 
 /** Whether a stream that it paused can ever go on. */

@@ -17,7 +17,11 @@ import {
   PAGE_BYTES,
 } from "../plugin-module.ts";
 import { readOutline, startsLikeModule } from "../wasm-binary.ts";
-import { abilitiesOf, hasWayOut, type Pausing, pausingOf } from "./abilities.ts";
+import { abilitiesOf, hasWayOut, holdersOf, type Pausing, pausingOf } from "./abilities.ts";
+import { functionNames } from "./function-names.ts";
+import { goFunctions } from "./go-functions.ts";
+import { readMemoryImage } from "./memory-image.ts";
+import { isOwn, ownCallbacks } from "./own-callbacks.ts";
 import { type ModuleAnatomy, readAnatomy, type SectionEntry } from "./anatomy.ts";
 import { constantResult } from "./constant-body.ts";
 import { expectedCallbackType, expectedType, isCalled, type Support, supportOf, typeText } from "./host-support.ts";
@@ -40,6 +44,8 @@ export interface CallbackReport {
   readonly doesNothing: boolean;
   /** What it answers always; undefined when that is not always the same, or nothing. */
   readonly result: number | undefined;
+  /** Whether the plugin's author wrote it; false: it is what the SDK does by default. Undefined: that cannot be told. */
+  readonly isOwn: boolean | undefined;
 }
 
 export interface MemoryReport {
@@ -81,6 +87,8 @@ export interface ModuleReport {
   /** Undefined: its code is not valid. */
   readonly metering: MeteringReport | undefined;
   readonly pausing: Pausing;
+  /** Names of the callbacks that do or may pause. */
+  readonly pausesIn: readonly string[];
   readonly abilities: readonly string[];
   readonly callbacks: readonly CallbackReport[];
   readonly imports: readonly ImportReport[];
@@ -106,7 +114,13 @@ export function inspectModule(bytes: Uint8Array, { memoryMib }: InspectOptions =
   const anatomy = readAnatomy(startsLikeModule(bytes) ? bytes : new Uint8Array(0));
   const outline = readOutline(bytes);
   const versions = outline === undefined ? [] : markedVersions(outline);
-  const callbacks = callbacksOf(anatomy, bytes);
+  const module = loaded.ok ? loaded.module.module : undefined;
+  const toolchain = readToolchain(module, bytes);
+  const callbacks = callbacksOf(
+    anatomy,
+    bytes,
+    ownCallbacks(toolchain.language, functionsOf(module, bytes, toolchain)),
+  );
   const imports = new Set(anatomy.imports.map(({ name }) => name));
   const pausing = pausingOf(callbacks);
   const exportNames = new Set(anatomy.exports.filter(({ kind }) => kind === "function").map(({ name }) => name));
@@ -117,7 +131,7 @@ export function inspectModule(bytes: Uint8Array, { memoryMib }: InspectOptions =
     problems: loaded.ok ? [] : problemsOf(bytes, loaded.problem, maximumPages, anatomy),
     abi: versions[0],
     markedVersions: versions,
-    toolchain: readToolchain(loaded.ok ? loaded.module.module : undefined, bytes),
+    toolchain,
     start: startOf(anatomy.hasStartFunction, exportNames),
     allocator: ["proxy_on_memory_allocate", "malloc"].find((name) => exportNames.has(name)),
     functions: anatomy.functions,
@@ -129,6 +143,7 @@ export function inspectModule(bytes: Uint8Array, { memoryMib }: InspectOptions =
     })),
     metering: meteringOf(bytes),
     pausing,
+    pausesIn: holdersOf(callbacks).map(({ name }) => name),
     abilities: abilitiesOf(imports),
     callbacks,
     imports: anatomy.imports.map((each) => ({
@@ -166,7 +181,14 @@ function isCallback(name: string): boolean {
   return /^proxy_on_(?!memory_allocate$)/.test(name) || name === "proxy_validate_configuration";
 }
 
-function callbacksOf(anatomy: ModuleAnatomy, bytes: Uint8Array): CallbackReport[] {
+/** Names of its functions, as far as it has them. */
+function functionsOf(module: WebAssembly.Module | undefined, bytes: Uint8Array, { language }: Toolchain): string[] {
+  if (module === undefined) return [];
+  const image = language === "go" ? readMemoryImage(bytes) : undefined;
+  return image === undefined ? functionNames(module) : goFunctions(image);
+}
+
+function callbacksOf(anatomy: ModuleAnatomy, bytes: Uint8Array, own: ReadonlySet<string>): CallbackReport[] {
   return anatomy.exports
     .filter(({ name, kind }) => kind === "function" && isCallback(name))
     .map(({ name, type, index }) => {
@@ -178,6 +200,7 @@ function callbacksOf(anatomy: ModuleAnatomy, bytes: Uint8Array): CallbackReport[
         isCalled: isCalled(name),
         doesNothing: result !== undefined,
         result: typeof result === "number" ? result : undefined,
+        isOwn: isOwn(name, own),
       };
     });
 }

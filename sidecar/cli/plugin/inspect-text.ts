@@ -48,7 +48,7 @@ function moduleLines(report: ModuleReport): string[] {
       ),
     ),
     row("metering", meteringText(report)),
-    row("pauses", PAUSING[report.pausing]),
+    row("pauses", pausingText(report)),
     row("can", can),
     ...(custom.length === 0
       ? []
@@ -59,11 +59,20 @@ function moduleLines(report: ModuleReport): string[] {
   ];
 }
 
-const PAUSING: Readonly<Record<ModuleReport["pausing"], string>> = {
-  never: "never: every callback that could answers continue",
-  always: "always: a callback answers pause whatever comes",
-  may: "maybe: it cannot be told from the code",
-};
+/** Longer lists say nothing: an SDK exports all of them. */
+const MAX_HOLDERS = 4;
+
+function pausingText({ pausing, pausesIn }: ModuleReport): string {
+  const where = pausesIn.length > MAX_HOLDERS ? "" : `, in ${pausesIn.join(", ")}`;
+  switch (pausing) {
+    case "never":
+      return "never: every callback that could answers continue";
+    case "always":
+      return `always: a callback answers pause whatever comes${where}`;
+    case "may":
+      return `maybe${where}: it cannot be told without running it`;
+  }
+}
 
 const SDK_LINKS_ALL = " (its SDK links all of these, used or not)";
 
@@ -93,9 +102,10 @@ function meteringText({ metering }: ModuleReport): string {
     : `does not work: ${metering.problem}`;
 }
 
-function callbackText({ name, type, isCalled, doesNothing, result }: CallbackReport): [string, string] {
+function callbackText({ name, type, isCalled, doesNothing, result, isOwn }: CallbackReport): [string, string] {
+  const whose = isOwn === undefined || doesNothing ? "" : isOwn ? "the plugin's own" : "the SDK's default";
   const does = doesNothing ? `does nothing${result === undefined ? "" : `, answers ${result}`}` : "";
-  return [name, [type, isCalled ? "" : "never called here", does].filter((part) => part !== "").join("  ")];
+  return [name, [type, isCalled ? "" : "never called here", does, whose].filter((part) => part !== "").join("  ")];
 }
 
 const SUPPORT: Readonly<Record<ImportReport["support"], string>> = {

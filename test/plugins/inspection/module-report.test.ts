@@ -46,6 +46,7 @@ suite("inspectModule() tells of the examples", () => {
       assert.ok(found.abilities.includes("change headers"));
       assert.ok(found.metering?.works === true && found.metering.growthPercent < 30);
       assert.equal(found.pausing, "may");
+      assert.ok(found.pausesIn.includes("proxy_on_response_headers"));
       const loaded = loadPluginModule(bytes);
       assert.equal(found.digest, loaded.ok ? loaded.module.digest : "");
       assert.deepEqual(
@@ -216,4 +217,49 @@ test("inspectModule() asks for the limit that the plugin would have", () => {
   const bytes = new WatGuest({ memory: "160" }).on("proxy_on_tick", "").bytes();
   assert.equal(inspectModule(bytes).memory?.limitBytes, 128 * 2 ** 20);
   assert.match(inspectModule(bytes, { memoryMib: 8 }).problems[0] ?? "", /more than the limit of 8 MiB$/);
+});
+
+suite("inspectModule() tells the author's callbacks from the SDK's", () => {
+  const owned = ({ callbacks }: ModuleReport): string[] =>
+    callbacks.filter((each) => each.isOwn === true).map(({ name }) => name);
+
+  test("in a stripped Go module, and so where it may pause", () => {
+    const found = inspectModule(exampleBytes("go"));
+    assert.deepEqual(owned(found), ["proxy_on_configure", "proxy_on_response_headers"]);
+    assert.equal(found.callbacks.find(({ name }) => name === "proxy_on_request_body")?.isOwn, false);
+    assert.equal(found.callbacks.find(({ name }) => name === "proxy_on_context_create")?.isOwn, undefined);
+    assert.deepEqual(found.pausesIn, ["proxy_on_response_headers"]);
+  });
+
+  test("not in a module without names", () => {
+    const found = inspectModule(exampleBytes("rust"));
+    assert.deepEqual(owned(found), []);
+    assert.ok(found.callbacks.every(({ isOwn }) => isOwn === undefined));
+    assert.ok(found.pausesIn.length > 4);
+  });
+
+  test("in a Rust module that has names", () => {
+    const names = [
+      "_ZN55_$LT$a..S$u20$as$u20$proxy_wasm..traits..HttpContext$GT$20on_http_request_body17h0123456789abcdefE",
+    ];
+    const text = Buffer.concat(names.map((name, i) => Buffer.from([i, name.length, ...Buffer.from(name)])));
+    const map = Buffer.concat([Buffer.from([names.length]), text]);
+    const section = (name: string, content: Uint8Array): Buffer => {
+      const length = 1 + name.length + content.length;
+      return Buffer.concat([
+        Buffer.from([0, (length & 0x7f) | 0x80, length >> 7, name.length]),
+        Buffer.from(name),
+        content,
+      ]);
+    };
+    const content = Buffer.concat([Buffer.from([1, (map.length & 0x7f) | 0x80, map.length >> 7]), map]);
+    const body =
+      callback("proxy_on_request_body", "(local.get 1)") + callback("proxy_on_request_headers", "(local.get 1)");
+    const bytes = [
+      watBytes(`(module ${PLUGIN} ${body})`),
+      section("c", Buffer.from("/rustc/")),
+      section("name", content),
+    ];
+    assert.deepEqual(inspectModule(Buffer.concat(bytes)).pausesIn, ["proxy_on_request_body"]);
+  });
 });

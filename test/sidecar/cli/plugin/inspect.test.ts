@@ -69,6 +69,7 @@ suite("plugin inspect", () => {
       is_called: true,
       does_nothing: true,
       result: 0,
+      is_own: null,
     });
   });
 
