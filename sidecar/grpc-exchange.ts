@@ -24,6 +24,8 @@ const Code = {
 const INVALID_STATUS = 0xffff_ffff;
 const LAST_STATUS = 16;
 const NO_PAIRS: readonly string[] = [];
+/** Bytes that a frame takes besides its own while it waits: empty messages must not fill memory. */
+const FRAME_OVERHEAD = 256;
 /** HTTP/2's error code and flag. */
 const CANCEL = 8;
 const END_STREAM = 1;
@@ -124,7 +126,13 @@ export class GrpcExchange implements PendingGrpcCall, SessionWaiter {
     if (this.call.timeoutMs > 0) {
       this.#timer = setTimeout(() => this.#onTimeout(), Math.min(this.call.timeoutMs, MAX_TIMER_MS)).unref();
     }
-    place.pool.acquire(this);
+    // Not before the plugin's callback is over: a call that it gives up again right away never gets anywhere, and a server
+    // that protects itself against quick resets does not end the session that all share.
+    queueMicrotask(() => {
+      if (!this.#isOver) {
+        place.pool.acquire(this);
+      }
+    });
   }
 
   // PendingGrpcCall
@@ -134,12 +142,12 @@ export class GrpcExchange implements PendingGrpcCall, SessionWaiter {
       return;
     }
     const frame = grpcFrame(message);
-    if (!this.#owner.takeRoom(this.call, this.#held, frame.length)) {
+    if (!this.#owner.takeRoom(this.call, this.#held, frame.length + FRAME_OVERHEAD)) {
       this.#hasSentAll = true;
       setImmediate(() => this.#fail(Code.ResourceExhausted, "too much waits to be sent"));
       return;
     }
-    this.#held += frame.length;
+    this.#held += frame.length + FRAME_OVERHEAD;
     if (this.#stream === undefined) {
       this.#waiting.push(frame);
     } else {
@@ -235,7 +243,7 @@ export class GrpcExchange implements PendingGrpcCall, SessionWaiter {
   }
 
   #write(stream: ClientHttp2Stream, frame: Buffer): void {
-    const bytes = frame.length;
+    const bytes = frame.length + FRAME_OVERHEAD;
     stream.write(frame, () => {
       if (!this.#isOver) {
         this.#held -= bytes;

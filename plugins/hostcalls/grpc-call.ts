@@ -13,6 +13,7 @@ import { CallKind } from "../runtime-host.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
 import { decodeFields } from "./http-call.ts";
+import { Work } from "./work.ts";
 
 /** A service's or a method's name, as far as it may stand in a path. */
 const PATH_PART = /^[\x21-\x7e]+$/;
@@ -81,6 +82,7 @@ export function grpcCallFunctions(vm: Vm): HostFunctions {
     proxy_grpc_send(token: number, message: number, messageLength: number, endStream: number): number {
       const bytes = memory.copy(message >>> 0, messageLength >>> 0);
       if (bytes === undefined) return Status.InvalidMemoryAccess;
+      memory.work += Work.SendGrpcMessage;
       return vm.effective.root.grpc.send(token >>> 0, bytes, endStream !== 0);
     },
 
@@ -97,6 +99,7 @@ function readStart(vm: Vm, args: readonly number[]): Start | number {
   const [service = 0, serviceLength = 0, name = 0, nameLength = 0, method = 0, methodLength = 0] = args;
   const [metadata = 0, metadataLength = 0] = args.slice(6);
   const memory = vm.memory;
+  memory.work += Work.StartGrpcCall;
   const serviceBytes = memory.copy(service >>> 0, serviceLength >>> 0);
   const serviceName = memory.latin1(name >>> 0, nameLength >>> 0);
   const methodName = memory.latin1(method >>> 0, methodLength >>> 0);

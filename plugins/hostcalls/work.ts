@@ -17,6 +17,9 @@ export const Work = {
   Sign: 2_000_000,
   Verify: 150_000,
   TimerChange: 1_000,
+  /** What the start of a gRPC call or stream takes, most of it when the callback has returned. */
+  StartGrpcCall: 100_000,
+  SendGrpcMessage: 4_000,
   /** A byte of a body that has to be moved to make room. */
   MovedBodyByte: 4,
   /** A field of a map that is looked through, when there are many. */

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { encodeBytePairs } from "../../plugins/abi/pairs.ts";
+import { DEFAULT_FUEL } from "../../plugins/metering/fuel-gauge.ts";
 import { writeFields } from "../../plugins/proto-fields.ts";
 import { FakeStream } from "./support/fake-stream.ts";
 import { loaded } from "./support/loaded.ts";
@@ -197,7 +198,7 @@ suite("proxy_grpc_call", () => {
          (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
        ${guest.logLetter("(i32.load (i32.const 40))")} (i32.const 1)`,
     );
-    const { plugin, ports, lines } = loaded(guest);
+    const { plugin, ports, lines } = loaded(guest, { fuel: { ...DEFAULT_FUEL, perCallback: 0 } });
     plugin.createHttpContext(new FakeStream()).onRequestHeaders(3, true);
     assert.equal(ports.grpc.calls.length, 1024);
     assert.equal(lines().at(-1), "k");
@@ -345,5 +346,22 @@ suite("proxy_grpc_stream", () => {
     ports.grpc.receiver(STREAM).onClose(0, "");
     ports.grpc.receiver(9).onClose(0, "");
     assert.equal(hooks.length, ran);
+  });
+
+  test("floods of calls and of messages are paid for with fuel", () => {
+    for (const [flood, most] of [
+      [(guest: WatGuest) => `(drop ${grpcCall(guest)}) (drop ${cancel})`, 1_000],
+      [(guest: WatGuest) => `(drop ${send(guest, "")})`, 25_000],
+    ] as const) {
+      const guest = new WatGuest();
+      guest.on(
+        "proxy_on_request_headers",
+        `(drop ${grpcStream(guest)}) (loop $again ${flood(guest)} (br $again)) (i32.const 0)`,
+      );
+      const { plugin, ports } = loaded(guest);
+      plugin.createHttpContext(new FakeStream()).onRequestHeaders(3, true);
+      assert.equal(plugin.view().lastFault?.kind, "out_of_fuel");
+      assert.ok(ports.grpc.journal.length <= most, `${ports.grpc.journal.length} calls`);
+    }
   });
 });

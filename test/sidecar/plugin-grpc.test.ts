@@ -190,10 +190,33 @@ suite("gRPC calls of a worker", { timeout: 30_000 }, () => {
     assert.equal(hasty.fixture.gauge("upstream_rq_pending_active"), 0);
   });
 
+  test("calls that are given up in the same turn never reach the server, and others on the session do not suffer", async () => {
+    await using origin = await OddGrpcOrigin.start(ANSWERS);
+    await using bench = new Bench(origin.port);
+    bench.start("open", "Slow");
+    await bench.untilGauge("upstream_rq_active", 1);
+    for (let i = 0; i < 3_000; i++) bench.start("given up", "Echo", MESSAGE).cancel();
+    bench.start("after", "Echo", MESSAGE);
+    assert.equal(await bench.end("after"), "after close 0 ");
+    assert.equal(bench.fixture.counter("upstream_rq_total"), 2);
+    assert.equal(bench.fixture.gauge("upstream_rq_active"), 1);
+  });
+
+  test("empty messages that wait take room, too", async () => {
+    await using origin = await OddGrpcOrigin.start(ANSWERS);
+    await using bench = new Bench(origin.port);
+    const chatty = bench.start("chatty", "Slow");
+    for (let i = 0; i < 100_000; i++) chatty.send(Buffer.alloc(0), false);
+    assert.equal(await bench.end("chatty"), "chatty close 8 too much waits to be sent");
+  });
+
   test("a call that is cancelled before there is a session leaves nothing behind", async () => {
     await using origin = await OddGrpcOrigin.start(ANSWERS);
     await using bench = new Bench(origin.port);
-    bench.start("a", "Echo", MESSAGE).cancel();
+    const given = bench.start("a", "Echo", MESSAGE);
+    await Promise.resolve();
+    assert.equal(bench.fixture.gauge("upstream_rq_pending_active"), 1);
+    given.cancel();
     assert.equal(bench.fixture.gauge("upstream_rq_pending_active"), 0);
     assert.equal(bench.fixture.counter("upstream_rq_cancelled"), 1);
     bench.start("b", "Echo", MESSAGE);
