@@ -98,7 +98,7 @@ export class RootContext {
     if (id !== 0) vm.contexts.add(this.context);
   }
 
-  /** Runs the start callbacks in order. Answers what went wrong; a context that was refused is ended again. */
+  /** Runs the start callbacks in order. Answers what went wrong; a context that was refused is given up as it is. */
   start(): PluginFault | undefined {
     const vm = this.vm;
     const spec = this.plugin.spec;
@@ -110,7 +110,7 @@ export class RootContext {
       if (configured === 0) refusal = vm.refusal("proxy_on_configure", this.context);
     }
     vm.drain();
-    if (refusal !== undefined) this.end();
+    if (refusal !== undefined) this.release();
     return vm.fault ?? refusal;
   }
 

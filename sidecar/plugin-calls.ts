@@ -43,10 +43,14 @@ export class PluginCalls implements HttpCaller {
     if (this.#underWay >= MAX_CALLS) {
       return "unavailable";
     }
+    const host = cluster.choose();
+    if (host === undefined || host.address.kind !== "tcp") {
+      return "unavailable";
+    }
     const request = new PluginCall(call, this.#deps.recorder, onResult);
     this.#underWay++;
     this.#agent ??= openAgent();
-    void request.run(this.#agent, cluster).finally(() => this.#underWay--);
+    void request.run(this.#agent, addressText(host.address)).finally(() => this.#underWay--);
     return request;
   }
 
@@ -83,22 +87,18 @@ class PluginCall implements PendingHttpCall {
     });
   }
 
-  async run(agent: Promise<Agent>, cluster: LiveCluster): Promise<void> {
-    const host = cluster.choose();
-    // The answer never comes from inside call(): the plugin has to get its token first.
-    if (host === undefined || host.address.kind !== "tcp") {
-      await Promise.resolve();
-      this.#finish(synthetic(503, "no healthy upstream"));
-      return;
-    }
+  /** `address`: `host:port`. The answer never comes from inside: the plugin has to get its token first. */
+  async run(agent: Promise<Agent>, address: string): Promise<void> {
     const timeoutMs = this.#call.timeoutMs === 0 ? MAX_TIMEOUT_MS : Math.min(this.#call.timeoutMs, MAX_TIMEOUT_MS);
     const timer = setTimeout(() => this.#abort.abort("timeout"), timeoutMs);
     timer.unref();
+    const startedAt = performance.now();
     let response: Dispatcher.ResponseData | undefined;
     try {
-      response = await (await agent).request({ ...this.#options(), origin: `http://${addressText(host.address)}` });
+      response = await (await agent).request({ ...this.#options(), origin: `http://${address}` });
       const body = await readBody(response.body);
       const headers = [":status", String(response.statusCode), ...flatten(response.headers)];
+      headers.push("x-envoy-upstream-service-time", String(Math.round(performance.now() - startedAt)));
       this.#finish(
         body === undefined
           ? { kind: "failure", message: "the response is larger than the buffer limit" }
@@ -124,7 +124,10 @@ class PluginCall implements PendingHttpCall {
 
   #options(): Omit<Dispatcher.RequestOptions, "origin"> {
     const { headers, body } = this.#call;
-    const fields: string[] = ["host", pseudo(headers, ":authority")];
+    const fields: string[] = ["host", pseudo(headers, ":authority"), "x-envoy-internal", "true"];
+    if (this.#call.timeoutMs > 0) {
+      fields.push("x-envoy-expected-rq-timeout-ms", String(this.#call.timeoutMs));
+    }
     const traceparent = this.#callout === undefined ? "" : traceparentOf(this.#callout);
     if (traceparent !== "") {
       fields.push("traceparent", traceparent);
@@ -154,7 +157,7 @@ class PluginCall implements PendingHttpCall {
     if (hasHead) {
       return { kind: "failure", message: "reset" };
     }
-    const reason = (error as NodeJS.ErrnoException).code ?? "reset";
+    const reason = RESET_REASONS[(error as NodeJS.ErrnoException).code ?? ""] ?? "remote connection failure";
     return synthetic(503, `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`);
   }
 
@@ -174,6 +177,13 @@ class PluginCall implements PendingHttpCall {
     }
   }
 }
+
+/** Envoy's words for why there is no answer, by undici's codes. */
+const RESET_REASONS: Readonly<Record<string, string>> = {
+  UND_ERR_CONNECT_TIMEOUT: "connection timeout",
+  UND_ERR_SOCKET: "connection termination",
+  ECONNRESET: "connection termination",
+};
 
 /** What undici frames by itself. */
 const FRAMING = new Set(["host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"]);

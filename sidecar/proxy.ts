@@ -364,11 +364,11 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
       return;
     }
     this.facts.flag(reply.flag);
+    this.facts.responseCodeDetails = reply.details;
     if (this.#responseStarted) {
       this.#abort();
       return;
     }
-    this.facts.responseCodeDetails = reply.details;
     const isReplacement = this.facts.responseHead !== undefined;
     this.requestPassEnded = true;
     this.#forward?.abort();

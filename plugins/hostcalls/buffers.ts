@@ -9,6 +9,7 @@ import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
 import { Work } from "./work.ts";
 
+const NOTHING = new Uint8Array(0);
 /** Bits of HttpContext.writable for the two bodies, of TcpContext.writable for the two directions. */
 const WRITABLE_BITS: readonly number[] = [1 << 4, 1 << 5, 1 << 0, 1 << 1];
 
@@ -29,13 +30,13 @@ function block(vm: Vm, type: number): Uint8Array | undefined {
     case BufferType.HttpCallResponseBody:
       return vm.effective.root.answer?.body;
     case BufferType.GrpcReceiveBuffer:
-      return vm.effective.root.grpc.message;
+      return vm.effective.root.grpc.message ?? NOTHING;
     case BufferType.VmConfiguration:
       return vm.vmConfiguration;
     case BufferType.PluginConfiguration:
       return vm.callback === Callback.OnConfigure ? vm.effective.root.plugin.spec.pluginConfiguration : undefined;
     default:
-      return undefined;
+      return NOTHING;
   }
 }
 
@@ -83,7 +84,9 @@ export function bufferFunctions(vm: Vm): HostFunctions {
       const data = memory.copy(pointer >>> 0, size >>> 0);
       if (data === undefined) return Status.InvalidMemoryAccess;
       const { http, tcp } = vm.effective;
-      if (id > BufferType.UpstreamData) return Status.BadArgument;
+      if (id > BufferType.UpstreamData) {
+        return id <= BufferType.CallData && block(vm, id) === undefined ? Status.NotFound : Status.BadArgument;
+      }
       const writable = (isBody(id) ? http?.writable : tcp?.writable) ?? 0;
       if ((writable & (WRITABLE_BITS[id] as number)) === 0) return Status.BadArgument;
       const total = offered(vm.effective, id);

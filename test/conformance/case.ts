@@ -13,6 +13,7 @@ export interface CaseRequest {
   readonly path?: string;
   /** `name: value` each. */
   readonly headers?: readonly string[];
+  /** `1000*ab` is 1000 times `ab`. */
   readonly body?: string;
   /** Instead of `body`: pieces, each sent when the guest has said the one before (a line with `request_body`). */
   readonly pieces?: readonly string[];
@@ -22,11 +23,18 @@ export interface CaseRequest {
   readonly leaves_at?: string;
 }
 
+/** `@TURN@` in a script is 1 in the first request, 2 in the second. */
+export function forTurn(script: string, turn: number): string {
+  return script.replaceAll("@TURN@", String(turn));
+}
+
 /** What the origin answers to this case's requests; 200 and "ok" where nothing is said. */
 export interface CaseOrigin {
   readonly status?: number;
   readonly headers?: readonly string[];
   readonly body?: string;
+  /** Instead of `body`, as in requests, with chunked coding. */
+  readonly pieces?: readonly string[];
   readonly trailers?: readonly string[];
   /** Never answers. */
   readonly silent?: boolean;
@@ -59,6 +67,8 @@ export interface CaseRow {
   readonly request?: CaseRequest;
   /** How often the request is sent, one after the other. Default 1; 0: nothing but the start is observed. */
   readonly times?: number;
+  /** Time between two of them, in ms: for what a host does after a while only. */
+  readonly gap_ms?: number;
   readonly origin?: CaseOrigin;
   /** One or more plugins of its own, in this order; else the shared plugin of the ABI version. */
   readonly plugins?: readonly CasePlugin[];
@@ -68,6 +78,8 @@ export interface CaseRow {
   readonly until?: string;
   /** Why our host does something else than Envoy, on purpose. */
   readonly differs?: string;
+  /** Envoy's process ends with it, so that it is not run there. `differs` says how. */
+  readonly crashes_envoy?: boolean;
 }
 
 /** A row with one ABI version: what is run. */
@@ -79,7 +91,20 @@ export interface Case {
 }
 
 const FOLDER = join(import.meta.dirname, "cases");
-const KEYS = new Set(["name", "abi", "script", "request", "times", "origin", "plugins", "stats", "until", "differs"]);
+const KEYS = new Set([
+  "name",
+  "abi",
+  "script",
+  "request",
+  "times",
+  "gap_ms",
+  "origin",
+  "plugins",
+  "stats",
+  "until",
+  "differs",
+  "crashes_envoy",
+]);
 
 /** All rows, by family in the order of the files' names. Fails on a key that no row has. */
 export function readCases(): CaseRow[] {
@@ -101,6 +126,12 @@ export function casesOf(rows: readonly CaseRow[]): Case[] {
   return rows.flatMap((row, index) =>
     (row.abi ?? ABI_VERSIONS).map((abi) => ({ row, abi, id: `c${index}-${abi.replaceAll(".", "")}` })),
   );
+}
+
+/** `1000*ab` stands for 1000 times `ab`. */
+export function repeated(text: string): string {
+  const [, count, part] = /^(\d+)\*([^*]+)$/s.exec(text) ?? [];
+  return part === undefined ? text : part.repeat(Number(count));
 }
 
 /** `@CASE@` in a text stands for the case's id. */

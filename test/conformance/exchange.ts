@@ -1,16 +1,15 @@
 // One request of a case, sent to the host, and what came back.
 
-import { once } from "node:events";
 import { request as httpRequest, type ClientRequest, type IncomingMessage } from "node:http";
-import { type Case, type CaseRequest, forCase } from "./case.ts";
+import { type Case, type CaseRequest, forCase, forTurn, repeated } from "./case.ts";
 import { fields } from "./origin.ts";
 
 /** A client that has no answer after this time goes away. */
-const ANSWER_DEADLINE_MS = 4_000;
+const ANSWER_DEADLINE_MS = 2_500;
 
 export interface Answer {
   /** `reset` before the headers, `cut` after them, `gone` when the client left, `none` when nothing came in time. */
-  readonly outcome: "complete" | "reset" | "cut" | "gone" | "none";
+  readonly outcome: "complete" | "reset" | "cut" | "gone" | "none" | "no listener";
   readonly status?: number;
   readonly headers?: readonly string[];
   readonly body?: string;
@@ -20,7 +19,8 @@ export interface Answer {
 /** Resolves when the guest has said a line with this text, for this case. */
 export type WaitForLine = (text: string, times?: number) => Promise<void>;
 
-export async function exchange(one: Case, port: number, waitForLine: WaitForLine): Promise<Answer> {
+/** `turn`: 1 for the case's first request. */
+export async function exchange(one: Case, turn: number, port: number, waitForLine: WaitForLine): Promise<Answer> {
   const wanted: CaseRequest = one.row.request ?? {};
   const request = httpRequest({
     host: "127.0.0.1",
@@ -28,7 +28,7 @@ export async function exchange(one: Case, port: number, waitForLine: WaitForLine
     method: wanted.method ?? ((wanted.body ?? wanted.pieces ?? wanted.trailers) ? "POST" : "GET"),
     path: forCase(one, wanted.path ?? "/"),
     setHost: false,
-    headers: headersOf(one, wanted),
+    headers: headersOf(one, turn, wanted),
     agent: false,
   });
   request.setNoDelay(true);
@@ -37,15 +37,15 @@ export async function exchange(one: Case, port: number, waitForLine: WaitForLine
   return answer;
 }
 
-function headersOf(one: Case, wanted: CaseRequest): string[] {
+function headersOf(one: Case, turn: number, wanted: CaseRequest): string[] {
   const lines = ["host: conformance", `x-case: ${one.id}`, ...(wanted.headers ?? [])];
   if (one.row.script !== undefined) {
-    lines.push(`x-script: ${oneLine(forCase(one, one.row.script))}`);
+    lines.push(`x-script: ${oneLine(forTurn(forCase(one, one.row.script), turn))}`);
   }
   if (wanted.pieces !== undefined || wanted.trailers !== undefined) {
     lines.push("transfer-encoding: chunked");
   } else if (wanted.body !== undefined) {
-    lines.push(`content-length: ${wanted.body.length}`);
+    lines.push(`content-length: ${repeated(wanted.body).length}`);
   }
   return lines.flatMap((line) => {
     const colon = line.indexOf(": ");
@@ -62,12 +62,12 @@ function oneLine(script: string): string {
 async function send(request: ClientRequest, wanted: CaseRequest, waitForLine: WaitForLine): Promise<void> {
   if (wanted.pieces === undefined) {
     addTrailers(request, wanted);
-    request.end(wanted.body ?? undefined, "latin1");
+    request.end(repeated(wanted.body ?? ""), "latin1");
     return;
   }
   request.flushHeaders();
   for (const [index, piece] of wanted.pieces.entries()) {
-    request.write(piece, "latin1");
+    request.write(repeated(piece), "latin1");
     await waitForLine(" request_body", index + 1);
   }
   addTrailers(request, wanted);
@@ -96,7 +96,7 @@ async function answerOf(request: ClientRequest, leave: Promise<void> | undefined
     response.setEncoding("latin1");
     response.on("error", () => undefined);
     response.on("data", (chunk: string) => (body += chunk));
-    await once(response, "close");
+    await new Promise((resolve) => response.on("close", resolve));
     return {
       outcome: response.complete ? "complete" : ended("cut"),
       status: response.statusCode ?? 0,

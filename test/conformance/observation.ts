@@ -8,7 +8,7 @@ import type { SeenRequest } from "./origin.ts";
 export interface Observation {
   /** Each answer: `200`, then headers and body; or how it ended without one. */
   readonly answers: readonly (readonly string[])[];
-  /** Each request that reached an origin. */
+  /** Each request that reached an origin, sorted by method and target. */
   readonly upstream: readonly (readonly string[])[];
   /** What the guest's streams said. */
   readonly guest: readonly string[];

@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { CaseOrigin } from "./case.ts";
+import { type CaseOrigin, repeated } from "./case.ts";
 
 /** A request as the origin saw it, names in lower case, in the order in which they came. */
 export interface SeenRequest {
@@ -14,9 +14,11 @@ export interface SeenRequest {
   readonly trailers: readonly string[];
 }
 
+type UntilPiece = (times: number) => Promise<void>;
+
 export class CaseOriginServer implements AsyncDisposable {
   readonly #server: Server;
-  readonly #answers = new Map<string, CaseOrigin>();
+  readonly #answers = new Map<string, { readonly answer: CaseOrigin; readonly untilPiece: UntilPiece }>();
   readonly #seen = new Map<string, SeenRequest[]>();
 
   static async start(): Promise<CaseOriginServer> {
@@ -36,8 +38,9 @@ export class CaseOriginServer implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  answerFor(id: string, answer: CaseOrigin): void {
-    this.#answers.set(id, answer);
+  /** `untilPiece` resolves when the guest has said so many pieces of the response. */
+  answerFor(id: string, answer: CaseOrigin, untilPiece: UntilPiece): void {
+    this.#answers.set(id, { answer, untilPiece });
   }
 
   /** What came for a case so far. */
@@ -60,7 +63,8 @@ export class CaseOriginServer implements AsyncDisposable {
         trailers: fields(request.rawTrailers),
       };
       this.#seen.set(id, [...this.seen(id), one]);
-      reply(response, this.#answers.get(id) ?? {}, one);
+      const { answer = {}, untilPiece = async () => undefined } = this.#answers.get(id) ?? {};
+      void reply(response, answer, one, untilPiece);
     });
   }
 
@@ -73,29 +77,50 @@ export class CaseOriginServer implements AsyncDisposable {
 }
 
 /** `/call/…`: a plugin's own call, answered by what the path says; everything else as the case says. */
-function reply(response: ServerResponse, answer: CaseOrigin, { target }: SeenRequest): void {
+async function reply(
+  response: ServerResponse,
+  answer: CaseOrigin,
+  { target }: SeenRequest,
+  untilPiece: UntilPiece,
+): Promise<void> {
   response.sendDate = false;
   response.removeHeader("connection");
   if (target === "/call/silent" || (answer.silent === true && !target.startsWith("/call"))) {
     return;
   }
   if (target.startsWith("/call")) {
-    const status = Number(/^\/call\/(\d+)/.exec(target)?.[1] ?? 200);
-    response.writeHead(status, ["x-answer", "yes", "content-length", "6"]).end("called");
+    callReply(response, target);
     return;
   }
   const headers = (answer.headers ?? []).flatMap((line) => line.split(/: ?/, 2));
-  const body = answer.body ?? "ok";
+  const status = answer.status ?? 200;
   const trailers = (answer.trailers ?? []).map((line) => line.split(/: ?/, 2) as [string, string]);
-  if (trailers.length > 0) {
-    response.writeHead(answer.status ?? 200, [...headers, "transfer-encoding", "chunked", "trailer", "x-trailer"]);
-    response.write(body);
+  if (trailers.length > 0 || answer.pieces !== undefined) {
+    response.writeHead(status, [...headers, "transfer-encoding", "chunked"]);
+    for (const [index, piece] of (answer.pieces ?? [answer.body ?? "ok"]).entries()) {
+      response.write(repeated(piece), "latin1");
+      await (answer.pieces === undefined ? undefined : untilPiece(index + 1));
+    }
     response.addTrailers(trailers);
     response.end();
     return;
   }
-  const framing = [204, 304].includes(answer.status ?? 200) ? [] : ["content-length", String(body.length)];
-  response.writeHead(answer.status ?? 200, [...headers, ...framing]).end(body, "latin1");
+  const body = repeated(answer.body ?? "ok");
+  const framing = [204, 304].includes(status) ? [] : ["content-length", String(body.length)];
+  response.writeHead(status, [...headers, ...framing]).end(body, "latin1");
+}
+
+/** `/call/404` has that status, `/call/trailers` trailers. */
+function callReply(response: ServerResponse, target: string): void {
+  if (target === "/call/trailers") {
+    response.writeHead(200, ["x-answer", "yes", "transfer-encoding", "chunked"]);
+    response.write("called");
+    response.addTrailers([["x-call-trailer", "one"]]);
+    response.end();
+    return;
+  }
+  const status = Number(/^\/call\/(\d+)/.exec(target)?.[1] ?? 200);
+  response.writeHead(status, ["x-answer", "yes", "content-length", "6"]).end("called");
 }
 
 /** `name: value` lines of Node's flat list, names in lower case. */

@@ -19,6 +19,9 @@ export interface Recorded {
 /** By family, then by the case's name. */
 type GoldenFile = Readonly<Record<string, readonly Recorded[]>>;
 
+/** What stands for a case that Envoy does not survive. */
+export const CRASH: Partial<Observation> = { answers: [["the process ends"]] };
+
 /** Without what is empty: nobody wants to read that. */
 export function trimmed(seen: Observation | undefined): Partial<Observation> {
   return Object.fromEntries(Object.entries(seen ?? {}).filter(([, lines]) => lines.length > 0));
@@ -61,7 +64,7 @@ export function writeGolden(cases: readonly Case[], envoy: Seen, outrigger: Seen
   for (const [family, own] of Map.groupBy(cases, ({ row }) => row.family)) {
     const file: Record<string, Recorded[]> = {};
     for (const one of own) {
-      const theirs = trimmed(envoy.get(one.id));
+      const theirs = one.row.crashes_envoy === true ? CRASH : trimmed(envoy.get(one.id));
       const ours = trimmed(outrigger.get(one.id));
       const recorded = { envoy: theirs, ...(isSame(theirs, ours) ? {} : { outrigger: ours }) };
       const list = (file[one.row.name] ??= []);

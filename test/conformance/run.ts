@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 import type { AddressInfo } from "node:net";
 import { type Case, withoutCase } from "./case.ts";
 import { type Answer, exchange } from "./exchange.ts";
@@ -23,7 +24,7 @@ class GuestLines {
 
   add({ level, text }: GuestLine): void {
     const found = /^#(c\d+-\d+)(\^?) (.*)$/s.exec(text);
-    const [, id = "", isRoot, said = ""] = found ?? /^.*?\b(c\d+-\d+)()\b(.*)$/s.exec(text) ?? [];
+    const [, id = "", isRoot, said = ""] = found ?? /^(c\d+-\d+)()\b(.*)$/s.exec(text) ?? [];
     if (id === "") {
       return;
     }
@@ -71,7 +72,7 @@ export async function runCases(kind: SubjectKind, cases: readonly Case[]): Promi
     (line) => said.add(line),
   );
   for (const one of cases) {
-    origin.answerFor(one.id, one.row.origin ?? {});
+    origin.answerFor(one.id, one.row.origin ?? {}, (times) => said.until(one.id, " response_body", times));
   }
   const answers = new Map<string, Answer[]>();
   const left = [...cases];
@@ -88,7 +89,10 @@ export async function runCases(kind: SubjectKind, cases: readonly Case[]): Promi
       one.id,
       {
         answers: (answers.get(one.id) ?? []).map((answer) => answerLines(one, answer)),
-        upstream: origin.seen(one.id).map((request) => requestLines(one, request)),
+        upstream: origin
+          .seen(one.id)
+          .map((request) => requestLines(one, request))
+          .toSorted((a, b) => ((a[0] ?? "") < (b[0] ?? "") ? -1 : 1)),
         guest: foldedEnds(said.streams.get(one.id) ?? []).map((line) => withoutCase(one, line)),
         root: [...(said.roots.get(one.id) ?? [])].map((line) => withoutCase(one, line)),
         access: (access.get(one.id) ?? []).map((line) => withoutCase(one, line)),
@@ -107,9 +111,12 @@ async function play(one: Case, subject: Subject, said: GuestLines): Promise<Answ
   const times = one.row.times ?? 1;
   for (let turn = 1; turn <= times; turn++) {
     if (port === undefined) {
-      return [];
+      return [{ outcome: "no listener" }];
     }
-    answers.push(await exchange(one, port, (text, count) => said.until(one.id, text, count ?? 1)));
+    if (turn > 1 && one.row.gap_ms !== undefined) {
+      await delay(one.row.gap_ms);
+    }
+    answers.push(await exchange(one, turn, port, (text, count) => said.until(one.id, text, count ?? 1)));
     if (one.row.until === undefined) {
       await said.until(one.id, " delete", turn);
     }
@@ -137,7 +144,7 @@ async function accessLines(file: string, count: number): Promise<Map<string, str
           new Map<string, string[]>(),
         );
     }
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await delay(20);
   }
 }
 

@@ -128,8 +128,11 @@ export class Subject implements AsyncDisposable {
     return this.#ports.get(listener);
   }
 
-  /** All counters, gauges and histograms, `name: value`. */
+  /** All counters, gauges and histograms, `name: value`. Fails when the host has died. */
   async stats(): Promise<ReadonlyMap<string, string>> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
+      throw new Error(`${this.kind.name} has died: ${this.lines.slice(-40).join("\n")}`);
+    }
     const text = await (await fetch(`http://127.0.0.1:${this.#adminPort}/stats`)).text();
     return new Map([...text.matchAll(/^(\S+): (.*)$/gm)].map((match) => [match[1] ?? "", match[2] ?? ""]));
   }

@@ -118,7 +118,11 @@ pub fn headers_arguments(map: u32, count: u32, end: Option<u32>) -> String {
 
 /// Says that the callback came, and runs its section. Answers what the section returns, else `default`.
 pub fn event(id: u32, callback: &str, arguments: &str, at_end: bool, default: u32, more: More) -> u32 {
-    say(id, format!("{callback} {arguments}").trim_end());
+    // How a long body is cut into pieces is nobody's promise.
+    let is_quiet = with(id, |context| context.script.setting("quiet").is_some()).unwrap_or(false);
+    if !is_quiet || !callback.ends_with("_body") {
+        say(id, format!("{callback} {arguments}").trim_end());
+    }
     run(id, callback, at_end, default, more)
 }
 
@@ -134,6 +138,15 @@ fn run(id: u32, callback: &str, at_end: bool, default: u32, more: More) -> u32 {
         match verb {
             "return" => answer = script::number(rest) as u32,
             "trap" => core::arch::wasm32::unreachable(),
+            "trap_if" => {
+                if rest.split_once(' ').is_some_and(|(one, other)| one == other) {
+                    core::arch::wasm32::unreachable();
+                }
+            }
+            "roots" => {
+                let roots = CONTEXTS.with_borrow(|contexts| contexts.values().filter(|one| one.root == 0).count());
+                say(id, &format!("  {roots} roots in this VM"));
+            }
             "panic" => panic!("as told"),
             "exit" => host::exit(script::number(rest) as u32),
             "overflow" => say(id, &overflow(1).to_string()),

@@ -33,7 +33,10 @@ impl Script {
     /// The value of a statement `key value` before the first section.
     pub fn setting(&self, key: &str) -> Option<&str> {
         let head = self.sections.get("")?;
-        head.iter().find_map(|statement| statement.strip_prefix(key)?.strip_prefix(' '))
+        head.iter().find_map(|statement| match statement.strip_prefix(key)? {
+            "" => Some(""),
+            rest => rest.strip_prefix(' '),
+        })
     }
 }
 

@@ -93,7 +93,7 @@ pub fn pairs_bytes(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Pairs sorted by name, without those of the suite itself; `none` for no bytes, `malformed` for no list.
+/// Pairs sorted by name, without those of the suite itself and without times; `none` for no bytes, `malformed` for no list.
 pub fn show_pairs(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "none".to_string();
@@ -103,8 +103,13 @@ pub fn show_pairs(bytes: &[u8]) -> String {
         Some(mut pairs) => {
             pairs.retain(|(name, _)| name != b"x-script" && name != b"x-case");
             pairs.sort_by(|one, other| one.0.cmp(&other.0));
-            let shown: Vec<String> =
-                pairs.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
+            let shown: Vec<String> = pairs
+                .iter()
+                .map(|(name, value)| match name.as_slice() {
+                    b"x-envoy-upstream-service-time" => "x-envoy-upstream-service-time=*".to_string(),
+                    _ => format!("{}={}", escape(name), escape(value)),
+                })
+                .collect();
             format!("{{{}}}", shown.join(","))
         }
     }
