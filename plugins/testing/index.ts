@@ -6,6 +6,7 @@ export type { PropertyValue } from "../property-value.ts";
 export type { CallValue, CallValues } from "./host-call-reader.ts";
 export { type ConfigurationInput, type LoadOptions, loadPlugin, PluginLoadError } from "./load-plugin.ts";
 export type { CallResponse, TestCall } from "./test-calls.ts";
+export type { GrpcEnd, TestGrpcCall } from "./test-grpc-calls.ts";
 export type { TestClock } from "./test-clock.ts";
 export type { HeadersInput, TestHeaders } from "./test-headers.ts";
 export type { StreamOptions, TestPlugin } from "./test-plugin.ts";

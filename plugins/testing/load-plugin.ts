@@ -7,6 +7,7 @@ import { PluginRuntime } from "../plugin-runtime.ts";
 import type { FailurePolicy } from "../plugin-spec.ts";
 import { TestCalls } from "./test-calls.ts";
 import { TestClock } from "./test-clock.ts";
+import { TestGrpcCalls } from "./test-grpc-calls.ts";
 import { TestPlugin } from "./test-plugin.ts";
 import { type PropertiesInput, propertyTable } from "./test-properties.ts";
 import { type LogLevelName, type LogLine, TestLog, TestMetrics } from "./test-sinks.ts";
@@ -37,7 +38,7 @@ export interface LoadOptions {
   readonly memoryMib?: number;
   /** Most fuel of one callback; 0: no limit. Default 100 million. */
   readonly fuel?: number;
-  /** Names of the clusters that proxy_http_call knows. Default: any name is one. */
+  /** Names of the clusters that calls know. Default: any name is one. */
   readonly clusters?: readonly string[];
   /** For all streams and for callbacks without one: `{ "xds.node.id": "test" }`. */
   readonly properties?: PropertiesInput;
@@ -70,13 +71,22 @@ export function loadPlugin(module: string | URL | Uint8Array, options: LoadOptio
   const compiled = loadPluginModule(bytes, options.memoryMib === undefined ? {} : { memoryMib: options.memoryMib });
   if (!compiled.ok) throw new PluginLoadError(compiled.problem, []);
   const clock = new TestClock(options.wallMs === undefined ? {} : { wallMs: options.wallMs });
-  const calls = new TestCalls(clock, (name) => options.clusters?.includes(name) ?? true);
+  const isCluster = (name: string): boolean => options.clusters?.includes(name) ?? true;
+  const calls = new TestCalls(clock, isCluster);
+  const grpcCalls = new TestGrpcCalls(clock, isCluster);
   const metrics = new TestMetrics();
   const transcript = new Transcript(clock);
   const properties = options.properties ?? {};
   const rootProperties = propertyTable(properties);
   const runtime = new PluginRuntime({
-    ports: { clock, log, http: calls, metrics, properties: { property: (_plugin, path) => rootProperties.get(path) } },
+    ports: {
+      clock,
+      log,
+      http: calls,
+      grpc: grpcCalls,
+      metrics,
+      properties: { property: (_plugin, path) => rootProperties.get(path) },
+    },
     observer: transcript,
     onHostCall: transcript.onHostCall,
     ...(options.sharedMemory === undefined ? {} : { sharedMemory: options.sharedMemory }),
@@ -95,7 +105,17 @@ export function loadPlugin(module: string | URL | Uint8Array, options: LoadOptio
     fuel: { ...DEFAULT_FUEL, perCallback: options.fuel ?? DEFAULT_FUEL.perCallback, perCallbackName: "fuel" },
   });
   if (!loaded.ok) throw new PluginLoadError(loaded.problem, log.lines);
-  return new TestPlugin({ runtime, plugin: loaded.plugin, clock, calls, log, metrics, transcript, properties });
+  return new TestPlugin({
+    runtime,
+    plugin: loaded.plugin,
+    clock,
+    calls,
+    grpcCalls,
+    log,
+    metrics,
+    transcript,
+    properties,
+  });
 }
 
 function configurationBytes(init: ConfigurationInput = ""): Uint8Array {

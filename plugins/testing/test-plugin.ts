@@ -9,6 +9,7 @@ import type { PluginModule } from "../plugin-module.ts";
 import type { PluginRuntime } from "../plugin-runtime.ts";
 import type { TestCall, TestCalls } from "./test-calls.ts";
 import type { TestClock } from "./test-clock.ts";
+import type { TestGrpcCall, TestGrpcCalls } from "./test-grpc-calls.ts";
 import type { PropertiesInput } from "./test-properties.ts";
 import type { LogLine, Metric, TestLog, TestMetrics } from "./test-sinks.ts";
 import { type RequestInput, TestStream } from "./test-stream.ts";
@@ -20,6 +21,7 @@ export interface TestPluginParts {
   readonly plugin: Plugin;
   readonly clock: TestClock;
   readonly calls: TestCalls;
+  readonly grpcCalls: TestGrpcCalls;
   readonly log: TestLog;
   readonly metrics: TestMetrics;
   readonly transcript: Transcript;
@@ -97,14 +99,17 @@ export class TestPlugin implements Disposable {
 
   /** The one call that waits for its answer; throws unless there is exactly one. */
   get pendingCall(): TestCall {
-    const waiting = this.calls.filter(({ state }) => state === "waiting");
-    const [only] = waiting;
-    if (only === undefined || waiting.length > 1) {
-      throw new Error(
-        `${waiting.length} calls wait for an answer: ${waiting.map(({ cluster }) => cluster).join(", ")}`,
-      );
-    }
-    return only;
+    return onlyWaiting(this.calls, "calls");
+  }
+
+  /** gRPC calls and streams that it made, in order, those that have ended too. */
+  get grpcCalls(): readonly TestGrpcCall[] {
+    return this.#parts.grpcCalls.all;
+  }
+
+  /** The one gRPC call or stream that is under way; throws unless there is exactly one. */
+  get pendingGrpcCall(): TestGrpcCall {
+    return onlyWaiting(this.grpcCalls, "gRPC calls");
   }
 
   /** Log lines: proxy_log, standard output and error, and the host's own about the plugin. */
@@ -190,4 +195,11 @@ export class TestPlugin implements Disposable {
     if (root === undefined) throw new Error("the plugin cannot run: it failed too often");
     return root;
   }
+}
+
+function onlyWaiting<Call extends TestCall | TestGrpcCall>(calls: readonly Call[], what: string): Call {
+  const waiting = calls.filter(({ state }) => state === "waiting");
+  const [only] = waiting;
+  if (only !== undefined && waiting.length === 1) return only;
+  throw new Error(`${waiting.length} ${what} wait for an answer: ${waiting.map(({ cluster }) => cluster).join(", ")}`);
 }

@@ -176,6 +176,56 @@ suite("TestPlugin", () => {
     assert.match(plugin.logs.map(({ message }) => message).join("\n"), /unknown cluster/);
   });
 
+  test("plays the server of gRPC calls", () => {
+    using plugin = guest("grpc-call", { clusters: ["grpc"] });
+    const stream = plugin.request({ path: "/call/Echo" });
+    const call = plugin.pendingGrpcCall;
+    assert.deepEqual(
+      [call.cluster, call.path, call.timeoutMs, call.isStream],
+      ["grpc", "/test.Echo/Echo", 2000, false],
+    );
+    assert.deepEqual([call.messages.map(String), call.metadata.get("X-From")], [["hello"], "guest"]);
+    assert.equal(call.stream, stream.access);
+    call.respond("hi");
+    assert.equal(stream.localReply?.body.toString(), "sent 1\nanswer true 2 hi\n");
+    assert.throws(() => call.respond("again"), /is ended already/);
+    const failed = plugin.request({ path: "/call/Echo" });
+    plugin.pendingGrpcCall.fail(7, "no");
+    assert.match(failed.localReply?.body.toString() ?? "", /failure true 7 7 no/);
+    const late = plugin.request({ path: "/call/Echo" });
+    plugin.clock.advance(2_000);
+    assert.match(late.localReply?.body.toString() ?? "", /failure true 14 14 upstream request timeout/);
+    assert.match(plugin.request({ path: "/no-cluster" }).localReply?.body.toString() ?? "", /ParseFailure/);
+    assert.throws(() => plugin.pendingGrpcCall, /0 gRPC calls wait/);
+  });
+
+  test("plays the server of gRPC streams", () => {
+    using plugin = guest("grpc-call");
+    const talk = plugin.request({ path: "/stream-talk/Chat/1/2" });
+    const call = plugin.pendingGrpcCall;
+    assert.equal(call.isStream, true);
+    call.begin({ "x-initial": "yes" }).message("one");
+    assert.deepEqual([call.messages.map(String), call.isClosed], [["m0", "t1"], true]);
+    call.message("two").end({ trailers: { "x-end": "1" } });
+    assert.equal(call.state, "ended");
+    assert.deepEqual(talk.localReply?.body.toString().trimEnd().split("\n"), [
+      "opened 2",
+      "initial 3: :status=200 content-type=application/grpc x-initial=yes (true)",
+      "message 3 one",
+      "message 3 two",
+      "trailing 2: grpc-status=0 x-end=1 (true)",
+      "close true 0 0",
+    ]);
+    plugin.request({ path: "/stream-cancel/Chat/1" });
+    const cancelled = plugin.pendingGrpcCall;
+    cancelled.message("one");
+    assert.equal(cancelled.state, "cancelled");
+    plugin.request({ path: "/stream-hold/Chat/1" });
+    const held = plugin.pendingGrpcCall;
+    plugin.close();
+    assert.equal(held.state, "cancelled");
+  });
+
   test("moves time: ticks come when they are due", () => {
     using plugin = guest("tick", { configuration: "period_ms 100\nstop_after 3" });
     plugin.clock.advance(250);
