@@ -112,6 +112,14 @@ export class Plugin {
     return root;
   }
 
+  /** For a plugin that runs without streams, now and then: after a fault it is started again, when that may be. */
+  keepRunning(): void {
+    const { root } = this;
+    const group = this.#group;
+    if (root === undefined || root.vm.fault !== undefined) group.revive(this, undefined);
+    else if (group.trial !== undefined) group.isForTrialOnly(undefined);
+  }
+
   onStreamOpened(): void {
     this.#openStreams++;
   }

@@ -120,12 +120,19 @@ class AdminState implements Ports.AdminPorts {
   }
 
   async plugins(): Promise<readonly Ports.PluginView[]> {
-    const { workers, publisher, reader, gate } = this.#supervisor;
+    const { workers, publisher, reader, gate, deps } = this.#supervisor;
     const failures = new Map([...this.#supervisor.failures, ...gate.refusals]);
     const answers = await Promise.all(workers.map((worker) => worker.ask<HostPluginView[]>({ kind: "plugins" })));
     const configs = new Map<string, PluginConfig>(publisher.plugins.map((plugin) => [plugin.name, plugin]));
     const ofRoutes = pluginsOfRoutes(publisher, this.#supervisor.snapshot?.routes ?? new Map());
-    return pluginViews({ configs, ofRoutes, failures, reader, answers: answers.map((answer) => answer ?? []) });
+    return pluginViews({
+      configs,
+      ofRoutes,
+      services: deps.bootstrap.services,
+      failures,
+      reader,
+      answers: answers.map((answer) => answer ?? []),
+    });
   }
 
   async traces(limit: number): Promise<readonly Ports.TraceView[]> {

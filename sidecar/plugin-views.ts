@@ -2,7 +2,7 @@
 
 import { CALLBACK_NAMES } from "../plugins/abi/callbacks.ts";
 import type { PluginView as HostView } from "../plugins/plugin.ts";
-import type { PluginCode, PluginConfig } from "../xds/model/plugin-config.ts";
+import type { PluginCode, PluginConfig, PluginService } from "../xds/model/plugin-config.ts";
 import type { CallbackView, PluginView, RouteConfigurationView } from "./admin/ports.ts";
 import { quantiles } from "./stats/buckets.ts";
 import type { StatsReader } from "./stats/reader.ts";
@@ -16,6 +16,8 @@ export interface PluginFacts {
   readonly reader: StatsReader;
   /** Configurations that routes have for plugins, by plugin name. */
   readonly ofRoutes: ReadonlyMap<string, readonly RouteConfigurationView[]>;
+  /** Those that run by themselves. */
+  readonly services: readonly PluginService[];
   /** By worker. */
   readonly answers: readonly (readonly HostView[])[];
 }
@@ -38,13 +40,14 @@ export function pluginViews(facts: PluginFacts): PluginView[] {
   const shown = new Set(views.map(({ name }) => name));
   for (const [name, config] of facts.configs) {
     if (!shown.has(name)) {
-      views.push({ ...missingView(config, facts.failures), ...routeConfigurations(name, facts.ofRoutes) });
+      views.push({ ...missingView(config, facts.failures), ...whereUsed(name, facts) });
     }
   }
   return views;
 }
 
-function pluginView(answers: readonly WorkersView[], { configs, ofRoutes, failures, reader }: PluginFacts): PluginView {
+function pluginView(answers: readonly WorkersView[], facts: PluginFacts): PluginView {
+  const { configs, failures, reader } = facts;
   const [first] = answers as readonly [WorkersView, ...WorkersView[]];
   // Configurations of one plugin share their worker's VM.
   const vms = new Map(answers.map((answer) => [`${answer.worker} ${answer.vm}`, answer]));
@@ -70,7 +73,7 @@ function pluginView(answers: readonly WorkersView[], { configs, ofRoutes, failur
     memoryLimitBytes: first.memoryLimitBytes,
     restarts: sumOf(vms, ({ restarts }) => restarts),
     quarantines: sumOf(vms, ({ quarantines }) => quarantines),
-    ...routeConfigurations(identity.name, ofRoutes),
+    ...whereUsed(identity.name, facts),
     callbacks: callbackViews(identity.name, reader),
     ...(fault === undefined
       ? {}
@@ -101,12 +104,17 @@ function sumOf(vms: ReadonlyMap<string, HostView>, valueOf: (view: HostView) => 
   return vms.values().reduce((sum, view) => sum + valueOf(view), 0);
 }
 
-function routeConfigurations(
+/** Where it is used besides filters of its own configuration. */
+function whereUsed(
   plugin: string,
-  ofRoutes: PluginFacts["ofRoutes"],
-): Pick<PluginView, "routeConfigurations"> {
+  { ofRoutes, services }: PluginFacts,
+): Pick<PluginView, "routeConfigurations" | "service"> {
   const routeConfigurations = ofRoutes.get(plugin);
-  return routeConfigurations === undefined ? {} : { routeConfigurations };
+  const service = services.find((each) => each.plugin.name === plugin);
+  return {
+    ...(service === undefined ? {} : { service: service.singleton ? "singleton" : "per_worker" }),
+    ...(routeConfigurations === undefined ? {} : { routeConfigurations }),
+  };
 }
 
 /** What kept the plugin, or a listener that names it, from being brought into use. */

@@ -8,58 +8,43 @@ import type { Runtime } from "../xds/model/bootstrap.ts";
 import type { Cluster } from "../xds/model/cluster.ts";
 import type { ClusterLoadAssignment } from "../xds/model/endpoints.ts";
 import type { Listener } from "../xds/model/listener.ts";
-import type { PluginConfig } from "../xds/model/plugin-config.ts";
+import type { PluginConfig, PluginService } from "../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
 import type { Snapshot } from "../xds/model/snapshot.ts";
 import type { CodeWarming, CodeWarmingDeps } from "./code/code-warming.ts";
 import { discoveredBy, pluginsOf, replacePlugins } from "./listener-plugins.ts";
-import { type Sent, SentResources } from "./sent-resources.ts";
+import { type Gathered, type Prepared, type PublishFailure, valueOf } from "./publication.ts";
+import { SentResources } from "./sent-resources.ts";
 import type { Changes, ConfigDelta } from "./worker-link.ts";
 
-/** Why a resource of a snapshot is not handed out: its previous version stays. */
-export interface PublishFailure {
-  readonly resource: "listener" | "plugin" | "route";
-  readonly name: string;
-  readonly problem: string;
-  /** The plugin's code cannot be had and nothing older serves: its failure policy applies. */
-  readonly isPolicyApplied?: boolean;
-}
+export type { PublishFailure } from "./publication.ts";
 
 /** "sent": workers have been told of it, in the generation `Publisher.version`; "failed": as `onFailures` has said. */
 export type WarmingOutcome = "warming" | "sent" | "failed";
 
 export interface PublisherDeps {
+  /** Plugins of the bootstrap that run by themselves. */
+  readonly services: readonly PluginService[];
   readonly createWarming: (onChanged: CodeWarmingDeps["onChanged"]) => CodeWarming;
   /** Sends to every running worker. */
   readonly send: (delta: ConfigDelta) => void;
   readonly onFailures: (failures: readonly PublishFailure[]) => void;
   /** Everything of a snapshot has been sent, but what is `warming`. */
   readonly onPublished: (version: number) => void;
-  /** A resource (`listeners NAME`, `plugins NAME`) begins to wait for remote code, or no longer does. */
+  /** A resource (`listeners NAME`, `plugins NAME`, `services NAME`) begins to wait for remote code, or no longer does. */
   readonly onWarming: (key: string, outcome: WarmingOutcome) => void;
   /** Listeners about to be handed out; resolves when their addresses are known to be free (port 0 replaced). */
   readonly bindable: (listener: Listener) => Promise<Listener | string>;
-}
-
-type Prepared<T> =
-  | { readonly kind: "ready"; readonly value: T }
-  | { readonly kind: "failed"; readonly problem: string; readonly standIn: T | undefined }
-  | { readonly kind: "warming" };
-
-/** What one publication gathers. */
-interface Gathered {
-  readonly version: number;
-  readonly modules: Map<string, PluginModule>;
-  readonly failures: PublishFailure[];
-  readonly warming: Set<string>;
 }
 
 export class Publisher {
   readonly #deps: PublisherDeps;
   readonly #listeners = new SentResources<Listener>();
   readonly #plugins = new SentResources<PluginConfig>();
+  readonly #routes = new SentResources<RouteConfiguration>();
+  /** As they came, and as workers have them. */
+  readonly #services = new Map<PluginService, PluginService>();
   readonly #modules = new Map<string, PluginModule>();
-  #routes: ReadonlyMap<string, RouteConfiguration> = new Map();
   #clusters: ReadonlyMap<string, Cluster> = new Map();
   #endpoints: ReadonlyMap<string, ClusterLoadAssignment> = new Map();
   readonly #resolved = new Map<string, ClusterLoadAssignment>();
@@ -95,7 +80,8 @@ export class Publisher {
     const listeners = this.#listeners.values().map(({ source }) => source);
     const inline = [...listeners, ...(this.#latest?.listeners.values() ?? [])].flatMap(pluginsOf);
     const named = this.#plugins.values().map(({ source }) => source);
-    return [...inline, ...named, ...(this.#latest?.plugins.values() ?? [])];
+    const services = this.#deps.services.map(({ plugin }) => plugin);
+    return [...inline, ...named, ...services, ...(this.#latest?.plugins.values() ?? [])];
   }
 
   /** The configuration of a filter that arrives by this name (ECDS). */
@@ -136,11 +122,12 @@ export class Publisher {
     return {
       version: this.#version,
       listeners: { set: this.#listeners.current(), removed: [] },
-      routes: { set: [...this.#routes], removed: [] },
+      routes: { set: this.#routes.current(), removed: [] },
       clusters: { set: [...this.#clusters], removed: [] },
       endpoints: { set: [...this.#endpoints, ...this.#resolved], removed: [] },
       plugins: { set: this.#plugins.current(), removed: [] },
       runtime: this.#runtime,
+      services: [...this.#services.values()],
       modules: [...this.#modules.values()],
       retiredModules: [],
     };
@@ -148,8 +135,9 @@ export class Publisher {
 
   /** A worker could not bring this into use; what was there before serves on, also on a worker that starts anew. */
   onRejected(failures: readonly Pick<PublishFailure, "resource" | "name">[]): void {
+    const sent = { listener: this.#listeners, plugin: this.#plugins, route: this.#routes, service: undefined };
     for (const { resource, name } of failures) {
-      (resource === "listener" ? this.#listeners : this.#plugins).onRejected(name);
+      sent[resource]?.onRejected(name);
     }
   }
 
@@ -157,6 +145,7 @@ export class Publisher {
   onInUse(version: number): void {
     this.#listeners.onInUse(version);
     this.#plugins.onInUse(version);
+    this.#routes.onInUse(version);
   }
 
   #next(snapshot: Snapshot): void {
@@ -182,6 +171,7 @@ export class Publisher {
     // Plugins first: a listener waits for those that it names.
     const plugins = await this.#pluginChanges(snapshot, gathered);
     const listeners = await this.#listenerChanges(snapshot, gathered);
+    const services = await this.#newServices(gathered);
     const fresh = [...modules.values()].filter(({ key }) => this.#modules.get(key) === undefined);
     for (const module of fresh) {
       this.#modules.set(module.key, module);
@@ -190,15 +180,15 @@ export class Publisher {
     const delta: ConfigDelta = {
       version,
       listeners,
-      routes: changes(this.#routes, snapshot.routes),
+      routes: this.#routeChanges(snapshot, version),
       clusters: changes(this.#clusters, snapshot.clusters),
       endpoints: changes(this.#endpoints, snapshot.endpoints),
       plugins,
       runtime: snapshot.runtime === this.#runtime && this.#version > 0 ? undefined : snapshot.runtime,
+      services,
       modules: fresh,
       retiredModules: retired,
     };
-    this.#routes = snapshot.routes;
     this.#clusters = snapshot.clusters;
     this.#endpoints = snapshot.endpoints;
     this.#runtime = snapshot.runtime;
@@ -260,6 +250,33 @@ export class Publisher {
       this.#plugins.delete(name);
     }
     return { set, removed };
+  }
+
+  #routeChanges({ routes }: Snapshot, version: number): Changes<RouteConfiguration> {
+    const set = [...routes].filter(([name, value]) => this.#routes.get(name)?.source !== value);
+    for (const [name, value] of set) {
+      this.#routes.put(name, { source: value, sent: value, isStandIn: false }, version);
+    }
+    const removed = this.#routes.names().filter((name) => !routes.has(name));
+    for (const name of removed) {
+      this.#routes.delete(name);
+    }
+    return { set, removed };
+  }
+
+  /** They never change: each is sent once, when its code is there. */
+  async #newServices(gathered: Gathered): Promise<readonly PluginService[]> {
+    const ready: PluginService[] = [];
+    for (const service of this.#deps.services.filter((each) => !this.#services.has(each))) {
+      const { name } = service.plugin;
+      const prepared = await this.#withModule(service.plugin, gathered.modules);
+      const plugin = valueOf(prepared, undefined, { resource: "service", name, key: `services ${name}` }, gathered);
+      if (prepared.kind === "ready" && plugin !== undefined) {
+        this.#services.set(service, { ...service, plugin });
+        ready.push({ ...service, plugin });
+      }
+    }
+    return ready;
   }
 
   /** A plugin that the listener names (ECDS) is on its way, and workers have no older version of it. */
@@ -333,6 +350,7 @@ export class Publisher {
     };
     this.#listeners.all().flatMap(pluginsOf).forEach(note);
     this.#plugins.all().forEach(note);
+    this.#services.forEach(({ plugin }) => note(plugin));
     const retired = [...this.#modules.keys()].filter((digest) => !used.has(digest));
     for (const digest of retired) {
       this.#modules.delete(digest);
@@ -352,6 +370,7 @@ const EMPTY_DELTA: ConfigDelta = {
   endpoints: NO_CHANGES,
   plugins: NO_CHANGES,
   runtime: undefined,
+  services: [],
   modules: [],
   retiredModules: [],
 };
@@ -364,30 +383,4 @@ function changes<T>(previous: ReadonlyMap<string, T>, next: ReadonlyMap<string, 
     set: [...next].filter(([name, value]) => previous.get(name) !== value),
     removed: [...previous.keys()].filter((name) => !next.has(name)),
   };
-}
-
-/**
- * What to send of a resource, undefined for nothing now. Without code the previous version serves on; where there is none,
- * the stand-in is sent, so that the listener answers and the plugin's policy decides how.
- */
-function valueOf<T>(
-  prepared: Prepared<T>,
-  previous: Sent<T> | undefined,
-  of: { readonly resource: "listener" | "plugin"; readonly name: string; readonly key: string },
-  { failures, warming }: Gathered,
-): T | undefined {
-  switch (prepared.kind) {
-    case "ready":
-      return prepared.value;
-    case "warming":
-      warming.add(of.key);
-      return undefined;
-    case "failed": {
-      const { resource, name } = of;
-      const standIn = previous === undefined || previous.isStandIn ? prepared.standIn : undefined;
-      const { problem } = prepared;
-      failures.push({ resource, name, problem, ...(standIn === undefined ? {} : { isPolicyApplied: true }) });
-      return standIn;
-    }
-  }
 }

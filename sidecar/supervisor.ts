@@ -30,7 +30,7 @@ import { PortCheck } from "./port-check.ts";
 import { pluginsOf } from "./listener-plugins.ts";
 import { Publisher, type PublishFailure, type WarmingOutcome } from "./publisher.ts";
 import { type ServerFacts, ServerStats } from "./server-stats.ts";
-import { staticProblems } from "./static-check.ts";
+import { isOfBootstrap, staticProblems } from "./static-check.ts";
 import { StatsReader } from "./stats/reader.ts";
 import { createSharedValues } from "./stats/shared-values.ts";
 import { StatsTable } from "./stats/table.ts";
@@ -130,6 +130,7 @@ export class Supervisor {
     });
     this.gate = new PluginGate(this.code);
     this.publisher = new Publisher({
+      services: deps.bootstrap.services,
       createWarming: (onChanged) => new CodeWarming({ code: this.code, onChanged }),
       send: (delta) => {
         this.serverStats.onPublished(delta);
@@ -157,7 +158,7 @@ export class Supervisor {
   /** Every problem of the start, or none when it serves (or waits for a control plane). */
   async start(): Promise<readonly string[]> {
     const { bootstrap, log } = this.deps;
-    const problems = await staticProblems(bootstrap.listeners, this.code, this.#ports);
+    const problems = await staticProblems(bootstrap, this.code, this.#ports);
     if (problems.length > 0) {
       return problems;
     }
@@ -385,7 +386,7 @@ export class Supervisor {
         const outcome = failure.isPolicyApplied === true ? "its failure policy applies" : "the previous one serves on";
         this.deps.log.error({ ...failure }, `configuration cannot be brought into use; ${outcome}`);
       }
-      const isStatic = this.deps.bootstrap.listeners.some((listener) => listener.name === failure.name);
+      const isStatic = isOfBootstrap(this.deps.bootstrap, failure);
       if (isStatic && !this.#wasLive && failure.isPolicyApplied !== true) {
         this.#isFatal = true;
         this.#fatal.resolve([failure.problem]);

@@ -7,7 +7,7 @@ import type { Runtime, Node } from "../xds/model/bootstrap.ts";
 import type { Cluster } from "../xds/model/cluster.ts";
 import type { ClusterLoadAssignment } from "../xds/model/endpoints.ts";
 import type { Listener } from "../xds/model/listener.ts";
-import type { PluginConfig } from "../xds/model/plugin-config.ts";
+import type { PluginConfig, PluginService } from "../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
 import type { StatUpdate } from "./stats/pages.ts";
 import type { SamplingPolicy } from "./telemetry/sampling.ts";
@@ -30,6 +30,8 @@ export interface ConfigDelta {
   readonly endpoints: Changes<ClusterLoadAssignment>;
   readonly plugins: Changes<PluginConfig>;
   readonly runtime: Runtime | undefined;
+  /** Those of the bootstrap whose code has come since the last delta. */
+  readonly services: readonly PluginService[];
   readonly modules: readonly PluginModule[];
   readonly retiredModules: readonly string[];
 }
@@ -82,7 +84,7 @@ export type ToWorker =
 
 /** Why part of a generation is not in use: the previous part serves on. */
 export interface ApplyFailure {
-  readonly resource: "listener" | "plugin" | "route";
+  readonly resource: "listener" | "plugin" | "route" | "service";
   readonly name: string;
   readonly problem: string;
 }

@@ -17,6 +17,7 @@ import { PluginCalls } from "./plugin-calls.ts";
 import { PluginGrpcCalls } from "./plugin-grpc.ts";
 import { PluginLimits } from "./plugin-limits.ts";
 import { PluginPool } from "./plugin-pool.ts";
+import { PluginServices } from "./plugin-services.ts";
 import { nodeProperty, PLUGIN_CLOCK, PluginLines, PluginMetrics } from "./plugin-ports.ts";
 import { numberSetting } from "./runtime-settings.ts";
 import { StreamRecord } from "./stream-record.ts";
@@ -53,6 +54,7 @@ class DataWorker {
   readonly #gauges: PluginGauges;
   readonly #runtime: PluginRuntime;
   readonly #plugins: PluginPool;
+  readonly #services: PluginServices;
   readonly #property: PluginSource["property"];
   readonly #live: LiveConfig;
   readonly #listeners: ListenerSet;
@@ -101,6 +103,7 @@ class DataWorker {
       sharedMemory: settings.sharedData,
     });
     this.#plugins = new PluginPool(this.#runtime, settings.environment, {});
+    this.#services = new PluginServices(this.#plugins, settings.index === 0);
     this.#gauges = new PluginGauges(this.#stats);
     setInterval(() => this.#publishGauges(), PLUGIN_GAUGES_INTERVAL_MS).unref();
     const context = { wheel: this.#wheel, readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES) };
@@ -166,6 +169,7 @@ class DataWorker {
     });
     this.#grpcCalls.onConfigured();
     await binding;
+    failures.push(...this.#services.start(delta.services));
     failures.push(...this.#failures);
     this.#failures = [];
     this.#publishGauges();
@@ -223,6 +227,7 @@ class DataWorker {
   async #close(): Promise<void> {
     this.#listeners.destroy();
     this.#live.dispose();
+    this.#services.stop();
     this.#runtime.dispose();
     this.#grpcCalls.close();
     this.#recorder.flush();

@@ -151,6 +151,8 @@ export interface PluginView {
   /** Of all workers since the plugin's version is in use. */
   readonly restarts: number;
   readonly quarantines: number;
+  /** It runs by itself, once or on every worker (envoy.bootstrap.wasm). */
+  readonly service?: "singleton" | "per_worker";
   /** What routes have for it instead of its own configuration; each distinct one has a root context of its own. */
   readonly routeConfigurations?: readonly RouteConfigurationView[];
   readonly callbacks: readonly CallbackView[];

@@ -4,7 +4,7 @@
 import { loadBootstrap, type LoadedBootstrap } from "../../xds/decode/bootstrap-file.ts";
 import { type CheckedFiles, checkNamedFiles } from "../../xds/named-files.ts";
 import type { LocatedFile, LocatedIssue } from "../../xds/decode/yaml-document.ts";
-import type { Listener } from "../../xds/model/listener.ts";
+import type { Bootstrap } from "../../xds/model/bootstrap.ts";
 import type { PluginConfig } from "../../xds/model/plugin-config.ts";
 import { PluginCodeLoader } from "../code/code-loader.ts";
 import { isAdminFailure } from "../admin/admin.ts";
@@ -43,10 +43,9 @@ export async function validate(options: RunOptions, io: CliIo): Promise<number> 
     return 1;
   }
   const checked = checkNamedFiles(loaded.value, loaded.files, formatProblem);
-  const problems = [
-    ...checked.issues,
-    ...(await codeProblems(loaded.value.listeners, checked, environmentOf(io))),
-  ].toSorted(byPlace);
+  const problems = [...checked.issues, ...(await codeProblems(loaded.value, checked, environmentOf(io)))].toSorted(
+    byPlace,
+  );
   for (const line of new Set(problems.map(describeLocated))) {
     io.err(`${line}\n`);
   }
@@ -88,9 +87,8 @@ export async function placed(
   loaded: LoadedBootstrap & { readonly ok: true },
   io: CliIo,
 ): Promise<string[]> {
-  const { listeners } = loaded.value;
   const named = { issues: [], listeners: [], plugins: [], files: loaded.files };
-  const code = await codeProblems(listeners, named, environmentOf(io));
+  const code = await codeProblems(loaded.value, named, environmentOf(io));
   return problems.map((text) => {
     const known = code.find(({ problem, file }) => problem === text && file !== "") ?? placeOfAddress(text, loaded);
     return known === undefined ? `outrigger: ${text}` : describeLocated(known);
@@ -113,14 +111,15 @@ export function unreadableFiles(loaded: LoadedBootstrap & { readonly ok: true })
 
 /** Plugins' code that is there but is no module. Files that cannot be read are `checked`'s issues already. */
 async function codeProblems(
-  listeners: readonly Listener[],
+  { listeners, services }: Pick<Bootstrap, "listeners" | "services">,
   checked: CheckedFiles,
   environment: Record<string, string>,
 ): Promise<LocatedIssue[]> {
   const stats = new StatsTable({ onDefine: () => undefined });
   const code = new PluginCodeLoader({ environment, settings: () => ({}), stats, endpointsOf: () => undefined });
   const problems: LocatedIssue[] = [];
-  for (const plugin of [...[...listeners, ...checked.listeners].flatMap(pluginsOf), ...checked.plugins]) {
+  const inline = [...listeners, ...checked.listeners].flatMap(pluginsOf);
+  for (const plugin of [...inline, ...services.map((service) => service.plugin), ...checked.plugins]) {
     // What the network has cannot be checked here.
     if (plugin.code.kind === "remote") {
       continue;

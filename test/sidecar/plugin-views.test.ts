@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PluginFault } from "../../plugins/errors.ts";
 import type { PluginView } from "../../plugins/plugin.ts";
+import type { PluginConfig } from "../../xds/model/plugin-config.ts";
 import { type PluginFacts, pluginViews } from "../../sidecar/plugin-views.ts";
 import { StatsReader } from "../../sidecar/stats/reader.ts";
 import { StatsTable } from "../../sidecar/stats/table.ts";
@@ -37,7 +38,7 @@ function fault(at: number, message: string): PluginFault {
 
 function facts(answers: readonly PluginView[], reader = new StatsReader()): PluginFacts {
   const byWorker = answers.map((each) => [each]);
-  return { configs: new Map(), failures: new Map(), ofRoutes: new Map(), reader, answers: byWorker };
+  return { configs: new Map(), failures: new Map(), ofRoutes: new Map(), services: [], reader, answers: byWorker };
 }
 
 test("pluginViews() sums the workers of a plugin and shows its worst state", () => {
@@ -69,6 +70,18 @@ test("pluginViews() counts a VM once for all configurations of a plugin, and sho
   });
   assert.deepEqual(more, []);
   assert.deepEqual([view?.vms, view?.memoryBytes, view?.routeConfigurations], [3, 3_000, [ofRoute]]);
+});
+
+test("pluginViews() says of a service how often it runs", () => {
+  const plugin = { name: "auth" } as PluginConfig;
+  const views = [true, false].map((singleton) =>
+    pluginViews({ ...facts([answer()]), services: [{ plugin, singleton }] }),
+  );
+  assert.deepEqual(
+    views.map(([view]) => view?.service),
+    ["singleton", "per_worker"],
+  );
+  assert.equal("service" in (pluginViews(facts([answer()]))[0] ?? {}), false);
 });
 
 test("pluginViews() shows the latest fault of all workers with its time", () => {

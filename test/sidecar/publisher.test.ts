@@ -7,7 +7,7 @@ import type { CodeResult } from "../../sidecar/code/code-loader.ts";
 import { Publisher, type PublishFailure } from "../../sidecar/publisher.ts";
 import type { ConfigDelta } from "../../sidecar/worker-link.ts";
 import type { Listener } from "../../xds/model/listener.ts";
-import type { PluginConfig } from "../../xds/model/plugin-config.ts";
+import type { PluginConfig, PluginService } from "../../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../../xds/model/route.ts";
 import type { Snapshot } from "../../xds/model/snapshot.ts";
 
@@ -30,13 +30,14 @@ const inline = (plugin: PluginConfig): object => ({ name: plugin.name, config: {
 const discovered = (name: string): object => ({ name, config: { kind: "discovered", defaultPlugin: undefined } });
 
 /** A publisher over code that is there, is not there, or is on its way, by plugin name. */
-function setUp() {
+function setUp(services: readonly PluginService[] = []) {
   const code = new Map<string, CodeResult | Promise<CodeResult>>();
   const sent: ConfigDelta[] = [];
   const failures: PublishFailure[] = [];
   const outcomes: string[] = [];
   let published = Promise.withResolvers<void>();
   const publisher = new Publisher({
+    services,
     createWarming: (onChanged) =>
       new CodeWarming({
         code: { poll: ({ name }) => code.get(name) ?? bad, environmentOf: () => ({}) },
@@ -181,5 +182,33 @@ suite("Publisher", () => {
       publisher.everything().modules.map(({ key }) => key),
       ["3"],
     );
+  });
+
+  test("sends a service once, when its code is there, and to every worker that starts", async () => {
+    const service: PluginService = { plugin: remote("s"), singleton: true };
+    const { code, sent, publish, publisher, outcomes, next } = setUp([service]);
+    const late = Promise.withResolvers<CodeResult>();
+    code.set("s", late.promise);
+    assert.deepEqual((await publish({})).services, []);
+    const again = next();
+    code.set("s", good("m"));
+    late.resolve(good("m"));
+    await again;
+    const [started] = sent.at(-1)?.services ?? [];
+    assert.deepEqual([started?.plugin.code, started?.singleton], [{ kind: "module", digest: "m" }, true]);
+    assert.deepEqual(outcomes, ["services s warming", "services s sent"]);
+    assert.deepEqual((await publish({})).services, []);
+    const { services, modules } = publisher.everything();
+    assert.deepEqual([services, modules.length], [[started], 1]);
+  });
+
+  test("gives a worker that starts the routes before those that were rejected", async () => {
+    const { publish, publisher } = setUp();
+    const [first, second] = [{ name: "r" }, { name: "r" }];
+    const { version } = await publish({ routes: new Map([["r", first]]) });
+    publisher.onInUse(version);
+    await publish({ routes: new Map([["r", second]]) });
+    publisher.onRejected([{ resource: "route", name: "r" }]);
+    assert.equal(publisher.everything().routes.set[0]?.[1], first);
   });
 });

@@ -56,6 +56,7 @@ function delta(version: number, listeners: number): ConfigDelta {
     endpoints: none,
     plugins: none,
     runtime: undefined,
+    services: [],
     modules: [],
     retiredModules: [],
   };

@@ -248,7 +248,7 @@ export const LAYERS: readonly Layer[] = [
   { at: "sidecar/worker-link.ts", code: [], types: EVERYTHING, why: "messages are types" },
   {
     at: "sidecar/publisher.ts",
-    code: ["sidecar/sent-resources.ts", "sidecar/listener-plugins.ts"],
+    code: ["sidecar/listener-plugins.ts", "sidecar/publication.ts", "sidecar/sent-resources.ts"],
     types: [MODEL, "plugins/", "sidecar/code/", "sidecar/worker-link.ts"],
     why: "it compares models and sends; who loads and who receives is handed to it",
   },

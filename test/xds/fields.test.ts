@@ -33,6 +33,7 @@ const ROOTS = [
   `${EXTENSIONS}.access_loggers.wasm.v3.WasmAccessLog`,
   `${EXTENSIONS}.filters.http.router.v3.Router`,
   `${EXTENSIONS}.filters.http.wasm.v3.Wasm`,
+  `${EXTENSIONS}.wasm.v3.WasmService`,
   `${EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
   `${EXTENSIONS}.filters.network.tcp_proxy.v3.TcpProxy`,
   `${EXTENSIONS}.filters.network.wasm.v3.Wasm`,

@@ -26,6 +26,7 @@ import { inspectMessage, type UnknownFieldPolicy } from "./inspect.ts";
 import { child, Findings, item, type Decoded, type FormatProblem, type NamedFile } from "./issues.ts";
 import { decodeListener } from "./listener.ts";
 import { decodeRuntimeLayers } from "./runtime.ts";
+import { decodeServices } from "./wasm-service.ts";
 
 /** Also the files that the bootstrap names, which nobody has read yet. */
 export type DecodedBootstrap = Decoded<Bootstrap> & { readonly files: readonly NamedFile[] };
@@ -46,6 +47,7 @@ export function decodeBootstrap(
     admin: decodeAdmin(message.admin, "admin", findings),
     listeners: listeners.map(({ listener }) => listener),
     clusters: clusters.map(({ cluster }) => cluster),
+    services: decodeServices(message.bootstrapExtensions, "bootstrap_extensions", findings),
     ...dynamic,
     runtimeLayers: decodeRuntimeLayers(message.layeredRuntime, "layered_runtime", findings),
     nodeBytes: message.node === undefined ? new Uint8Array() : toBinary(NodeSchema, message.node),

@@ -5,7 +5,7 @@ import type { MessageRows } from "../fields.ts";
 
 export const BOOTSTRAP_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.config.bootstrap.v3.Bootstrap": {
-    supported: "node static_resources dynamic_resources layered_runtime admin",
+    supported: "node static_resources dynamic_resources layered_runtime admin bootstrap_extensions",
     accepted: {
       node_context_params: "federation is not supported",
       hds_config: "health discovery is not supported",
@@ -27,7 +27,6 @@ export const BOOTSTRAP_ROWS: Readonly<Record<string, MessageRows>> = {
       use_tcp_for_dns_lookups: "names are resolved by the system",
       dns_resolution_config: "names are resolved by the system",
       typed_dns_resolver_config: "names are resolved by the system",
-      bootstrap_extensions: "this extension point is not supported",
       fatal_actions: "this extension point is not supported",
       default_socket_interface: "sockets are the kernel's",
       certificate_provider_instances: "TLS is not supported yet",

@@ -116,6 +116,9 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
     supported:
       "name root_id vm_config configuration fail_open failure_policy reload_config capability_restriction_config allow_on_headers_stop_iteration",
   },
+  "envoy.extensions.wasm.v3.WasmService": {
+    supported: "config singleton",
+  },
   "envoy.extensions.wasm.v3.ReloadConfig": {
     supported: "backoff",
   },

@@ -7,6 +7,7 @@ import type { Cluster } from "./cluster.ts";
 import type { ApiConfigSource, ConfigSource } from "./config-source.ts";
 import type { Locality } from "./endpoints.ts";
 import type { Listener } from "./listener.ts";
+import type { PluginService } from "./plugin-config.ts";
 
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
@@ -38,6 +39,7 @@ export interface Bootstrap {
   readonly admin: Admin | undefined;
   readonly listeners: readonly Listener[];
   readonly clusters: readonly Cluster[];
+  readonly services: readonly PluginService[];
   readonly lds: ConfigSource | undefined;
   readonly cds: ConfigSource | undefined;
   readonly ads: ApiConfigSource | undefined;

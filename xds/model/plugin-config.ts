@@ -34,6 +34,13 @@ export type PluginCode =
       readonly problem: string;
     };
 
+/** A plugin that runs by itself, without streams. Source: envoy.extensions.wasm.v3.WasmService. */
+export interface PluginService {
+  readonly plugin: PluginConfig;
+  /** Once for the process; otherwise on every worker. */
+  readonly singleton: boolean;
+}
+
 export type FailurePolicy = "closed" | "open" | "reload";
 
 export interface PluginConfig {
