@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import type { AbiVersion } from "./abi/constants.ts";
 import { V0_1_0 } from "./abi/v0-1-0.ts";
+import { CALLBACK_TYPES, hostFunctionType, typeCode, typeText } from "./abi/function-types.ts";
 import { V0_2_1 } from "./abi/v0-2-1.ts";
 import { readLanguage } from "./inspection/toolchain.ts";
 import { meterModule } from "./metering/instrumenter.ts";
@@ -51,6 +52,10 @@ export const DEFAULT_MEMORY_MIB = 128;
 /** A big C++ plugin has 20,000 functions in one table. An entry takes about 24 bytes. */
 export const MAX_TABLE_ENTRIES = 250_000;
 const MAX_TABLES = 8;
+/** Kinds of exports. */
+const [FUNCTION, MEMORY] = [0, 2];
+const ALLOCATORS: readonly string[] = ["proxy_on_memory_allocate", "malloc"];
+const ALLOCATOR_TYPES: ReadonlyMap<string, readonly string[]> = new Map(ALLOCATORS.map((name) => [name, ["i:i"]]));
 /** Exports that say the ABI version. */
 const MARKERS: ReadonlyMap<string, AbiVersion> = new Map([
   ["proxy_abi_version_0_1_0", "0.1.0"],
@@ -85,9 +90,9 @@ export function loadPluginModule(bytes: Uint8Array, options: ModuleOptions = {})
       module,
       sizeBytes: bytes.length,
       language: readLanguage(module, bytes),
-      allocator: outline.exportNames.includes("proxy_on_memory_allocate") ? "proxy_on_memory_allocate" : "malloc",
+      allocator: hasFunction(outline, "proxy_on_memory_allocate") ? "proxy_on_memory_allocate" : "malloc",
       imports: outline.imports,
-      exports: outline.exportNames,
+      exports: outline.exports.map(({ name }) => name),
       stubbedImports: outline.imports.filter(isStubbed).map(importName),
       maximumMemoryPages: maximumPages,
       isMetered,
@@ -101,8 +106,8 @@ export function maximumPagesOf(memoryMib: number = DEFAULT_MEMORY_MIB): number {
 }
 
 /** The versions that a module says it is written for, in the order of its exports. As on Envoy the first one counts. */
-export function markedVersions({ exportNames }: BinaryOutline): AbiVersion[] {
-  return exportNames.flatMap((name) => MARKERS.get(name) ?? []);
+export function markedVersions({ exports }: BinaryOutline): AbiVersion[] {
+  return exports.flatMap(({ name, kind }) => (kind === FUNCTION ? (MARKERS.get(name) ?? []) : []));
 }
 
 /** All that keeps a module from being loaded, as far as its outline tells; its code may still be invalid. */
@@ -110,6 +115,7 @@ export function outlineProblems(outline: BinaryOutline, maximumPages: number): s
   return [
     markedVersions(outline).length === 0 ? describeMissingAbi(outline) : undefined,
     checkExports(outline),
+    checkTypes(outline),
     checkImports(outline),
     checkMemories(outline, maximumPages),
     checkTables(outline),
@@ -166,9 +172,9 @@ function describeNonModule(bytes: Uint8Array): string {
 }
 
 function describeMissingAbi(outline: BinaryOutline): string {
-  const other = outline.exportNames.find((name) => name.startsWith("proxy_abi_version_"));
+  const other = outline.exports.find(({ name, kind }) => kind === FUNCTION && name.startsWith("proxy_abi_version_"));
   if (other !== undefined) {
-    return `unknown Proxy-Wasm ABI version: the module exports "${other}" (known: 0.1.0, 0.2.0, 0.2.1)`;
+    return `unknown Proxy-Wasm ABI version: the module exports "${other.name}" (known: 0.1.0, 0.2.0, 0.2.1)`;
   }
   return 'not a Proxy-Wasm plugin: no export "proxy_abi_version_0_2_1" (or 0_2_0, 0_1_0)';
 }
@@ -177,11 +183,46 @@ function checkExports(outline: BinaryOutline): string | undefined {
   if (outline.memories.length === 0 && !outline.otherImports.some((name) => name.endsWith("memory"))) {
     return "the module has no memory";
   }
-  if (!outline.exportNames.includes("memory")) return 'the module does not export its memory as "memory"';
-  if (!outline.exportNames.includes("proxy_on_memory_allocate") && !outline.exportNames.includes("malloc")) {
-    return 'missing allocator: the module exports neither "proxy_on_memory_allocate" nor "malloc"';
+  if (!outline.exports.some(({ name, kind }) => name === "memory" && kind === MEMORY)) {
+    return 'the module does not export its memory as "memory"';
+  }
+  if (!ALLOCATORS.some((name) => hasFunction(outline, name))) {
+    return 'missing allocator: the module exports neither a function "proxy_on_memory_allocate" nor "malloc"';
   }
   return undefined;
+}
+
+/**
+ * As Envoy does: what the host calls has the ABI's type; JavaScript would call anything, and each call might fail. Imports may have
+ * more or fewer parameters, which Envoy refuses, but not others: older SDKs declare some so.
+ */
+function checkTypes({ exports, imports }: BinaryOutline): string | undefined {
+  const wrong = exports.flatMap(({ name, type }) => {
+    const wanted = Object.hasOwn(CALLBACK_TYPES, name) ? CALLBACK_TYPES[name] : ALLOCATOR_TYPES.get(name);
+    const got = type === undefined ? undefined : typeCode(type);
+    return got === undefined || wanted === undefined || wanted.includes(got)
+      ? []
+      : `${name} as ${typeText(got)}, which has to be ${typeText(wanted[0] ?? ":")}`;
+  });
+  const unusable = imports.flatMap(({ module, name, ...type }) => {
+    const wanted = hostFunctionType(module, name);
+    const got = typeCode(type);
+    return wanted === undefined || isCallable(got, wanted)
+      ? []
+      : `${module}.${name} as ${typeText(got)}, which has to be ${typeText(wanted)}`;
+  });
+  if (wrong.length > 0) return `the module exports ${wrong.join("; ")}`;
+  return unusable.length === 0 ? undefined : `the module imports ${unusable.join("; ")}`;
+}
+
+/** Whether what both types have is the same: 64-bit numbers are other values in JavaScript than all others. */
+function isCallable(got: string, wanted: string): boolean {
+  const [a = [], b = []] = [got, wanted].map((type) => type.split(":"));
+  return a.every((letters, i) => Array.from(letters).every((letter, at) => letter === (b[i]?.[at] ?? letter)));
+}
+
+function hasFunction({ exports }: BinaryOutline, wanted: string): boolean {
+  return exports.some(({ name, kind }) => name === wanted && kind === FUNCTION);
 }
 
 /** Whether the host can link a function import: with a real function, or with one that says "unimplemented". */

@@ -13,6 +13,15 @@ export interface FunctionImport {
   readonly results: readonly number[];
 }
 
+/** One export. */
+export interface ExportedItem {
+  readonly name: string;
+  /** 0: a function, 1: a table, 2: a memory, 3: a global, 4: a tag. */
+  readonly kind: number;
+  /** Of a function; undefined when its type is of a kind that is not known here. */
+  readonly type: FunctionType | undefined;
+}
+
 /** One declared (not imported) memory. */
 export interface MemoryDeclaration {
   readonly flags: number;
@@ -39,7 +48,7 @@ export interface BinaryOutline {
   readonly imports: readonly FunctionImport[];
   /** Imports that are not functions, as "module.name". */
   readonly otherImports: readonly string[];
-  readonly exportNames: readonly string[];
+  readonly exports: readonly ExportedItem[];
   readonly memories: readonly MemoryDeclaration[];
   /** Undefined: there is a table of a form that is not known here. */
   readonly tables: readonly TableDeclaration[] | undefined;
@@ -70,7 +79,7 @@ class Cursor extends ByteReader {
   }
 }
 
-interface FunctionType {
+export interface FunctionType {
   readonly parameters: readonly number[];
   readonly results: readonly number[];
 }
@@ -109,13 +118,21 @@ function readTypes(cursor: Cursor): FunctionType[] {
   return types;
 }
 
-function readImports(cursor: Cursor, types: readonly FunctionType[], into: FunctionImport[], others: string[]): void {
+/** `functions` gets the type of each imported one. */
+function readImports(
+  cursor: Cursor,
+  types: readonly FunctionType[],
+  into: FunctionImport[],
+  others: string[],
+  functions: (FunctionType | undefined)[],
+): void {
   for (let left = cursor.count(); left > 0 && !cursor.failed; left--) {
     const module = cursor.name();
     const name = cursor.name();
     const kind = cursor.byte();
     if (kind === 0) {
       const type = types[cursor.u32()];
+      functions.push(type);
       into.push({ module, name, parameters: type?.parameters ?? [], results: type?.results ?? [] });
       continue;
     }
@@ -158,14 +175,19 @@ function readTables(cursor: Cursor): TableDeclaration[] | undefined {
   return tables;
 }
 
-function readExports(cursor: Cursor): string[] {
-  const names: string[] = [];
+function readFunctions(cursor: Cursor, types: readonly FunctionType[], functions: (FunctionType | undefined)[]): void {
+  for (let left = cursor.count(); left > 0 && !cursor.failed; left--) functions.push(types[cursor.u32()]);
+}
+
+function readExports(cursor: Cursor, functions: readonly (FunctionType | undefined)[]): ExportedItem[] {
+  const items: ExportedItem[] = [];
   for (let left = cursor.count(); left > 0 && !cursor.failed; left--) {
-    names.push(cursor.name());
-    cursor.byte();
-    cursor.u32();
+    const name = cursor.name();
+    const kind = cursor.byte();
+    const index = cursor.u32();
+    items.push({ name, kind, type: kind === 0 ? functions[index] : undefined });
   }
-  return names;
+  return items;
 }
 
 /** Reads the sections that matter. Undefined when the bytes are not a well-formed core module. */
@@ -175,7 +197,8 @@ export function readOutline(bytes: Uint8Array): BinaryOutline | undefined {
   let types: FunctionType[] = [];
   const imports: FunctionImport[] = [];
   const otherImports: string[] = [];
-  let exportNames: string[] = [];
+  const functions: (FunctionType | undefined)[] = [];
+  let exports: readonly ExportedItem[] = [];
   let memories: MemoryDeclaration[] = [];
   let tables: TableDeclaration[] | undefined = [];
   let memorySection: SectionRange | undefined;
@@ -188,18 +211,19 @@ export function readOutline(bytes: Uint8Array): BinaryOutline | undefined {
     if (file.failed || size > file.end - start) return undefined;
     const section = new Cursor(bytes, start, start + size);
     if (id === 1) types = readTypes(section);
-    else if (id === 2) readImports(section, types, imports, otherImports);
+    else if (id === 2) readImports(section, types, imports, otherImports, functions);
+    else if (id === 3) readFunctions(section, types, functions);
     else if (id === 4) {
       tables = readTables(section);
       tableSection = { header, end: start + size };
     } else if (id === 5) {
       memories = readMemories(section);
       memorySection = { header, end: start + size };
-    } else if (id === 7) exportNames = readExports(section);
+    } else if (id === 7) exports = readExports(section, functions);
     if (section.failed) return undefined;
     file.at = start + size;
   }
-  return { imports, otherImports, exportNames, memories, tables, memorySection, tableSection };
+  return { imports, otherImports, exports, memories, tables, memorySection, tableSection };
 }
 
 /** Magic number and version 1 of a core module. */

@@ -1,6 +1,6 @@
 // The types of what goes over the border between a plugin and the host: one letter a value (i: i32, I: i64), parameters before the
-// colon, results after it. Envoy links by these and refuses a module whose types differ; JavaScript would link anything.
-// Data only. Source: proxy-wasm-cpp-host include/proxy-wasm/exports.h and wasm_vm.h, WASI preview 1.
+// colon, results after it. Envoy refuses a module whose types differ from these; JavaScript would link and call anything.
+// Source: proxy-wasm-cpp-host include/proxy-wasm/exports.h and wasm_vm.h, WASI preview 1.
 
 /** Of the functions of module "env". */
 export const HOST_FUNCTION_TYPES: Readonly<Record<string, string>> = {
@@ -129,3 +129,39 @@ export const CALLBACK_TYPES: Readonly<Record<string, readonly string[]>> = {
   proxy_on_upstream_data: ["iii:i"],
   proxy_on_upstream_connection_close: ["ii:"],
 };
+
+/** Of a function that a module may import; undefined when the ABI has none of that name. */
+export function hostFunctionType(module: string, name: string): string | undefined {
+  const types = module === "env" ? HOST_FUNCTION_TYPES : WASI_FUNCTION_TYPES;
+  return Object.hasOwn(types, name) ? types[name] : undefined;
+}
+
+const WORDS: Readonly<Record<string, string>> = { i: "i32", I: "i64", f: "f32", F: "f64", v: "v128", r: "ref" };
+const LETTERS: ReadonlyMap<number, string> = new Map([
+  [0x7f, "i"],
+  [0x7e, "I"],
+  [0x7d, "f"],
+  [0x7c, "F"],
+  [0x7b, "v"],
+]);
+
+/** The letter of a value type by its code in the binary format; "r" for references of any kind. */
+export function typeLetter(code: number): string {
+  return LETTERS.get(code) ?? "r";
+}
+
+/** A function's type by the codes of its value types. */
+export function typeCode(type: {
+  readonly parameters: readonly number[];
+  readonly results: readonly number[];
+}): string {
+  return `${type.parameters.map(typeLetter).join("")}:${type.results.map(typeLetter).join("")}`;
+}
+
+/** "iI:i" → "(i32, i64) → i32". */
+export function typeText(type: string): string {
+  const [parameters = "", results = ""] = type.split(":");
+  const words = (letters: string): string => Array.from(letters, (letter) => WORDS[letter] ?? "?").join(", ");
+  const result = results === "" ? "nothing" : words(results);
+  return `(${words(parameters)}) → ${results.length > 1 ? `(${result})` : result}`;
+}

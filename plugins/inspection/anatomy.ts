@@ -3,6 +3,7 @@
 // with a line that says where the damage is. module-report.ts asks. Input is hostile: reads are checked, lists have an end.
 // Source: WebAssembly Core Specification 3.0, chapter 5 (binary format).
 
+import { typeLetter } from "../abi/function-types.ts";
 import { ByteReader } from "../metering/byte-reader.ts";
 import { SectionId } from "../metering/module-shape.ts";
 
@@ -60,15 +61,6 @@ const MAX_ENTRIES = 1_000_000;
 const MAX_NAME_BYTES = 4_096;
 const HEADER_BYTES = 8;
 const FUNCTION_TYPE = 0x60;
-const LETTERS: Readonly<Record<number, string>> = {
-  0x7f: "i",
-  0x7e: "I",
-  0x7d: "f",
-  0x7c: "F",
-  0x7b: "v",
-  0x70: "r",
-  0x6f: "r",
-};
 
 /** Takes apart what begins like a module. Never throws. */
 export function readAnatomy(bytes: Uint8Array): ModuleAnatomy {
@@ -233,7 +225,7 @@ function readValueTypes(section: ByteReader): string {
   eachEntry(section, () => {
     const code = section.bytes[section.at] ?? 0;
     section.skipValueType();
-    letters += LETTERS[code] ?? "r";
+    letters += typeLetter(code);
   });
   return letters;
 }

@@ -2,7 +2,7 @@
 // callbacks that are called.
 
 import { CALLBACK_NAMES } from "../abi/callbacks.ts";
-import { CALLBACK_TYPES, HOST_FUNCTION_TYPES, WASI_FUNCTION_TYPES } from "../abi/function-types.ts";
+import { hostFunctionType, HOST_FUNCTION_TYPES, WASI_FUNCTION_TYPES } from "../abi/function-types.ts";
 import { REFUSED } from "../hostcalls/wasi.ts";
 import { isLinkable } from "../plugin-module.ts";
 import type { ImportEntry } from "./anatomy.ts";
@@ -38,23 +38,6 @@ export function supportOf({ module, name, kind }: ImportEntry): Support {
 
 /** The type that a function of the ABI has, when the import has another; Envoy refuses to link such a module. */
 export function expectedType({ module, name, type }: ImportEntry): string | undefined {
-  const types = module === "env" ? HOST_FUNCTION_TYPES : WASI_FUNCTION_TYPES;
-  const wanted = Object.hasOwn(types, name) ? types[name] : undefined;
+  const wanted = hostFunctionType(module, name);
   return type === undefined || type === wanted ? undefined : wanted;
-}
-
-/** The same for a callback that the module exports. */
-export function expectedCallbackType(name: string, type: string | undefined): string | undefined {
-  const wanted = Object.hasOwn(CALLBACK_TYPES, name) ? CALLBACK_TYPES[name] : undefined;
-  return type === undefined || wanted === undefined || wanted.includes(type) ? undefined : wanted[0];
-}
-
-const LETTERS: Readonly<Record<string, string>> = { i: "i32", I: "i64", f: "f32", F: "f64", v: "v128", r: "ref" };
-
-/** "iI:i" → "(i32, i64) → i32". */
-export function typeText(type: string): string {
-  const [parameters = "", results = ""] = type.split(":");
-  const words = (letters: string): string => Array.from(letters, (letter) => LETTERS[letter] ?? "?").join(", ");
-  const result = results === "" ? "nothing" : words(results);
-  return `(${words(parameters)}) → ${results.length > 1 ? `(${result})` : result}`;
 }

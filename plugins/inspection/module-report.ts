@@ -6,6 +6,7 @@
 //          └─ toolchain.ts: language, compiler, SDK
 
 import { createHash } from "node:crypto";
+import { typeText } from "../abi/function-types.ts";
 import type { AbiVersion } from "../abi/constants.ts";
 import { meterModule } from "../metering/instrumenter.ts";
 import {
@@ -24,7 +25,7 @@ import { readMemoryImage } from "./memory-image.ts";
 import { isOwn, ownCallbacks } from "./own-callbacks.ts";
 import { type ModuleAnatomy, readAnatomy, type SectionEntry } from "./anatomy.ts";
 import { constantResult } from "./constant-body.ts";
-import { expectedCallbackType, expectedType, isCalled, type Support, supportOf, typeText } from "./host-support.ts";
+import { expectedType, isCalled, type Support, supportOf } from "./host-support.ts";
 import { readToolchain, type Toolchain } from "./toolchain.ts";
 
 export interface ImportReport {
@@ -263,19 +264,15 @@ function warningsOf(report: Facts, canGoOn: boolean): string[] {
   return warnings;
 }
 
-/** Here anything links. Envoy, and other hosts, refuse to load a module that declares a function with another type. */
+/** Functions with more or fewer parameters link here. Envoy, and other hosts, refuse to load a module that declares one. */
 function typeWarnings(anatomy: ModuleAnatomy): string[] {
-  const say = (what: string, type: string | undefined, wanted: string): string =>
-    `it ${what} as ${typeText(type ?? ":")}, and the ABI has ${typeText(wanted)}: Envoy refuses it`;
-  const imported = anatomy.imports.flatMap((each) => {
+  return anatomy.imports.flatMap((each) => {
     const wanted = expectedType(each);
-    return wanted === undefined ? [] : [say(`imports ${each.module}.${each.name}`, each.type, wanted)];
+    const type = typeText(each.type ?? ":");
+    return wanted === undefined
+      ? []
+      : [`it imports ${each.module}.${each.name} as ${type}, and the ABI has ${typeText(wanted)}: Envoy refuses it`];
   });
-  const exported = anatomy.exports.flatMap(({ name, type }) => {
-    const wanted = expectedCallbackType(name, type);
-    return wanted === undefined ? [] : [say(`exports ${name}`, type, wanted)];
-  });
-  return [...imported, ...exported];
 }
 
 const MIB = 1024 * 1024;

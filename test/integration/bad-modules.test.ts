@@ -47,6 +47,11 @@ const BAD: readonly (readonly [name: string, bytes: Uint8Array, reason: RegExp])
   ["future", wat(`${MEMORY} ${MALLOC} (func (export "proxy_abi_version_0_9_0"))`), /unknown Proxy-Wasm ABI version/],
   ["no-memory", wat(MARKER + MALLOC), /the module has no memory/],
   ["no-allocator", wat(MEMORY + MARKER), /missing allocator/],
+  [
+    "types",
+    wat(`${MEMORY} ${MARKER} ${MALLOC} (func (export "proxy_on_log"))`),
+    /exports proxy_on_log as \(\) → nothing/,
+  ],
   ["import", wat(`(import "env" "abort" (func)) ${MEMORY} ${MARKER} ${MALLOC}`), /unknown imports: env\.abort/],
   ["256-mib", wat(`(memory (export "memory") 4096) ${MARKER} ${MALLOC}`), /starts with 256 MiB of memory, more than/],
 ];

@@ -47,6 +47,35 @@ suite("loadPluginModule() says why it refuses", () => {
       bytes: wat(`(memory 1) ${MARKER} ${MALLOC}`),
       problem: /does not export its memory/,
     },
+    {
+      name: "a memory that is a function",
+      bytes: wat(`(memory 1) (func (export "memory")) ${MARKER} ${MALLOC}`),
+      problem: /does not export its memory/,
+    },
+    {
+      name: "an allocator that is a global",
+      bytes: wat(`${MEMORY} ${MARKER} (global (export "malloc") i32 (i32.const 1))`),
+      problem: /^missing allocator/,
+    },
+    {
+      name: "a marker that is a global",
+      bytes: wat(`${MEMORY} ${MALLOC} (global (export "proxy_abi_version_0_2_1") i32 (i32.const 1))`),
+      problem: /^not a Proxy-Wasm plugin/,
+    },
+    {
+      name: "callbacks and an allocator of other types, all of them",
+      bytes: wat(
+        `${MEMORY} ${MARKER} (func (export "malloc") (param i64) (result i64) (i64.const 0)) (func (export "proxy_on_tick"))`,
+      ),
+      problem:
+        /^the module exports malloc as \(i64\) → i64, which has to be \(i32\) → i32; proxy_on_tick as \(\) → nothing, which has to be \(i32\) → nothing$/,
+    },
+    {
+      name: "an import of other values",
+      bytes: wat(`(import "env" "proxy_log" (func (param i32 i64 i32) (result i32))) ${MEMORY} ${MARKER} ${MALLOC}`),
+      problem:
+        /^the module imports env\.proxy_log as \(i32, i64, i32\) → i32, which has to be \(i32, i32, i32\) → i32$/,
+    },
     { name: "no allocator", bytes: wat(MEMORY + MARKER), problem: /^missing allocator/ },
     {
       name: "unknown imports, all of them",
@@ -85,6 +114,21 @@ suite("loadPluginModule() says why it refuses", () => {
     const result = loadPluginModule(bytes);
     assert.match(result.ok ? "" : result.problem, /^not a valid WebAssembly module: .*Compiling function/);
   });
+});
+
+test("loadPluginModule() takes callbacks of both arities, and imports with more or fewer parameters", () => {
+  const headers = (parameters: string): string =>
+    `(func (export "proxy_on_request_headers") (param ${parameters}) (result i32) (i32.const 0))`;
+  for (const fields of [
+    headers("i32 i32"),
+    headers("i32 i32 i32"),
+    `(import "env" "proxy_grpc_cancel" (func (param i32 i32) (result i32))) ${headers("i32 i32")}`,
+    '(import "wasi_snapshot_preview1" "fd_write" (func (param i32)))',
+  ]) {
+    const imports = /\(import.*?\)\)\)/.exec(fields)?.[0] ?? "";
+    const result = loadPluginModule(wat(`${imports} ${MEMORY} ${MARKER} ${MALLOC} ${fields.slice(imports.length)}`));
+    assert.ok(result.ok, result.ok ? "" : result.problem);
+  }
 });
 
 test("every cut of a real module is refused and never throws", () => {
