@@ -30,6 +30,8 @@ export class VmGroup {
   lastFault: PluginFault | undefined = undefined;
   /** The stream whose fate decides whether the quarantine ends; nobody else gets the VM meanwhile. */
   trial: object | undefined = undefined;
+  /** Until the turn is over. */
+  #canary: Vm | undefined = undefined;
   #peakBytes = 0;
   #startedAt = 0;
   readonly #onEmpty: () => void;
@@ -45,11 +47,7 @@ export class VmGroup {
     this.quarantine.maxFaults = plugin.spec.maxFaults ?? DEFAULT_MAX_FAULTS;
     this.quarantine.windowMs = plugin.spec.faultWindowMs ?? DEFAULT_FAULT_WINDOW_MS;
     if (this.plugins.size > 0) {
-      // Others live in that VM: try the newcomer in an instance of its own first, so that it cannot take them along.
-      const canary = new Vm(this.host, plugin, () => {});
-      const fault = startPlugin(canary, plugin);
-      plugin.root?.release();
-      plugin.root = undefined;
+      const fault = this.#tryOut(plugin);
       if (fault !== undefined) return fault;
       if (this.vm?.fault !== undefined) this.#reviveAll(plugin);
     }
@@ -61,6 +59,23 @@ export class VmGroup {
     const fault = vm.fault ?? startPlugin(vm, plugin);
     if (fault === undefined) this.plugins.add(plugin);
     else if (this.plugins.size === 0) this.vm = undefined;
+    return fault;
+  }
+
+  /**
+   * Others live in that VM: a newcomer is tried in another instance first, so that it cannot take them along. Newcomers of
+   * one turn share that instance, since a route table can bring hundreds of configurations of one plugin.
+   */
+  #tryOut(plugin: Plugin): PluginFault | undefined {
+    let canary = this.#canary;
+    if (canary === undefined || canary.fault !== undefined) {
+      canary = new Vm(this.host, plugin, () => {});
+      if (this.#canary === undefined) this.host.ports.clock.startTimer(0, () => (this.#canary = undefined));
+      this.#canary = canary;
+    }
+    const fault = startPlugin(canary, plugin);
+    plugin.root?.release();
+    plugin.root = undefined;
     return fault;
   }
 

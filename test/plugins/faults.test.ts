@@ -325,4 +325,20 @@ suite("start", () => {
     assert.equal(plugin.view().restarts, 0);
     assert.equal(plugin.view().sharedBy, 1);
   });
+
+  test("newcomers of one turn are tried in one instance, until one fails in it; those of the next in another", () => {
+    const guest = new WatGuest();
+    guest.on("proxy_on_configure", "(if (i32.eq (local.get $1) (i32.const 1)) (then unreachable)) (i32.const 1)");
+    const { runtime, plugin, ports } = loaded(guest);
+    const load = (size: number): boolean =>
+      runtime.load(specOf(plugin.spec.module, { pluginConfiguration: new Uint8Array(size) })).ok;
+    assert.deepEqual([2, 3, 4].map(load), [true, true, true]);
+    assert.equal(runtime.vmsCreated, 2);
+    assert.deepEqual([1, 5].map(load), [false, true]);
+    assert.equal(runtime.vmsCreated, 3);
+    ports.clock.advance(1);
+    assert.equal(load(6), true);
+    assert.equal(runtime.vmsCreated, 4);
+    assert.equal(plugin.view().sharedBy, 6);
+  });
 });
