@@ -7,6 +7,7 @@
 //                       └─ stream 5
 
 import { Callback, FAULTED } from "./abi/callbacks.ts";
+import { ExpressionTable } from "./cel/expression-table.ts";
 import type { PluginFault } from "./errors.ts";
 import { GrpcCallouts } from "./grpc-callouts.ts";
 import { HeaderList } from "./header-list.ts";
@@ -75,6 +76,10 @@ export class RootContext {
   readonly grpc: GrpcCallouts;
   /** Set while proxy_on_log runs for an access logger; maps 0 to 3 and properties read it. */
   logged: LoggedStream | undefined = undefined;
+  /** Set while proxy_on_foreign_function runs; buffer 8 reads it. */
+  callData: Uint8Array | undefined = undefined;
+  /** What the plugin has made by the foreign function expr_create. */
+  readonly expressions = new ExpressionTable();
   /** What proxy_get_status tells. The code stays until the next answer, as in Envoy; the message does not. */
   statusCode = 0;
   statusMessage = "";
@@ -190,6 +195,15 @@ export class RootContext {
     this.logged = stream;
     this.vm.call(Callback.OnLog, this.context, 0, 0, 0, 0);
     this.logged = undefined;
+    this.vm.drain();
+  }
+
+  /** Delivers one proxy_on_foreign_function, with its bytes in buffer 8. */
+  onForeign(functionId: number, bytes: Uint8Array): void {
+    if (this.#ended) return;
+    this.callData = bytes;
+    this.vm.call(Callback.OnForeignFunction, this.context, functionId, bytes.length, 0, 0);
+    this.callData = undefined;
     this.vm.drain();
   }
 

@@ -249,12 +249,31 @@ export interface Clock {
   startTimer(delayMs: number, run: () => void): Timer;
 }
 
-/** Foreign functions that only the embedder can offer, in addition to the host's own (hostcalls/foreign.ts). */
-export type ForeignFunction = (
-  argument: Uint8Array,
-  plugin: PluginIdentity,
-  stream: StreamAccess | undefined,
-) => { readonly status: number; readonly result?: Uint8Array };
+/** One proxy_call_foreign_function, as the function sees it. */
+export interface ForeignCall {
+  readonly plugin: PluginIdentity;
+  /** The guest's bytes; the function may keep them. */
+  readonly argument: Uint8Array;
+  /** The stream or connection on whose behalf the plugin calls; undefined for a root context. */
+  readonly target: PropertyAccess | undefined;
+  /** Takes fuel of the plugin's for work that its argument asks for; a byte moved is 1. */
+  readonly spend: (work: number) => void;
+  /**
+   * Gives the plugin something later: calls proxy_on_foreign_function(root context, functionId, size) with the bytes in
+   * buffer 8. On a turn of its own, never from inside the function. Nothing happens when the plugin is gone by then.
+   */
+  readonly notify: (functionId: number, bytes: Uint8Array) => void;
+}
+
+export interface ForeignAnswer {
+  /** Status in abi/constants.ts. */
+  readonly status: number;
+  /** For the guest, with status Ok; none is no bytes. */
+  readonly result?: Uint8Array;
+}
+
+/** A function of the host's under a name; must not throw. The embedder's go before the host's own (hostcalls/foreign.ts). */
+export type ForeignFunction = (call: ForeignCall) => ForeignAnswer;
 
 /** What a plugin ran into that contains it without ending it. */
 export type LimitName =
@@ -292,4 +311,6 @@ export interface RuntimePorts {
   readonly properties: PropertySource;
   readonly limits?: LimitCounter;
   readonly foreign?: ReadonlyMap<string, ForeignFunction>;
+  /** RE2's partial match, for `matches` in expressions: undefined for what is no regular expression. Without it: never one. */
+  readonly matches?: (text: string, pattern: string) => boolean | undefined;
 }

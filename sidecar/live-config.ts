@@ -21,7 +21,7 @@ import type { StreamOrigin } from "./stream-record.ts";
 import type { NetworkFilterFactory } from "./tcp/network-filter.ts";
 import { TcpServing } from "./tcp/tcp-serving.ts";
 import type { TcpEnvironment } from "./tcp/upstream-leg.ts";
-import type { FormatContext } from "./telemetry/format-operators.ts";
+import type { FormatContext } from "./telemetry/format-operator.ts";
 import type { RequestTracing } from "./telemetry/request-tracing.ts";
 import type { ApplyFailure, ConfigDelta } from "./worker-link.ts";
 

@@ -7,6 +7,7 @@
 import { PluginRuntime } from "../plugins/plugin-runtime.ts";
 import type { PluginSpec } from "../plugins/plugin-spec.ts";
 import type { MetricSink, PluginLog, PropertySource } from "../plugins/ports.ts";
+import { FOREIGN_FUNCTIONS, partialMatch } from "./foreign-functions.ts";
 import { PLUGIN_CLOCK } from "./plugin-ports.ts";
 
 export interface TrialLine {
@@ -50,6 +51,8 @@ export function tryPlugin(spec: PluginSpec, { sharedMemory, properties }: TrialD
       http: { call: () => ({ cancel: () => undefined }) },
       metrics: new TrialMetrics(),
       properties,
+      foreign: FOREIGN_FUNCTIONS,
+      matches: partialMatch,
     },
     sharedMemory,
     isTrial: true,

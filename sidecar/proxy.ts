@@ -204,7 +204,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     }
     const head = this.facts.requestHead;
     const timeouts = prepareUpstreamHead(match, pick, action, this.facts, {
-      hostname: host.hostname,
+      host,
       suppressEnvoyHeaders: this.#serving.suppressEnvoyHeaders,
     });
     this.#timers.routeMs = timeouts.requestMs;

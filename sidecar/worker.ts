@@ -11,6 +11,7 @@ import { type AccessLogs, compileAccessLogs } from "./access-logs.ts";
 import { type PluginSource, WasmFilter } from "./filter/wasm-filter.ts";
 import { WasmLogStream } from "./filter/wasm-log-stream.ts";
 import { TimerWheel } from "./http/timer-wheel.ts";
+import { FOREIGN_FUNCTIONS, partialMatch } from "./foreign-functions.ts";
 import { ListenerSet } from "./listener-set.ts";
 import { LiveConfig } from "./live-config.ts";
 import { PluginCalls } from "./plugin-calls.ts";
@@ -96,6 +97,8 @@ class DataWorker {
         http: this.#calls,
         grpc: this.#grpcCalls,
         metrics: new PluginMetrics(this.#stats),
+        foreign: FOREIGN_FUNCTIONS,
+        matches: partialMatch,
         limits: new PluginLimits(this.#stats),
         properties: { property: (_plugin, path, segments) => this.#property(path, segments) },
       },

@@ -31,6 +31,8 @@ function block(vm: Vm, type: number): Uint8Array | undefined {
       return vm.effective.root.answer?.body;
     case BufferType.GrpcReceiveBuffer:
       return vm.effective.root.grpc.message ?? NOTHING;
+    case BufferType.CallData:
+      return vm.effective.root.callData;
     case BufferType.VmConfiguration:
       return vm.vmConfiguration;
     case BufferType.PluginConfiguration:

@@ -4,9 +4,10 @@
 import { Buffer } from "node:buffer";
 import { deflateSync, inflateSync } from "node:zlib";
 import { Status } from "../abi/constants.ts";
-import type { ForeignFunction } from "../ports.ts";
+import type { ForeignAnswer, ForeignCall } from "../ports.ts";
 import { readFields } from "../proto-fields.ts";
 import type { Vm } from "../vm.ts";
+import { createExpression, deleteExpression, evaluateExpression } from "./expressions.ts";
 import type { HostFunctions } from "./host-function.ts";
 import { signText, verifySignature } from "./signatures.ts";
 import { Work } from "./work.ts";
@@ -22,7 +23,7 @@ const UNCOMPRESS_WORK = 16;
 const STATE_TYPES = ["bytes", "string", "flatbuffers", "protobuf"] as const;
 const LIFE_SPANS = ["filter_chain", "request", "connection"] as const;
 
-type OwnFunction = (argument: Uint8Array, vm: Vm) => ReturnType<ForeignFunction>;
+type OwnFunction = (argument: Uint8Array, vm: Vm) => ForeignAnswer;
 
 const OWN: Readonly<Record<string, OwnFunction>> = {
   /** Makes the router look for the route again. */
@@ -45,6 +46,9 @@ const OWN: Readonly<Record<string, OwnFunction>> = {
     if (!isNew) vm.hit("properties");
     return { status: isNew ? Status.Ok : Status.BadArgument };
   },
+  expr_create: createExpression,
+  expr_evaluate: evaluateExpression,
+  expr_delete: deleteExpression,
   sign: (argument, vm) => signText(argument, vm.memory),
   verify_signature: (argument, vm) => verifySignature(argument, vm.memory),
   /** zlib, as Envoy's. */
@@ -79,14 +83,28 @@ export function foreignFunctions(vm: Vm): HostFunctions {
       const text = memory.latin1(name >>> 0, nameLength >>> 0);
       const bytes = memory.copy(argument >>> 0, argumentLength >>> 0);
       if (text === undefined || bytes === undefined) return Status.InvalidMemoryAccess;
-      const { root, http } = vm.effective;
       const embedders = vm.host.ports.foreign?.get(text);
       const own = Object.hasOwn(OWN, text) ? OWN[text] : undefined;
-      const answer = embedders?.(bytes, root.plugin.identity, http?.stream) ?? own?.(bytes, vm);
+      const answer = embedders === undefined ? own?.(bytes, vm) : embedders(foreignCall(vm, bytes));
       if (answer === undefined) return Status.NotFound;
       const { status, result } = answer;
       if (status !== Status.Ok || resultOut === 0 || sizeOut === 0) return status;
       return vm.returnBytes(result ?? new Uint8Array(0), resultOut >>> 0, sizeOut >>> 0);
+    },
+  };
+}
+
+function foreignCall(vm: Vm, argument: Uint8Array): ForeignCall {
+  const { root, properties } = vm.effective;
+  return {
+    plugin: root.plugin.identity,
+    argument,
+    target: properties,
+    spend: (work) => {
+      vm.memory.work += work;
+    },
+    notify: (functionId, bytes) => {
+      vm.host.ports.clock.startTimer(0, () => root.onForeign(functionId >>> 0, bytes));
     },
   };
 }

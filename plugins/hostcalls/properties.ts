@@ -25,7 +25,7 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       if (raw === undefined) return Status.InvalidMemoryAccess;
       memory.work += Work.GetProperty;
       if (raw.length === 0) return Status.SerializationFailure;
-      const value = lookUp(vm, vm.host.propertyPath(raw));
+      const value = propertyOf(vm, vm.host.propertyPath(raw));
       if (value === undefined) return Status.NotFound;
       if (value === null) return Status.SerializationFailure;
       if (typeof value === "string") return vm.returnLatin1(value, pointerOut >>> 0, sizeOut >>> 0);
@@ -52,7 +52,8 @@ export function propertyFunctions(vm: Vm): HostFunctions {
   };
 }
 
-function lookUp(vm: Vm, wanted: PropertyPath): PropertyItem | undefined {
+/** The property as the effective context sees it. */
+export function propertyOf(vm: Vm, wanted: PropertyPath): PropertyItem | undefined {
   const context = vm.effective;
   const plugin = context.root.plugin.identity;
   if (wanted.own !== undefined) return plugin[wanted.own];

@@ -5,7 +5,7 @@
 import { CallWindow, RestrictedCall } from "../call-window.ts";
 import { Errno, Status } from "../abi/constants.ts";
 import { ENV_EXTRAS } from "../plugin-module.ts";
-import type { HostCallListener } from "../runtime-host.ts";
+import type { HostCallListener, RuntimeHost } from "../runtime-host.ts";
 import type { Vm } from "../vm.ts";
 import { bufferFunctions } from "./buffers.ts";
 import { foreignFunctions } from "./foreign.ts";
@@ -67,23 +67,33 @@ export function buildImports(
   return imports;
 }
 
-/** Answers a status for a function that the host does not have; says so the first time. */
+/** Answers a status for a function that the host does not have. */
 function unimplemented(vm: Vm, name: string, status: number): HostFunction {
-  let isReported = false;
   return () => {
-    if (!isReported) vm.warn(`the plugin called ${name}, which the host does not have: answered ${status}`);
-    isReported = true;
+    warnOnce(vm, name, `the plugin called ${name}, which the host does not have: answered ${status}`);
     return status;
   };
 }
 
 function restricted(vm: Vm, name: string, status: number): HostFunction {
-  let isReported = false;
   return () => {
-    if (!isReported) vm.warn(`the plugin called ${name}, which its capabilities do not allow: answered ${status}`);
-    isReported = true;
+    warnOnce(vm, name, `the plugin called ${name}, which its capabilities do not allow: answered ${status}`);
     return status;
   };
+}
+
+/** Once a worker and plugin, however often its VM is replaced. Bounded: names are the modules'. */
+const MAX_WARNINGS = 10_000;
+const warned = new WeakMap<RuntimeHost, Set<string>>();
+
+function warnOnce(vm: Vm, name: string, message: string): void {
+  let said = warned.get(vm.host);
+  if (said === undefined) warned.set(vm.host, (said = new Set()));
+  const { name: plugin, digest } = vm.effective.root.plugin.identity;
+  const key = `${digest} ${plugin} ${name}`;
+  if (said.has(key) || said.size >= MAX_WARNINGS) return;
+  said.add(key);
+  vm.warn(message);
 }
 
 /** For transcripts (tests, `plugin run`): decided once per VM, so it costs nothing when nobody wants it. */

@@ -11,9 +11,14 @@ import { unpacked } from "../messages/message-value.ts";
 export interface StateObject {
   readonly bytes: Uint8Array;
   readonly declared: DeclaredProperty;
-  /** Stored by proxy_set_property: Envoy logs these as messages too, others only as text. */
-  readonly isCelState: boolean;
+  readonly form: StateForm;
 }
+
+/**
+ * What an object is to readers: `cel` is a property that a plugin set. The others are Envoy's own objects: `text` and `json` (a
+ * number or a boolean) have a message, `plain` only its text, an `address` has `ip` and `port`, and nobody reads a `hidden` one.
+ */
+export type StateForm = "cel" | "text" | "json" | "plain" | "address" | "hidden";
 
 /** What nothing was said of. */
 export const UNDECLARED: DeclaredProperty = { isReadOnly: false, type: "bytes", schema: "", span: "filter_chain" };
@@ -56,12 +61,21 @@ export class FilterState {
   }
 
   /** What is there keeps what was declared of it. False: it is read-only, or there is no room. */
-  set(key: string, bytes: Uint8Array, declared: DeclaredProperty, isCelState: boolean): boolean {
+  setProperty(path: string, bytes: Uint8Array, declared: DeclaredProperty): boolean {
+    const key = `wasm.${path}`;
     const old = this.get(key);
     if (old?.declared.isReadOnly === true) {
       return false;
     }
-    const object: StateObject = { bytes, declared: old?.declared ?? declared, isCelState };
+    return this.#put(key, { bytes, declared: old?.declared ?? declared, form: "cel" });
+  }
+
+  /** An object that is not a property: what the foreign function set_envoy_filter_state makes. False: there is no room. */
+  setObject(key: string, bytes: Uint8Array, span: DeclaredProperty["span"], form: StateForm): boolean {
+    return this.#put(key, { bytes, declared: { ...UNDECLARED, span }, form });
+  }
+
+  #put(key: string, object: StateObject): boolean {
     return this.#tableFor(object).put(key, object);
   }
 
@@ -85,13 +99,40 @@ export function stateValue({ bytes, declared }: StateObject): PropertyItem {
     case "flatbuffers":
       return bytes;
     case "string":
-      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+      return latin1(bytes);
     case "protobuf":
       return { kind: "object", bytes, get: (name) => partOf(unpacked(declared.schema, bytes), name) };
   }
 }
 
-/** As `filter_state.<key>`: protobuf state is its message. */
-export function stateMessage(object: StateObject): PropertyItem {
+/** As `filter_state.<key>`: protobuf state is its message, an address its parts. */
+export function stateMessage(object: StateObject): PropertyItem | undefined {
+  if (object.form === "hidden") {
+    return undefined;
+  }
+  if (object.form === "address") {
+    return { kind: "map", entries: [], get: (name) => addressPart(stateText(object), name) };
+  }
   return object.declared.type === "protobuf" ? unpacked(object.declared.schema, object.bytes) : stateValue(object);
+}
+
+export function stateText({ bytes }: StateObject): string {
+  return latin1(bytes);
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}
+
+/** Of `1.2.3.4:80` or `[::1]:80`. */
+function addressPart(address: string, name: string): PropertyItem | undefined {
+  const colon = address.lastIndexOf(":");
+  switch (name) {
+    case "ip":
+      return address.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
+    case "port":
+      return { kind: "int", value: Number(address.slice(colon + 1)) };
+    default:
+      return undefined;
+  }
 }

@@ -177,7 +177,7 @@ export function setStreamProperty(
   value: Uint8Array,
   declared: DeclaredProperty = UNDECLARED,
 ): boolean {
-  return info.filterState.set(`wasm.${path}`, value, declared, true);
+  return info.filterState.setProperty(path, value, declared);
 }
 
 function descend(from: PropertyItem | undefined, segments: readonly string[], start: number): PropertyItem | undefined {
@@ -213,7 +213,7 @@ function filterState(info: StreamInfo): PropertyObject {
     bytes: undefined,
     get(key) {
       const object = info.filterState.get(key);
-      return object === undefined ? undefined : stateMessage(object);
+      return object && stateMessage(object);
     },
   };
 }

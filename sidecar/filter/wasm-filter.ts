@@ -24,6 +24,7 @@ import type {
   StreamFilter,
   TrailersStatus,
 } from "./filter.ts";
+import type { FilterState } from "./filter-state.ts";
 import { RequestHeaderView, ResponseHeaderView, TrailerView } from "./header-view.ts";
 import type { StreamInfo } from "./stream-info.ts";
 import { setStreamProperty, streamProperty } from "./stream-properties.ts";
@@ -215,6 +216,11 @@ export class WasmFilter implements StreamFilter, StreamAccess {
     }
     const value = streamProperty(this.stream.facts, path, segments);
     return value === undefined ? this.#source.property(path, segments) : value;
+  }
+
+  /** For the foreign function set_envoy_filter_state. */
+  get filterState(): FilterState {
+    return this.stream.facts.filterState;
   }
 
   setProperty(path: string, value: Uint8Array, declared: DeclaredProperty | undefined): boolean {

@@ -3,7 +3,7 @@
 // Hot path: fixed and weighted choices hand out objects made at compile time.
 
 import type { RequestHead } from "../http/message.ts";
-import type { FormatContext } from "../telemetry/format-operators.ts";
+import type { FormatContext } from "../telemetry/format-operator.ts";
 import type { ForwardAction, HeaderMutations, PerFilterConfig, WeightedCluster } from "../../xds/model/route.ts";
 import type { FilterOverrides } from "./filter-overrides.ts";
 import { compileMutations, levelsOf, type MutationList } from "./header-mutations.ts";

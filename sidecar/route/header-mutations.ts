@@ -6,7 +6,7 @@
 import type { HeaderMap } from "../http/headers.ts";
 import { isFieldName } from "../http/headers.ts";
 import { compileFormat, type TextFormat } from "../telemetry/format.ts";
-import type { FormatContext } from "../telemetry/format-operators.ts";
+import type { FormatContext } from "../telemetry/format-operator.ts";
 import type { StreamFacts } from "../telemetry/stream-facts.ts";
 import type { HeaderAppendAction, HeaderMutations, HeaderToAdd } from "../../xds/model/route.ts";
 

@@ -4,7 +4,7 @@
 // Hot path: `select` and `pickCluster` return objects made at compile time; only `cluster_header` allocates.
 
 import type { RequestHead } from "../http/message.ts";
-import type { FormatContext } from "../telemetry/format-operators.ts";
+import type { FormatContext } from "../telemetry/format-operator.ts";
 import type { Runtime } from "../../xds/model/bootstrap.ts";
 import type { DataSource } from "../../xds/model/plugin-config.ts";
 import type {

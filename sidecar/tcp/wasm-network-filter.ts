@@ -4,8 +4,9 @@
 
 import type { Plugin } from "../../plugins/plugin.ts";
 import type { ConnectionAccess, ConnectionData, DeclaredProperty } from "../../plugins/ports.ts";
-import type { PropertyValue } from "../../plugins/property-value.ts";
+import type { PropertyItem } from "../../plugins/property-value.ts";
 import type { TcpContext } from "../../plugins/tcp-context.ts";
+import type { FilterState } from "../filter/filter-state.ts";
 import { setStreamProperty, streamProperty } from "../filter/stream-properties.ts";
 import type { BodyBuffer } from "../http/body-buffer.ts";
 import type {
@@ -21,7 +22,7 @@ export interface NetworkPluginSource {
   readonly name: string;
   readonly plugin: Plugin;
   /** Properties that no connection is needed for. */
-  property(path: string, segments: readonly string[]): PropertyValue | null | undefined;
+  property(path: string, segments: readonly string[]): PropertyItem | undefined;
 }
 
 export class WasmNetworkFilterFactory implements NetworkFilterFactory {
@@ -126,8 +127,17 @@ class WasmNetworkFilter implements NetworkFilter, ConnectionAccess {
     this.#connection.close();
   }
 
-  property(path: string, segments: readonly string[]): PropertyValue | null | undefined {
-    return streamProperty(this.#connection.facts, path, segments) ?? this.#source.property(path, segments);
+  property(path: string, segments: readonly string[]): PropertyItem | undefined {
+    if (path === "xds") {
+      return { kind: "object", bytes: undefined, get: (part) => this.property(`xds\0${part}`, ["xds", part]) };
+    }
+    const value = streamProperty(this.#connection.facts, path, segments);
+    return value === undefined ? this.#source.property(path, segments) : value;
+  }
+
+  /** For the foreign function set_envoy_filter_state. */
+  get filterState(): FilterState {
+    return this.#connection.facts.filterState;
   }
 
   setProperty(path: string, value: Uint8Array, declared: DeclaredProperty | undefined): boolean {

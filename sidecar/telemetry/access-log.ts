@@ -13,7 +13,7 @@ import {
   type FormatResult,
   type TextFormat,
 } from "./format.ts";
-import type { FormatContext } from "./format-operators.ts";
+import type { FormatContext } from "./format-operator.ts";
 import type { LogFiles, LogSink } from "./log-file.ts";
 import type { StreamFacts } from "./stream-facts.ts";
 

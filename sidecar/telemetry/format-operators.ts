@@ -4,25 +4,10 @@
 
 import { randomUUID } from "node:crypto";
 
+import type { FieldRead, Operator } from "./format-operator.ts";
 import { compileStartTime } from "./start-time.ts";
+import { STATE_OPERATORS } from "./state-operators.ts";
 import type { StreamFacts } from "./stream-facts.ts";
-
-/** undefined is written as `-` (or nothing), and as null in JSON; a number stays one in JSON. */
-export type FieldRead = (facts: StreamFacts) => string | number | undefined;
-
-/** What a format may use of the process, given by whoever compiles it. */
-export interface FormatContext {
-  readonly hostname: string;
-  /** The environment that ENVIRONMENT() may read. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
-}
-
-interface Operator {
-  readonly args: "none" | "optional" | "required";
-  readonly length: boolean;
-  /** A text instead of a function says what is wrong with `args`. */
-  compile(args: string, context: FormatContext): FieldRead | string;
-}
 
 const RESPONSE_FLAG_NAMES: Readonly<Record<string, string>> = {
   DC: "DownstreamConnectionTermination",
@@ -146,11 +131,6 @@ function longFlags(flags: string): string | undefined {
         .join(",");
 }
 
-function filterStateText({ filterState }: StreamFacts, key: string): string | undefined {
-  const value = filterState.get(key)?.bytes;
-  return value && Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("latin1");
-}
-
 /** Names that Envoy writes for a flag, for checking configuration; the short ones are the keys. */
 export function isResponseFlag(flag: string): boolean {
   return Object.hasOwn(RESPONSE_FLAG_NAMES, flag);
@@ -264,10 +244,6 @@ const NOT_KNOWN_HERE = [
   "UPSTREAM_PROTOCOL",
   "VIRTUAL_CLUSTER_NAME",
   "UPSTREAM_FILTER_STATE",
-  "DYNAMIC_METADATA",
-  "CLUSTER_METADATA",
-  "UPSTREAM_METADATA",
-  "METADATA",
   "CUSTOM_FLAGS",
   "TLS_JA3_FINGERPRINT",
   "TLS_JA4_FINGERPRINT",
@@ -416,14 +392,6 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
     length: true,
     compile: (args, context) => () => context.environment[args],
   },
-  FILTER_STATE: {
-    args: "required",
-    length: true,
-    compile(args) {
-      const [key = ""] = args.split(":");
-      return (facts) => filterStateText(facts, key);
-    },
-  },
   GRPC_STATUS: {
     args: "optional",
     length: false,
@@ -445,5 +413,6 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
     length: true,
     compile: (args) => (facts) => parameterOf(queryOf(facts), args),
   },
+  ...STATE_OPERATORS,
   ...Object.fromEntries(NOT_KNOWN_HERE.map((name) => [name, ABSENT])),
 };

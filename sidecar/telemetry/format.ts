@@ -4,8 +4,10 @@
 // Control characters in values come out as `\n`, `\r` or `\xNN`, so no value can begin a new line or field.
 
 import type { JsonFormat } from "../../xds/model/access-log.ts";
-import { type FieldRead, type FormatContext, OPERATORS } from "./format-operators.ts";
+import type { FieldRead, FieldValue, FormatContext } from "./format-operator.ts";
+import { OPERATORS } from "./format-operators.ts";
 import type { StreamFacts } from "./stream-facts.ts";
+import { jsonText, latin1Text, wireText } from "./wire-text.ts";
 
 export type FormatResult<Format> =
   | { readonly ok: true; readonly format: Format }
@@ -148,14 +150,15 @@ function textFormat(pieces: readonly Piece[], missing: string): TextFormat {
 // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
 const CAREFUL = /[\x00-\x08\x0a-\x1f\x7f\u0100-\uffff]/;
 
-function valueText(value: string | number | undefined, maxLength: number, missing: string): string {
+function valueText(value: FieldValue | undefined, maxLength: number, missing: string): string {
   if (value === undefined) {
     return missing;
   }
   if (typeof value === "number") {
     return String(value);
   }
-  const cut = value.length > maxLength ? value.slice(0, maxLength) : value;
+  const text = typeof value === "string" ? value : value.json;
+  const cut = text.length > maxLength ? text.slice(0, maxLength) : text;
   return CAREFUL.test(cut) ? neutralised(cut) : cut;
 }
 
@@ -165,26 +168,6 @@ function neutralised(value: string): string {
     char === "\n" ? "\\n" : char === "\r" ? "\\r" : `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
   );
   return latin1Text(safe);
-}
-
-/** Values are wire text already, unless they came from configuration or the environment. */
-function latin1Text(text: string): string {
-  for (let at = 0; at < text.length; at++) {
-    if (text.charCodeAt(at) > 255) {
-      return Buffer.from(text, "utf8").toString("latin1");
-    }
-  }
-  return text;
-}
-
-/** Configuration text as UTF-8 bytes in latin1 characters. */
-function wireText(text: string): string {
-  for (let at = 0; at < text.length; at++) {
-    if (text.charCodeAt(at) > 127) {
-      return Buffer.from(text, "utf8").toString("latin1");
-    }
-  }
-  return text;
 }
 
 interface JsonOptions {
@@ -255,6 +238,9 @@ function compileText(text: string, options: JsonOptions): JsonWrite {
       if (value === undefined) {
         return omit ? undefined : "null";
       }
+      if (typeof value === "object") {
+        return value.json;
+      }
       return typeof value === "number" ? jsonNumber(value) : jsonText(latin1Text(value).slice(0, only.maxLength));
     };
   }
@@ -268,20 +254,13 @@ function compileText(text: string, options: JsonOptions): JsonWrite {
   };
 }
 
-function rawText(value: string | number | undefined, maxLength: number, missing: string): string {
-  return value === undefined ? missing : latin1Text(String(value)).slice(0, maxLength);
+function rawText(value: FieldValue | undefined, maxLength: number, missing: string): string {
+  if (value === undefined) {
+    return missing;
+  }
+  return latin1Text(typeof value === "object" ? value.json : String(value)).slice(0, maxLength);
 }
 
 function jsonNumber(value: number): string {
   return Number.isFinite(value) ? String(value) : "null";
-}
-
-/** Wire text as a JSON string in wire text; bytes that are not UTF-8 become U+FFFD. */
-function jsonText(wire: string): string {
-  for (let at = 0; at < wire.length; at++) {
-    if (wire.charCodeAt(at) > 127) {
-      return wireText(JSON.stringify(Buffer.from(wire, "latin1").toString("utf8")));
-    }
-  }
-  return JSON.stringify(wire);
 }

@@ -56,7 +56,9 @@ describe("compileFormat()", () => {
 
   it("takes every operator in some form", () => {
     for (const command of Object.keys(OPERATORS)) {
-      const forms = [`%${command}%`, `%${command}(x)%`].map((form) => compileFormat(form, CONTEXT).ok);
+      const forms = [`%${command}%`, `%${command}(x)%`, `%${command}(ROUTE:x)%`].map(
+        (form) => compileFormat(form, CONTEXT).ok,
+      );
       assert.ok(forms.includes(true), command);
     }
   });

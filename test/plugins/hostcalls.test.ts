@@ -351,6 +351,16 @@ test("an unknown host function is answered Unimplemented and reported once", () 
   assert.equal(lines[4], "a");
 });
 
+test("an unknown host function is reported once a plugin, also when its VM is replaced", () => {
+  const guest = new WatGuest();
+  const odd = "(drop (call $proxy_new_in_0_9_9 (i32.const 0) (i32.const 0)))";
+  guest.on("proxy_on_request_headers", `${odd} unreachable`);
+  const { plugin, lines } = loaded(guest);
+  for (let i = 0; i < 2; i++) plugin.createHttpContext(new FakeStream()).onRequestHeaders(3, true);
+  assert.equal(lines().filter((line) => line.includes("unreachable")).length, 2);
+  assert.equal(lines().filter((line) => line.includes("proxy_new_in_0_9_9")).length, 1);
+});
+
 suite("WASI", () => {
   test("environment variables come as KEY=value", () => {
     const guest = new WatGuest();

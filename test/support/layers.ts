@@ -118,7 +118,14 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/telemetry/",
-    code: ["plugins/abi/callbacks.ts", "sidecar/random-id.ts", "sidecar/stats/tags.ts"],
+    code: [
+      "plugins/abi/callbacks.ts",
+      "plugins/property-value.ts",
+      "sidecar/filter/filter-state.ts",
+      "sidecar/messages/",
+      "sidecar/random-id.ts",
+      "sidecar/stats/tags.ts",
+    ],
     types: [MODEL, "plugins/", "sidecar/http/", "sidecar/filter/", "sidecar/stats/"],
     why: "telemetry watches: it records what it is given and starts nothing",
   },

@@ -4,7 +4,7 @@ import { Agent, request } from "node:http";
 import { guest, wasmFilter } from "./bootstrap-builder.ts";
 import type { ProxyProcess } from "./proxy-process.ts";
 
-/** Phase, then `operation subject`, then the answer: hex, `empty`, or `status N`. */
+/** Phase, then `operation subject` (with a number when it is not the first of its name), then the answer: hex, `empty`, `status N`. */
 export type Answers = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
 /** `lines` as in test/guests/README.md. */
@@ -49,7 +49,8 @@ export class ProbeClient implements Disposable {
       const [, phase = "", call = "", answer = ""] = /^(\S+) (.*) = (.*)$/.exec(line) ?? [];
       if (phase !== "") {
         const ofPhase = answers.get(phase) ?? new Map<string, string>();
-        answers.set(phase, ofPhase.set(call, answer));
+        const again = ofPhase.has(call) ? ` ${ofPhase.size}` : "";
+        answers.set(phase, ofPhase.set(call + again, answer));
       }
     }
     return answers;

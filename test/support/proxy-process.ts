@@ -46,7 +46,17 @@ export class ProxyProcess implements AsyncDisposable {
     const file = join(folder, "bootstrap.json");
     const adminFile = join(folder, "admin");
     writeFileSync(file, JSON.stringify(bootstrap));
-    const common = ["-c", file, "--concurrency", "1", "--admin-address-path", adminFile, ...args];
+    const common = [
+      "-c",
+      file,
+      "--concurrency",
+      "1",
+      "--file-flush-interval-msec",
+      "50",
+      "--admin-address-path",
+      adminFile,
+      ...args,
+    ];
     const child =
       envoy === undefined
         ? spawn(OURS, ["run", ...common, "-l", "error"], { stdio: ["ignore", "ignore", "pipe"] })

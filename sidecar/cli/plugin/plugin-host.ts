@@ -14,6 +14,7 @@ import { propertyTable } from "../../../plugins/testing/test-properties.ts";
 import { TestMetrics } from "../../../plugins/testing/test-sinks.ts";
 import { WasmFilterFactory } from "../../filter/wasm-filter.ts";
 import type { ConnectionInfo } from "../../http/stream.ts";
+import { FOREIGN_FUNCTIONS, partialMatch } from "../../foreign-functions.ts";
 import type { CliIo } from "../verb.ts";
 import { readModuleAt } from "./module-source.ts";
 import { type PluginSettings, RunProblem } from "./plugin-flags.ts";
@@ -77,6 +78,8 @@ export class PluginHost {
         log,
         http: this.calls,
         metrics: this.metrics,
+        foreign: FOREIGN_FUNCTIONS,
+        matches: partialMatch,
         properties: { property: (_plugin, path) => property(path) },
       },
       ...(observer === undefined ? {} : { observer }),

@@ -70,6 +70,7 @@ const CALLBACKS: Readonly<Record<string, readonly [number, boolean]>> = {
   proxy_on_configure: [2, true],
   proxy_on_tick: [1, false],
   proxy_on_queue_ready: [2, false],
+  proxy_on_foreign_function: [3, false],
   proxy_on_request_headers: [3, true],
   proxy_on_request_body: [3, true],
   proxy_on_request_trailers: [2, true],

@@ -83,6 +83,11 @@ export function stateOf(
   declared: Partial<DeclaredProperty> = {},
 ): FilterState {
   const state = new FilterState(connection);
-  state.set(key, Buffer.from(value), { ...UNDECLARED, ...declared }, key.startsWith("wasm."));
+  const bytes = Buffer.from(value);
+  if (key.startsWith("wasm.")) {
+    state.setProperty(key.slice("wasm.".length), bytes, { ...UNDECLARED, ...declared });
+  } else {
+    state.setObject(key, bytes, "request", "text");
+  }
   return state;
 }

@@ -108,7 +108,7 @@ describe("compileFormat()", () => {
     { format: "%ROUTE_NAME% %REQUESTED_SERVER_NAME% %PROTOCOL%", text: "route - HTTP/1.1" },
     { format: "%HOSTNAME% %ENVIRONMENT(ZONE)% %ENVIRONMENT(NONE)%", text: "pod-1 eu -" },
     {
-      format: "%DYNAMIC_METADATA(a:b)% %FILTER_STATE(wasm.k)%",
+      format: "%DYNAMIC_METADATA(a:b)% %FILTER_STATE(wasm.k:PLAIN)%",
       facts: buildFacts({ filterState: stateOf("wasm.k", "v") }),
       text: "- v",
     },
