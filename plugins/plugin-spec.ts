@@ -35,6 +35,10 @@ export interface PluginSpec {
   readonly allowOnHeadersStopIteration?: boolean;
   /** Default: about 50 ms of a processor for a callback, half a second for the start. */
   readonly fuel?: FuelLimits;
+  /** For RuntimePorts.watch: how long a callback may run, in milliseconds; 0, the default: as long as it likes. */
+  readonly deadlineMs?: number;
+  /** The plugin begins in quarantine: it has ended a worker. Default false. */
+  readonly isSuspect?: boolean;
   /** How the embedder calls the limit of the module's memory: faults name it. */
   readonly memoryLimitName?: string;
   /** Faults within faultWindowMs after which the plugin is quarantined; 0: never. Default 20. */

@@ -56,6 +56,7 @@ export class Plugin {
   readonly spec: PluginSpec;
   /** May be changed while it runs; the next callback has it. */
   fuel: FuelLimits;
+  deadlineMs: number;
   readonly #group: VmGroup;
   /** The root context in the VM that runs now; undefined before start and after a failed one. */
   root: RootContext | undefined = undefined;
@@ -68,6 +69,7 @@ export class Plugin {
   constructor(spec: PluginSpec, group: VmGroup) {
     this.spec = spec;
     this.fuel = spec.fuel ?? DEFAULT_FUEL;
+    this.deadlineMs = spec.deadlineMs ?? 0;
     this.#group = group;
     this.identity = {
       index: spec.index ?? 0,

@@ -300,6 +300,13 @@ export interface LimitCounter {
   hit(plugin: PluginIdentity, limit: LimitName): void;
 }
 
+/** Told when guest code begins and ends to run, for a watchdog on another thread. Called for each callback: a few stores. */
+export interface CallbackWatch {
+  /** `callback`: an id of abi/callbacks.ts, -1 for the instance's own start; `allowedMs`: PluginSpec.deadlineMs, more for starts. */
+  enter(plugin: PluginIdentity, callback: number, allowedMs: number): void;
+  leave(): void;
+}
+
 /** What the runtime of one worker needs. */
 export interface RuntimePorts {
   readonly clock: Clock;
@@ -310,6 +317,7 @@ export interface RuntimePorts {
   readonly metrics: MetricSink;
   readonly properties: PropertySource;
   readonly limits?: LimitCounter;
+  readonly watch?: CallbackWatch;
   readonly foreign?: ReadonlyMap<string, ForeignFunction>;
   /** RE2's partial match, for `matches` in expressions: undefined for what is no regular expression. Without it: never one. */
   readonly matches?: (text: string, pattern: string) => boolean | undefined;

@@ -55,6 +55,11 @@ export class Quarantine {
     this.#open(now, isAgain ? Math.min(this.#holdMs * 2, MAX_HOLD_MS) : this.windowMs);
   }
 
+  /** Holds at once, whatever has been counted. */
+  enter(now: number): void {
+    this.#open(now, this.windowMs);
+  }
+
   /** Whether a fresh VM may be started for a stream; when it was held, that stream is the trial. */
   mayStart(now: number): boolean {
     if (this.#state === "closed") return true;

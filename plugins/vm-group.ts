@@ -57,8 +57,10 @@ export class VmGroup {
       this.vm = vm;
     }
     const fault = vm.fault ?? startPlugin(vm, plugin);
-    if (fault === undefined) this.plugins.add(plugin);
-    else if (this.plugins.size === 0) this.vm = undefined;
+    if (fault === undefined) {
+      this.plugins.add(plugin);
+      if (plugin.spec.isSuspect === true) this.#suspect(plugin);
+    } else if (this.plugins.size === 0) this.vm = undefined;
     return fault;
   }
 
@@ -77,6 +79,15 @@ export class VmGroup {
     plugin.root?.release();
     plugin.root = undefined;
     return fault;
+  }
+
+  /** Gives the VM up that has just been started well, and waits for a stream that tries another. */
+  #suspect(plugin: Plugin): void {
+    plugin.root?.release();
+    plugin.root = undefined;
+    if (this.plugins.size > 1) return;
+    this.vm = undefined;
+    this.quarantine.enter(this.host.ports.clock.monotonicMs());
   }
 
   remove(plugin: Plugin): void {

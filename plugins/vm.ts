@@ -39,6 +39,8 @@ export type Deferred =
   | { readonly kind: "root-done"; readonly root: RootContext };
 
 const MAX_FRAMES = 20;
+/** How much longer a start callback may take than another: start fuel is this many times the other. */
+const START_TIMES = 15;
 const PAGE_BYTES = 64 * 1024;
 /** A guest that gives up with less than this left to its memory's limit has run out of it: allocators grow in steps. */
 const MANY_BYTES = 1024 * 1024;
@@ -88,6 +90,9 @@ export class Vm {
   #start(capabilities: readonly string[] | undefined, fuel: number): void {
     this.window = CallWindow.Start;
     let running = "instantiate";
+    const { watch } = this.host.ports;
+    const { plugin } = this.active.root;
+    watch?.enter(plugin.identity, -1, plugin.deadlineMs * START_TIMES);
     try {
       const instance = new WebAssembly.Instance(this.module.module, buildImports(this, capabilities));
       const exports = instance.exports;
@@ -107,6 +112,7 @@ export class Vm {
       // A command module ends its _start with proc_exit(0): that is success.
       if (!(error instanceof GuestExit && error.code === 0 && running === "_start")) this.#fail(error, running);
     }
+    watch?.leave();
     this.window = CallWindow.Open;
     if (this.output.isPending) this.output.flush(this.active.root.plugin.identity);
   }
@@ -143,10 +149,13 @@ export class Vm {
     this.callback = id;
     const scratch = this.scratch;
     scratch.reset();
-    const limits = context.root.plugin.fuel;
+    const { fuel, deadlineMs, identity } = context.root.plugin;
+    const isStart = startsRoot(id, context);
     this.memory.work = 0;
-    this.fuel.fill(startsRoot(id, context) ? limits.start : limits.perCallback);
-    const observer = this.host.observer;
+    this.fuel.fill(isStart ? fuel.start : fuel.perCallback);
+    const { observer } = this.host;
+    const { watch } = this.host.ports;
+    watch?.enter(identity, id, isStart ? deadlineMs * START_TIMES : deadlineMs);
     const startedAt = observer === undefined ? 0 : this.host.ports.clock.monotonicMs();
     let result: number;
     try {
@@ -155,8 +164,9 @@ export class Vm {
       result = FAULTED;
       this.#fail(error, CALLBACK_NAMES[id] as string);
     }
+    watch?.leave();
     this.#running = false;
-    if (this.output.isPending) this.output.flush(context.root.plugin.identity);
+    if (this.output.isPending) this.output.flush(identity);
     if (observer !== undefined) {
       scratch.startedAt = startedAt;
       scratch.endedAt = this.host.ports.clock.monotonicMs();

@@ -8,7 +8,7 @@ import type { PluginModule } from "../plugins/plugin-module.ts";
 import type { PluginRuntime } from "../plugins/plugin-runtime.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import { pluginSettings } from "./plugin-settings.ts";
-import { fuelLimits, type RuntimeSettings } from "./runtime-settings.ts";
+import { deadlineMs, fuelLimits, type RuntimeSettings } from "./runtime-settings.ts";
 
 export type PluginResult =
   | { readonly ok: true; readonly lease: PluginLease }
@@ -32,12 +32,19 @@ export class PluginPool {
   readonly #modules = new Map<string, PluginModule>();
   readonly #entries = new Map<string, Entry>();
   readonly #keys = new WeakMap<PluginConfig, string>();
+  readonly #suspects: Set<string>;
   #settings: RuntimeSettings;
   #nextIndex = 1;
 
-  /** `environment` is the host's, for `host_env_keys`. */
-  constructor(runtime: PluginRuntime, environment: Readonly<Record<string, string>>, settings: RuntimeSettings) {
+  /** `environment` is the host's, for `host_env_keys`; `suspects`: names of plugins that have ended a worker. */
+  constructor(
+    runtime: PluginRuntime,
+    environment: Readonly<Record<string, string>>,
+    settings: RuntimeSettings,
+    suspects: readonly string[] = [],
+  ) {
     this.#runtime = runtime;
+    this.#suspects = new Set(suspects);
     this.#environment = environment;
     this.#settings = settings;
   }
@@ -46,6 +53,7 @@ export class PluginPool {
     this.#settings = settings;
     for (const { plugin } of this.#entries.values()) {
       plugin.fuel = fuelLimits(settings, plugin.identity.name);
+      plugin.deadlineMs = deadlineMs(settings, plugin.identity.name);
     }
   }
 
@@ -70,6 +78,7 @@ export class PluginPool {
         ...pluginSettings(config, this.#settings, this.#environment),
         index: this.#nextIndex++,
         module,
+        isSuspect: this.#suspects.delete(config.name),
       });
       if (!loaded.ok) {
         return loaded;

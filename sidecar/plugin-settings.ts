@@ -3,7 +3,7 @@
 
 import type { PluginSpec } from "../plugins/plugin-spec.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
-import { fuelLimits, numberSetting, type RuntimeSettings } from "./runtime-settings.ts";
+import { deadlineMs, fuelLimits, numberSetting, type RuntimeSettings } from "./runtime-settings.ts";
 
 /** All but the module, which is loaded apart. `environment` is the host's, for `host_env_keys`. */
 export function pluginSettings(
@@ -24,6 +24,7 @@ export function pluginSettings(
     allowOnHeadersStopIteration: config.allowOnHeadersStopIteration,
     memoryLimitName: `runtime key outrigger.wasm.plugin.${config.name}.memory_mib`,
     fuel: fuelLimits(settings, config.name),
+    deadlineMs: deadlineMs(settings, config.name),
     maxFaults: numberSetting(settings, "outrigger.wasm.max_faults", config.name, 20),
     faultWindowMs: numberSetting(settings, "outrigger.wasm.fault_window_s", config.name, 10) * 1_000,
   };

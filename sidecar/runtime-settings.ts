@@ -20,6 +20,7 @@ export function numberSetting(runtime: RuntimeSettings, key: string, plugin: str
   return fallback;
 }
 
+const DEFAULT_DEADLINE_MS = 200;
 const FUEL_PER_CALLBACK = "fuel_per_callback";
 const START_FUEL = "start_fuel";
 
@@ -32,6 +33,11 @@ export function fuelLimits(runtime: RuntimeSettings, plugin: string): FuelLimits
     perCallbackName: own + FUEL_PER_CALLBACK,
     startName: own + START_FUEL,
   };
+}
+
+/** How long one callback may run before the watchdog ends its worker, in milliseconds; 0: as long as it likes. */
+export function deadlineMs(runtime: RuntimeSettings, plugin: string): number {
+  return numberSetting(runtime, `${WASM_PREFIX}deadline_ms`, plugin, DEFAULT_DEADLINE_MS);
 }
 
 /** Whether anything limits the plugin's fuel: otherwise its code stays as it is. */

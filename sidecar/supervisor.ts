@@ -24,6 +24,7 @@ import { endpointsOf } from "./cluster-endpoints.ts";
 import { PluginCodeLoader } from "./code/code-loader.ts";
 import { CodeWarming } from "./code/code-warming.ts";
 import { HeapTrim } from "./heap-trim.ts";
+import { openSpanExports } from "./span-exports.ts";
 import { PluginGate } from "./plugin-gate.ts";
 import { PluginWorkshop } from "./plugin-workshop.ts";
 import { PortCheck } from "./port-check.ts";
@@ -33,12 +34,14 @@ import { type ServerFacts, ServerStats } from "./server-stats.ts";
 import { isOfBootstrap, staticProblems } from "./static-check.ts";
 import { StatsReader } from "./stats/reader.ts";
 import { createSharedValues } from "./stats/shared-values.ts";
+import { labelled } from "./stats/tags.ts";
 import { StatsTable } from "./stats/table.ts";
 import type { RootLog } from "./telemetry/log.ts";
 import { formatProblem } from "./telemetry/format.ts";
 import type { SpanExports } from "./telemetry/tracing.ts";
 import { UsageClock } from "./usage-clock.ts";
 import { xdsLog } from "./xds-log.ts";
+import { Watchdog } from "./watchdog.ts";
 import { WorkerHandle } from "./worker-handle.ts";
 import type { ApplyFailure, FromWorker, ToWorker } from "./worker-link.ts";
 import { workerSettings } from "./worker-settings.ts";
@@ -80,6 +83,7 @@ export class Supervisor {
   #exports: Promise<SpanExports> | undefined = undefined;
   readonly #resolver: DnsResolver;
   readonly #workshop: PluginWorkshop;
+  readonly #watchdog: Watchdog;
   readonly #ports = new PortCheck();
   readonly #heap = new HeapTrim();
   readonly #sharedData = createSharedMemory();
@@ -137,7 +141,7 @@ export class Supervisor {
         this.workers.forEach((worker) => worker.send({ kind: "config", delta }));
       },
       onFailures: (failures) => this.#onFailures(failures),
-      onPublished: () => undefined,
+      onPublished: () => (this.#watchdog.isNeeded = this.publisher.plugins.length > 0),
       onWarming: (key, outcome) => this.#onWarming(key, outcome),
       bindable: (listener) => this.#ports.bindable(listener),
     });
@@ -153,6 +157,10 @@ export class Supervisor {
       onListenersStopped: (scope) => this.serverStats.onListenersStopped(scope),
     });
     this.workers = Array.from({ length: options.concurrency }, (_, index) => this.#makeWorker(index));
+    this.#watchdog = new Watchdog({
+      workers: this.workers,
+      onEnded: (plugin) => this.stats.counter(labelled("outrigger_wasm_watchdog_total", { plugin })).inc(),
+    });
   }
 
   /** Every problem of the start, or none when it serves (or waits for a control plane). */
@@ -254,6 +262,7 @@ export class Supervisor {
   /** Flushes and closes everything. Never rejects. */
   async stop(): Promise<void> {
     this.serverStats.close();
+    this.#watchdog.isNeeded = false;
     this.client?.close();
     this.publisher.close();
     this.code.close();
@@ -297,7 +306,7 @@ export class Supervisor {
         workerSettings(
           this.deps,
           { sharedData: this.#sharedData, sharedStats: this.#sharedStats },
-          { index, incarnation },
+          { index, incarnation, suspects: this.#watchdog.suspectsOf(index) },
         ),
     );
   }
@@ -427,22 +436,8 @@ export class Supervisor {
   }
 
   #spanExports(): Promise<SpanExports> {
-    this.#exports ??= this.#openExports();
+    this.#exports ??= openSpanExports(this.deps, this.stats, (name) => endpointsOf(name, this.snapshot)?.[0]);
     return this.#exports;
-  }
-
-  async #openExports(): Promise<SpanExports> {
-    const { bootstrap, environment, log, version } = this.deps;
-    const tracing = await import("./telemetry/tracing.ts");
-    return new tracing.SpanExports({
-      environment,
-      stats: this.stats,
-      serviceName: bootstrap.node.cluster,
-      version,
-      resolveCluster: (name) => endpointsOf(name, this.snapshot)?.[0],
-      onState: (isWorking, problem) =>
-        isWorking ? log.info({}, "spans are exported again") : log.warn({ problem }, "spans cannot be exported"),
-    });
   }
 
   #unknownFields(): "refuse" | "warn" | "ignore" {

@@ -4,6 +4,7 @@
 
 import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
+import { type Pulse, readPulse } from "./worker-pulse.ts";
 import type { FromWorker, Question, ToWorker, WorkerSettings } from "./worker-link.ts";
 
 export interface WorkerEvents {
@@ -40,6 +41,9 @@ export class WorkerHandle {
   #restartTimer: NodeJS.Timeout | undefined = undefined;
   #startedAt = 0;
   #isClosing = false;
+  #pulse: SharedArrayBuffer | undefined = undefined;
+  /** Why it was ended from outside, if it was. */
+  #endReason = "";
 
   constructor(index: number, events: WorkerEvents, settings: (incarnation: number) => WorkerSettings) {
     this.index = index;
@@ -71,13 +75,15 @@ export class WorkerHandle {
       env: compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache },
     });
     this.#worker = worker;
+    this.#pulse = settings.pulse;
+    this.#endReason = "";
     this.#startedAt = performance.now();
     let reason = "";
     worker.on("message", (message: FromWorker) => this.#onMessage(message));
     worker.on("error", (error: unknown) => {
       reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
     });
-    worker.on("exit", (code) => this.#onExit(worker, reason === "" ? `exit code ${code}` : reason));
+    worker.on("exit", (code) => this.#onExit(worker, this.#endReason || reason || `exit code ${code}`));
     this.#events.onStarted(this);
   }
 
@@ -103,8 +109,20 @@ export class WorkerHandle {
     });
   }
 
+  /** What it says of guest code; undefined while it does not run. */
+  pulse(): Pulse | undefined {
+    return this.#worker === undefined || this.#pulse === undefined ? undefined : readPulse(this.#pulse);
+  }
+
+  /** Milliseconds of a processor that the thread has used, also while it is inside guest code. */
+  async cpuMs(): Promise<number | undefined> {
+    const usage = await this.#worker?.cpuUsage().catch(() => undefined);
+    return usage === undefined ? undefined : (usage.user + usage.system) / 1_000;
+  }
+
   /** Ends the thread now, wherever it is: the watchdog's last resort. It is started again. */
-  terminate(): void {
+  terminate(reason: string): void {
+    this.#endReason = reason;
     void this.#worker?.terminate();
   }
 

@@ -47,6 +47,10 @@ export interface WorkerSettings {
   readonly logLevel: string;
   readonly componentLogLevel: string;
   readonly accessLogFlushMs: number;
+  /** Where it says that guest code runs (worker-pulse.ts); another one for each life. */
+  readonly pulse: SharedArrayBuffer;
+  /** Names of plugins that have ended this worker's life before, a short while ago: they begin in quarantine. */
+  readonly suspects: readonly string[];
   /** Process-wide store of proxy_set_shared_data and the shared queues. */
   readonly sharedData: SharedArrayBuffer;
   /** Counters and gauges that plugins define (stats/shared-values.ts). */

@@ -4,17 +4,17 @@ import { hostname } from "node:os";
 import type { SupervisorDeps } from "./supervisor.ts";
 import { targetFromEnvironment } from "./telemetry/export-target.ts";
 import { samplingFromEnvironment } from "./telemetry/sampling.ts";
+import { createPulse } from "./worker-pulse.ts";
 import type { WorkerSettings } from "./worker-link.ts";
 
-/** `index` and `incarnation` as in WorkerSettings. */
 export function workerSettings(
   { options, bootstrap, environment }: Pick<SupervisorDeps, "options" | "bootstrap" | "environment">,
   { sharedData, sharedStats }: Pick<WorkerSettings, "sharedData" | "sharedStats">,
-  { index, incarnation }: { readonly index: number; readonly incarnation: number },
+  life: Pick<WorkerSettings, "index" | "incarnation" | "suspects">,
 ): WorkerSettings {
   return {
-    index,
-    incarnation,
+    ...life,
+    pulse: createPulse(),
     node: bootstrap.node,
     nodeBytes: bootstrap.nodeBytes,
     environment,

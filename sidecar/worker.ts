@@ -35,6 +35,7 @@ import { buffersOf } from "./telemetry/span-batch.ts";
 import { TRACE_RING_SIZE, TraceRecorder } from "./telemetry/trace-recorder.ts";
 import type { StreamTrace } from "./telemetry/stream-trace.ts";
 import { viewTrace } from "./telemetry/trace-view.ts";
+import { PulseWriter } from "./worker-pulse.ts";
 import type { ApplyFailure, ConfigDelta, FromWorker, Question, ToWorker, WorkerSettings } from "./worker-link.ts";
 
 /** Every socket of the worker reads into one buffer: what is read is handled before the next read. */
@@ -100,12 +101,13 @@ class DataWorker {
         foreign: FOREIGN_FUNCTIONS,
         matches: partialMatch,
         limits: new PluginLimits(this.#stats),
+        watch: new PulseWriter(settings.pulse),
         properties: { property: (_plugin, path, segments) => this.#property(path, segments) },
       },
       observer: new HookMeter(this.#stats, this.#recorder),
       sharedMemory: settings.sharedData,
     });
-    this.#plugins = new PluginPool(this.#runtime, settings.environment, {});
+    this.#plugins = new PluginPool(this.#runtime, settings.environment, {}, settings.suspects);
     this.#services = new PluginServices(this.#plugins, settings.index === 0);
     this.#gauges = new PluginGauges(this.#stats);
     setInterval(() => this.#publishGauges(), PLUGIN_GAUGES_INTERVAL_MS).unref();
