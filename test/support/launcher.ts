@@ -62,7 +62,9 @@ export function launch(t: Owner, ...args: readonly string[]): Launched {
 
 /** The same in a folder, so that relative paths are what a user would write. */
 export function launchIn(t: Owner, cwd: string, ...args: readonly string[]): Launched {
-  const child = spawn(LAUNCHER, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  // It is no part of the test run that starts it; `plugin test` would take itself for one.
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const child = spawn(LAUNCHER, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   const launched = new Launched(child);
   t.after(() => launched.end("SIGKILL"));
   return launched;

@@ -6,9 +6,16 @@ import { pluginBenchVerb } from "./bench.ts";
 import { pluginInspectVerb } from "./inspect.ts";
 import { pluginNewVerb } from "./new.ts";
 import { pluginRunVerb } from "./run.ts";
+import { pluginTestVerb } from "./test.ts";
 
 /** In the order of help. Their `name` is the word after `plugin`, their `usage` begins with `plugin`. */
-const PLUGIN_VERBS: readonly Verb[] = [pluginRunVerb, pluginBenchVerb, pluginInspectVerb, pluginNewVerb];
+const PLUGIN_VERBS: readonly Verb[] = [
+  pluginNewVerb,
+  pluginRunVerb,
+  pluginTestVerb,
+  pluginBenchVerb,
+  pluginInspectVerb,
+];
 
 export const pluginVerb: Verb = {
   name: "plugin",
