@@ -12,15 +12,16 @@ type PseudoFields = readonly (readonly [string, string])[];
 class FieldsProperty implements PropertyMap {
   readonly kind = "map";
   readonly #headers: HeaderMap | undefined;
-  readonly #pseudo: PseudoFields;
+  /** Made when somebody asks for one, or for all. */
+  readonly #pseudo: () => PseudoFields;
 
-  constructor(headers: HeaderMap | undefined, pseudo: PseudoFields) {
+  constructor(headers: HeaderMap | undefined, pseudo: () => PseudoFields) {
     this.#headers = headers;
     this.#pseudo = pseudo;
   }
 
   get entries(): (readonly [string, string])[] {
-    const values = new Map(this.#pseudo);
+    const values = new Map(this.#pseudo());
     const isRequest = values.has(":authority");
     for (const [name, value] of this.#headers ?? []) {
       const lower = name.toLowerCase();
@@ -35,11 +36,19 @@ class FieldsProperty implements PropertyMap {
 
   get(name: string): string | undefined {
     const lower = name.toLowerCase();
-    return this.#pseudo.find(([key]) => key === lower)?.[1] ?? this.#headers?.getJoined(lower);
+    return lower.startsWith(":") ? this.#pseudo().find(([key]) => key === lower)?.[1] : this.#headers?.getJoined(lower);
   }
 }
 
+/** False on TCP. */
+export function isRequest(head: RequestHead): boolean {
+  return head.method !== "";
+}
+
 function requestPseudo(head: RequestHead): PseudoFields {
+  if (!isRequest(head)) {
+    return [];
+  }
   return [
     [":authority", head.authority],
     [":path", head.path],
@@ -53,16 +62,16 @@ function responsePseudo(head: ResponseHead | undefined): PseudoFields {
 }
 
 export function requestFields(head: RequestHead): PropertyMap {
-  return new FieldsProperty(head.headers, requestPseudo(head));
+  return new FieldsProperty(head.headers, () => requestPseudo(head));
 }
 
 /** Empty as long as there is no response. */
 export function responseFields(head: ResponseHead | undefined): PropertyMap {
-  return new FieldsProperty(head?.headers, responsePseudo(head));
+  return new FieldsProperty(head?.headers, () => responsePseudo(head));
 }
 
 export function trailerFields(trailers: HeaderMap | undefined): PropertyMap {
-  return new FieldsProperty(trailers, []);
+  return new FieldsProperty(trailers, () => []);
 }
 
 /** Bytes of names and values, as Envoy counts a header map: pseudo-headers too, separators not. */

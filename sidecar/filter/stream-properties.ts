@@ -20,6 +20,7 @@ import {
   flagBits,
   grpcStatus,
   hostPort,
+  isRequest,
   portOf,
   queryOf,
   requestFieldBytes,
@@ -72,13 +73,13 @@ const connectionId: Reader = (i) => uint(i.connection.id);
 
 const READERS = new Map<string, Reader>(
   Object.entries({
-    "request.path": (i) => i.requestHead.path,
-    "request.url_path": (i) => urlPath(i.requestHead.path),
-    "request.query": (i) => queryOf(i.requestHead.path),
-    "request.host": (i) => i.requestHead.authority,
-    "request.scheme": (i) => i.requestHead.scheme,
-    "request.method": (i) => i.requestHead.method,
-    "request.protocol": (i) => i.protocol,
+    "request.path": (i) => text(i.requestHead.path),
+    "request.url_path": (i) => (isRequest(i.requestHead) ? urlPath(i.requestHead.path) : undefined),
+    "request.query": (i) => (isRequest(i.requestHead) ? queryOf(i.requestHead.path) : undefined),
+    "request.host": (i) => text(i.requestHead.authority),
+    "request.scheme": (i) => text(i.requestHead.scheme),
+    "request.method": (i) => text(i.requestHead.method),
+    "request.protocol": (i) => text(i.protocol),
     "request.referer": (i) => header(i.requestHead.headers, "referer"),
     "request.useragent": (i) => header(i.requestHead.headers, "user-agent"),
     "request.id": (i) => header(i.requestHead.headers, "x-request-id"),

@@ -311,6 +311,7 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
     }
     facts.attempts++;
     facts.host = host;
+    facts.upstreamAskedAt = performance.now();
     if (!breaker.pendingRequests.available) {
       cluster.stats.rqPendingOverflow.inc();
       this.#retryOrGiveUp();

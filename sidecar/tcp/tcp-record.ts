@@ -32,6 +32,7 @@ export class TcpRecord implements StreamFacts {
   /** Bytes from the client and to it. */
   requestBodyBytes = 0;
   responseBodyBytes = 0;
+  upstreamAskedAt = 0;
   upstreamSentAt = 0;
   upstreamFirstByteAt = 0;
   endedAt = 0;
@@ -118,7 +119,6 @@ export class TcpRecord implements StreamFacts {
   readonly hasRoute = false;
   readonly virtualHostMetadata = undefined;
   readonly routeMetadata = undefined;
-  readonly upstreamAskedAt = 0;
   readonly upstreamEndedAt = 0;
   readonly requestedServerName = "";
   readonly traceId = "";

@@ -8,8 +8,8 @@ import type { ProxyProcess } from "./proxy-process.ts";
 export type Answers = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
 /** `lines` as in test/guests/README.md. */
-export function probeFilter(name: string, lines: readonly string[]): object {
-  return wasmFilter(name, guest("probe"), [`name ${name}`, ...lines].join("\n"));
+export function probeFilter(name: string, lines: readonly string[], vmId = name): object {
+  return wasmFilter(name, guest("probe"), [`name ${name}`, ...lines].join("\n"), { vmId });
 }
 
 export interface ProbeRequest {

@@ -1,7 +1,7 @@
 //! probe: runs host calls that its configuration lists, phase by phase, and keeps what they answer until it is asked.
-use guests::{configuration, http_contexts, instructions, path, plugin, segments};
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, BufferType};
+use guests::{configuration, instructions, path, plugin, segments};
+use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
+use proxy_wasm::types::{Action, BufferType, ContextType, PeerType};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -93,7 +93,43 @@ impl RootContext for Root {
         self.set_tick_period(Duration::ZERO);
         probe(&self.lines, "tick");
     }
-    http_contexts!(self, _id => Stream { lines: self.lines.clone(), is_question: false });
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream { lines: self.lines.clone(), is_question: false }))
+    }
+    fn create_stream_context(&self, _: u32) -> Option<Box<dyn StreamContext>> {
+        Some(Box::new(Connection { lines: self.lines.clone() }))
+    }
+    fn get_type(&self) -> Option<ContextType> {
+        let is_tcp = self.lines.iter().any(|line| line[0] == "tcp");
+        Some(if is_tcp { ContextType::StreamContext } else { ContextType::HttpContext })
+    }
+}
+
+struct Connection {
+    lines: Rc<Vec<Vec<String>>>,
+}
+
+impl Context for Connection {}
+
+impl StreamContext for Connection {
+    fn on_new_connection(&mut self) -> Action {
+        probe(&self.lines, "new-connection");
+        Action::Continue
+    }
+    fn on_downstream_data(&mut self, _: usize, _: bool) -> Action {
+        probe(&self.lines, "downstream-data");
+        Action::Continue
+    }
+    fn on_upstream_data(&mut self, _: usize, _: bool) -> Action {
+        probe(&self.lines, "upstream-data");
+        Action::Continue
+    }
+    fn on_downstream_close(&mut self, _: PeerType) {
+        probe(&self.lines, "downstream-close");
+    }
+    fn on_log(&mut self) {
+        probe(&self.lines, "log");
+    }
 }
 
 struct Stream {
