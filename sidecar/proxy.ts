@@ -59,11 +59,8 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     const end = this.#downstream.endOfRequest;
     if (end) {
       this.#onRequestEnd();
-    } else {
-      this.#timers.requestMs = hcm.requestTimeoutMs;
     }
-    this.#timers.idleMs = hcm.streamIdleTimeoutMs;
-    this.#timers.durationMs = hcm.maxStreamDurationMs;
+    this.#timers.start(this.facts.startedAt, hcm);
     const route = filters.dependsOnRoute ? this.ensureRoute() : undefined;
     const set = route === undefined ? filters.standard : filters.of(this.#route.filterOverrides);
     if (set.lacksConfig) {
@@ -76,6 +73,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
       if (chain.size > 0) {
         this.#chain = chain;
         chain.request.headers(0, end);
+        this.#limitWhileHeld();
         return;
       }
     }
@@ -114,9 +112,15 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   #onRequestEnd(): void {
     this.#requestEnded = true;
     this.facts.requestEndedAt = this.#downstream.endOfRequest ? this.facts.startedAt : performance.now();
-    this.#timers.requestEnded();
-    if (this.#forward !== undefined) {
-      this.#timers.startRoute();
+  }
+
+  /** A filter holds the head: the limits of the route that it has now begin already, as in Envoy. */
+  #limitWhileHeld(): void {
+    if (this.#forward === undefined && !this.requestPassEnded) {
+      const action = this.ensureRoute()?.action;
+      if (action?.kind === "forward") {
+        this.#timers.limitStream(action.idleTimeoutMs, action.maxStreamDurationMs);
+      }
     }
   }
 
@@ -160,6 +164,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
 
   onRequestHeadersPassed(end: boolean): void {
     const match = this.ensureRoute();
+    this.#timers.requestPassed(end);
     this.#serving.stats.rqTotalRouted.inc();
     if (match === undefined) {
       this.#serving.stats.noRoute.inc();
@@ -208,28 +213,22 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
       suppressEnvoyHeaders: this.#serving.suppressEnvoyHeaders,
     });
     this.#timers.routeMs = timeouts.requestMs;
-    if (action.idleTimeoutMs !== undefined) {
-      this.#timers.idleMs = action.idleTimeoutMs;
-    }
-    if (timeouts.maxStreamMs !== undefined) {
-      this.#timers.durationMs = timeouts.maxStreamMs;
-    }
+    this.#timers.limitStream(action.idleTimeoutMs, timeouts.maxStreamMs);
     if (this.facts.trace !== undefined) {
       this.#serving.tracing.inject(this.facts.trace, head.headers);
     }
     this.#forward = new Forward(this, cluster, host, { head, end, priority: action.priority === "high" ? 1 : 0 });
-    // The route's timeout runs from the end of the request to the end of the response.
-    if (this.#requestEnded) {
-      this.#timers.startRoute();
-    }
+    this.#timers.requestPassed(end);
     this.#forward.start(this.#chain !== undefined);
   }
 
   onRequestDataPassed(chunk: Uint8Array, end: boolean): void {
+    this.#timers.requestPassed(end);
     this.#forward?.data(chunk, end);
   }
 
   onRequestTrailersPassed(): void {
+    this.#timers.requestPassed(true);
     this.#forward?.trailers(this.facts.requestTrailers as HeaderMap);
   }
 
@@ -266,11 +265,13 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     }
     this.#route.pick?.responseMutations?.apply(head.headers, facts);
     this.#forward?.countResponse(head.status);
+    this.#timers.responseReceived(end);
     this.#respond(head, end);
   }
 
   onUpstreamData(chunk: Uint8Array, end: boolean): void {
     this.#timers.touch();
+    this.#timers.responseReceived(end);
     if (this.responsePassEnded) {
       return;
     }
@@ -283,6 +284,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
 
   onUpstreamTrailers(trailers: HeaderMap): void {
     this.facts.responseTrailers = trailers;
+    this.#timers.responseReceived(true);
     if (this.responsePassEnded) {
       return;
     }

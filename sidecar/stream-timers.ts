@@ -2,6 +2,7 @@
 // begins and what happens when one runs out. A timeout of 0 is off. Hot path: armed for every request, fires almost never.
 
 import type { ErrorCode } from "./errors.ts";
+import type { HttpConnectionManager } from "../xds/model/listener.ts";
 import { Deadline, type DeadlineOwner, type TimerWheel } from "./http/timer-wheel.ts";
 
 /** Kinds, as `onDeadline` gets them. */
@@ -18,6 +19,7 @@ export const TIMEOUT_ERRORS: Readonly<Record<number, ErrorCode>> = {
 export class StreamTimers {
   readonly #owner: DeadlineOwner;
   readonly #wheel: TimerWheel;
+  #startedAt = 0;
   #routeMs = 0;
   #idleMs = 0;
   #route: Deadline | undefined = undefined;
@@ -30,31 +32,49 @@ export class StreamTimers {
     this.#wheel = wheel;
   }
 
-  /** From now until `clear`; replaces what was set before. */
-  set durationMs(delayMs: number) {
-    this.#duration = this.#arm(this.#duration, StreamTimeout.Duration, delayMs);
+  /** `startedAt`: of performance.now(). Of the request until its end in `requestPassed`, of silence between two `touch`. */
+  start(
+    startedAt: number,
+    limits: Pick<HttpConnectionManager, "requestTimeoutMs" | "streamIdleTimeoutMs" | "maxStreamDurationMs">,
+  ): void {
+    this.#startedAt = startedAt;
+    this.#request = this.#arm(undefined, StreamTimeout.Request, limits.requestTimeoutMs);
+    this.limitStream(limits.streamIdleTimeoutMs, limits.maxStreamDurationMs);
   }
 
-  /** From now until `requestEnded`. */
-  set requestMs(delayMs: number) {
-    this.#request = this.#arm(this.#request, StreamTimeout.Request, delayMs);
-  }
-
-  /** Between two signs of life; `touch` is one. */
-  set idleMs(delayMs: number) {
-    this.#idleMs = delayMs;
-    this.#idle = this.#arm(this.#idle, StreamTimeout.Idle, delayMs);
-  }
-
-  /** Runs from `startRoute`. */
+  /** Runs from the end in `requestPassed` to that in `responseReceived`. */
   set routeMs(delayMs: number) {
     this.#routeMs = delayMs;
   }
 
-  /** Once: later calls change nothing. */
-  startRoute(): void {
+  /** Part of the request has passed its filters. Its end counts: a plugin that holds it is on the request's time, as in Envoy. */
+  requestPassed(end: boolean): void {
+    if (!end) {
+      return;
+    }
+    this.#disarm(this.#request);
     if (this.#route === undefined && this.#routeMs > 0) {
       this.#route = this.#arm(undefined, StreamTimeout.Route, this.#routeMs);
+    }
+  }
+
+  /** Part of the response has come. What holds it after its end is no fault of the upstream's. */
+  responseReceived(end: boolean): void {
+    if (end) {
+      this.#routeMs = 0;
+      this.#disarm(this.#route);
+    }
+  }
+
+  /** What a route says of silence, from now on, and of the stream's whole life; undefined leaves what is in force. */
+  limitStream(idleMs: number | undefined, durationMs: number | undefined): void {
+    if (idleMs !== undefined) {
+      this.#idleMs = idleMs;
+      this.#idle = this.#arm(this.#idle, StreamTimeout.Idle, idleMs);
+    }
+    if (durationMs !== undefined) {
+      const leftMs = durationMs > 0 ? Math.max(1, durationMs - (performance.now() - this.#startedAt)) : 0;
+      this.#duration = this.#arm(this.#duration, StreamTimeout.Duration, leftMs);
     }
   }
 
@@ -62,10 +82,6 @@ export class StreamTimers {
     if (this.#idleMs > 0) {
       this.#idle = this.#arm(this.#idle, StreamTimeout.Idle, this.#idleMs);
     }
-  }
-
-  requestEnded(): void {
-    this.#disarm(this.#request);
   }
 
   clear(): void {

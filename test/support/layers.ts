@@ -179,7 +179,7 @@ export const LAYERS: readonly Layer[] = [
     types: [MODEL, "sidecar/cluster/", "sidecar/stream-record.ts"],
     why: "chooses, and forwards nothing",
   },
-  { at: "sidecar/stream-timers.ts", code: STREAM_WORDS, types: [], why: "time alone" },
+  { at: "sidecar/stream-timers.ts", code: STREAM_WORDS, types: [MODEL], why: "time alone" },
   {
     at: "sidecar/proxy.ts",
     code: [
