@@ -24,6 +24,7 @@ export interface ListenerSetDeps {
   readonly context: WorkerContext;
   readonly scope: StatsScope;
   readonly onFailure: (failure: ApplyFailure) => void;
+  readonly drainTimeMs: number;
 }
 
 /** Sockets of one configured listener, all serving the same chains. */
@@ -122,7 +123,7 @@ export class ListenerSet {
         socket.useChains(select);
       } else {
         bound.sockets.delete(key);
-        retire(socket);
+        this.#retire(socket);
       }
     }
     for (const [key, address] of wanted) {
@@ -167,8 +168,16 @@ export class ListenerSet {
     const bound = this.#bound.get(name);
     this.#bound.delete(name);
     for (const socket of bound?.sockets.values() ?? []) {
-      retire(socket);
+      this.#retire(socket);
     }
+  }
+
+  /** Lets a socket's connections finish their request and go; what is left when the drain time is over is cut. */
+  #retire(socket: Listener): void {
+    socket.stopAccepting();
+    const timer = setTimeout(() => socket.destroy(), this.#deps.drainTimeMs);
+    timer.unref();
+    void socket.drain().then(() => clearTimeout(timer));
   }
 
   /** Chains keep their handler by name, so that open connections follow a change. */
@@ -243,10 +252,4 @@ function isInScope(order: DrainOrder, model: ListenerModel): boolean {
 
 function addressesOf(model: ListenerModel): readonly Address[] {
   return model.bindToPort ? [model.address, ...model.additionalAddresses] : [];
-}
-
-/** Lets a socket's connections finish their request and go. */
-function retire(socket: Listener): void {
-  socket.stopAccepting();
-  void socket.drain();
 }

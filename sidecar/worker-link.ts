@@ -51,6 +51,8 @@ export interface WorkerSettings {
   readonly pulse: SharedArrayBuffer;
   /** Names of plugins that have ended this worker's life before, a short while ago: they begin in quarantine. */
   readonly suspects: readonly string[];
+  /** How long connections of a listener that is gone may live on. */
+  readonly drainTimeMs: number;
   /** Process-wide store of proxy_set_shared_data and the shared queues. */
   readonly sharedData: SharedArrayBuffer;
   /** Counters and gauges that plugins define (stats/shared-values.ts). */

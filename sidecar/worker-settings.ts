@@ -21,6 +21,7 @@ export function workerSettings(
     logLevel: options.logLevel,
     componentLogLevel: options.componentLogLevel,
     accessLogFlushMs: options.fileFlushIntervalMs,
+    drainTimeMs: options.drainTimeMs,
     sharedData,
     sharedStats,
     environmentTracing: {

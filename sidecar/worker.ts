@@ -127,6 +127,7 @@ class DataWorker {
       context,
       scope: this.#stats,
       onFailure: (failure) => this.#failures.push(failure),
+      drainTimeMs: settings.drainTimeMs,
     });
   }
 

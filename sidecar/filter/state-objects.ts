@@ -1,5 +1,5 @@
 // The objects of Envoy's that the foreign function set_envoy_filter_state makes, by their keys: what they take, and what readers
-// see of them. They are shown by properties and access logs; nothing else in outrigger asks for them.
+// see of them. Properties and access logs show them; tcp/tcp-connection.ts asks for its cluster and idle timeout.
 // Source: Envoy 1.40's registered StreamInfo::FilterState::ObjectFactory, asked one by one.
 
 import { isIP } from "node:net";

@@ -6,19 +6,21 @@
 //                                        (closing: what is written still goes to the client, nothing is read any more)
 
 import type { Socket } from "node:net";
-import { Deadline, type DeadlineOwner } from "../http/timer-wheel.ts";
+import type { DeadlineOwner } from "../http/timer-wheel.ts";
 import type { ConnectionInfo } from "../http/stream.ts";
 import type { AcceptedConnection, ConnectionObserver } from "../listener/accepted-connection.ts";
+import { stateText } from "../filter/filter-state.ts";
 import { type ChainOwner, NetworkChain } from "./network-chain.ts";
 import { TcpRecord, type TcpLogType } from "./tcp-record.ts";
 import type { TcpServing } from "./tcp-serving.ts";
 import { TcpSocket } from "./tcp-socket.ts";
+import { TcpTimer, TcpTimers } from "./tcp-timers.ts";
 import { UpstreamLeg, type UpstreamLegOwner } from "./upstream-leg.ts";
 
-const IDLE_DEADLINE = 0;
-const DURATION_DEADLINE = 1;
-const RETRY_DEADLINE = 2;
-const LOG_DEADLINE = 3;
+/** What plugins may decide for one connection, by the foreign function set_envoy_filter_state. */
+const CLUSTER_STATE = "envoy.tcp_proxy.cluster";
+const IDLE_TIMEOUT_STATE = "envoy.tcp_proxy.per_connection_idle_timeout_ms";
+const MAX_TIMEOUT_MS = 2_147_483_647;
 
 const EMPTY = new Uint8Array(0);
 
@@ -30,15 +32,13 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
   readonly #down: TcpSocket;
   /** Undefined without network filters: then bytes go straight from socket to socket. */
   readonly #chain: NetworkChain | undefined;
-  readonly #idle = new Deadline(this, IDLE_DEADLINE);
-  #duration: Deadline | undefined = undefined;
-  #retry: Deadline | undefined = undefined;
-  #logging: Deadline | undefined = undefined;
+  readonly #timers: TcpTimers;
   #leg: UpstreamLeg | undefined = undefined;
   #state: "connecting" | "open" | "closing" | "closed" = "connecting";
   /** Moving a byte costs a store; whether the idle timeout is over is asked when its deadline comes. */
   #activeAt = this.openedAt;
   #unsentAtDeadline = 0;
+  #idleTimeoutMs = 0;
   #isFlushing = false;
   /** Which side's end came last, when both have come. */
   #lastEnd: "local" | "remote" = "remote";
@@ -53,6 +53,7 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
       pausedReading: stats.pausedReading,
       resumedReading: stats.resumedReading,
     };
+    this.#timers = new TcpTimers(this, serving.environment.wheel);
     // A socket over an accepted handle reads from the start.
     socket.pause();
     this.#down = new TcpSocket(socket, this, serving.environment.writer, socketStats, serving.bufferLimitBytes);
@@ -63,18 +64,12 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
 
   start(): void {
     const { stats, proxy, environment } = this.#serving;
-    const { wheel, random } = environment;
     stats.cxTotal.inc();
-    wheel.arm(this.#idle, proxy.idleTimeoutMs);
-    if (proxy.maxDownstreamConnectionDurationMs > 0) {
-      const jitter = (random() * proxy.maxDownstreamConnectionDurationJitterPercent) / 100;
-      this.#duration = new Deadline(this, DURATION_DEADLINE);
-      wheel.arm(this.#duration, proxy.maxDownstreamConnectionDurationMs * (1 + jitter));
-    }
-    if (proxy.accessLogFlushIntervalMs > 0) {
-      this.#logging = new Deadline(this, LOG_DEADLINE);
-      wheel.arm(this.#logging, proxy.accessLogFlushIntervalMs);
-    }
+    this.#idleTimeoutMs = proxy.idleTimeoutMs;
+    this.#timers.arm(TcpTimer.Idle, this.#idleTimeoutMs);
+    const jitter = (environment.random() * proxy.maxDownstreamConnectionDurationJitterPercent) / 100;
+    this.#timers.arm(TcpTimer.Duration, proxy.maxDownstreamConnectionDurationMs * (1 + jitter));
+    this.#timers.arm(TcpTimer.Log, proxy.accessLogFlushIntervalMs);
     if (proxy.logsOnStart) {
       this.#log("TcpConnectionStart");
     }
@@ -148,6 +143,11 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
   // ChainOwner
 
   onAdmitted(): void {
+    const idleTimeout = this.#stateOf(IDLE_TIMEOUT_STATE);
+    if (idleTimeout !== undefined) {
+      this.#idleTimeoutMs = Math.min(Number(idleTimeout), MAX_TIMEOUT_MS);
+      this.#timers.arm(TcpTimer.Idle, this.#idleTimeoutMs);
+    }
     this.#connect();
   }
 
@@ -248,7 +248,7 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
     if (this.#isFlushing) {
       this.#isFlushing = false;
       this.#serving.stats.flushActive.dec();
-      this.#serving.environment.wheel.cancel(this.#idle);
+      this.#timers.cancelAll();
     }
     // Without an error both directions have ended, and the client's half ends by itself.
     if (this.#state === "open" && error !== undefined) {
@@ -265,31 +265,29 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
   onDeadline(kind: number): void {
     const { stats } = this.#serving;
     switch (kind) {
-      case IDLE_DEADLINE:
+      case TcpTimer.Idle:
         this.#onIdleDeadline();
         return;
-      case DURATION_DEADLINE:
+      case TcpTimer.Duration:
         this.facts.flag("DT");
         stats.maxDuration.inc();
         this.#abort();
         return;
-      case RETRY_DEADLINE:
+      case TcpTimer.Retry:
         if (this.#state === "connecting") {
           this.#connect();
         }
         return;
-      case LOG_DEADLINE:
+      case TcpTimer.Log:
         this.#log("TcpPeriodic");
-        if (this.#logging !== undefined) {
-          this.#serving.environment.wheel.arm(this.#logging, this.#serving.proxy.accessLogFlushIntervalMs);
-        }
+        this.#timers.arm(TcpTimer.Log, this.#serving.proxy.accessLogFlushIntervalMs);
     }
   }
 
   #connect(): void {
     const { clusters, stats, environment } = this.#serving;
     const { facts } = this;
-    const cluster = clusters.get(this.#serving.pickCluster());
+    const cluster = clusters.get(this.#stateOf(CLUSTER_STATE) ?? this.#serving.pickCluster());
     if (cluster === undefined) {
       stats.cxNoRoute.inc();
       this.#giveUp("NC");
@@ -321,6 +319,15 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
     facts.upstreamAddress = this.#leg.remoteAddress;
   }
 
+  /** As in Envoy, weighted clusters are chosen by weight only. */
+  #stateOf(key: string): string | undefined {
+    if (this.#chain === undefined || (key === CLUSTER_STATE && this.#serving.proxy.clusters.length > 1)) {
+      return undefined;
+    }
+    const state = this.facts.filterState.get(key);
+    return state === undefined ? undefined : stateText(state);
+  }
+
   #retryOrGiveUp(): void {
     const { proxy, environment, clusters } = this.#serving;
     if (this.#state === "closed") {
@@ -336,8 +343,7 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
       const most = Math.min(proxy.backoff.maxMs, proxy.backoff.baseMs * 2 ** (this.facts.attempts - 1));
       delayMs = Math.max(1, environment.random() * most);
     }
-    this.#retry ??= new Deadline(this, RETRY_DEADLINE);
-    environment.wheel.arm(this.#retry, delayMs);
+    this.#timers.arm(TcpTimer.Retry, delayMs);
   }
 
   #giveUp(flag: string): void {
@@ -352,16 +358,16 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
   }
 
   #onIdleDeadline(): void {
-    const { proxy, environment, stats } = this.#serving;
+    const { stats } = this.#serving;
     const unsent = this.#down.unsent + (this.#leg?.socket.unsent ?? 0);
     // A peer that takes what was written, however slowly, is not idle.
     if (unsent < this.#unsentAtDeadline) {
       this.#activeAt = performance.now();
     }
     this.#unsentAtDeadline = unsent;
-    const leftMs = this.#activeAt + proxy.idleTimeoutMs - performance.now();
+    const leftMs = this.#activeAt + this.#idleTimeoutMs - performance.now();
     if (leftMs > 0) {
-      environment.wheel.arm(this.#idle, leftMs);
+      this.#timers.arm(TcpTimer.Idle, leftMs);
       return;
     }
     stats.idleTimeout.inc();
@@ -388,7 +394,7 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
     }
     const wasOpen = this.#state === "open" || this.#state === "closing";
     this.#state = "closed";
-    this.#cancelDeadlines();
+    this.#timers.cancelAll();
     this.#chain?.close(side === "remote" && error === undefined ? this.#lastEnd : side);
     const leg = this.#leg;
     if (leg !== undefined) {
@@ -408,24 +414,15 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
   }
 
   #flushUpstream(leg: UpstreamLeg): void {
-    const { stats, environment, proxy } = this.#serving;
+    const { stats } = this.#serving;
     if (leg.socket.unsent > 0) {
       this.#isFlushing = true;
       stats.flushTotal.inc();
       stats.flushActive.inc();
       this.#activeAt = performance.now();
-      environment.wheel.arm(this.#idle, proxy.idleTimeoutMs);
+      this.#timers.arm(TcpTimer.Idle, this.#idleTimeoutMs);
     }
     leg.closeSoon();
-  }
-
-  #cancelDeadlines(): void {
-    const { wheel } = this.#serving.environment;
-    for (const deadline of [this.#idle, this.#duration, this.#retry, this.#logging]) {
-      if (deadline !== undefined) {
-        wheel.cancel(deadline);
-      }
-    }
   }
 
   #log(type: TcpLogType): void {

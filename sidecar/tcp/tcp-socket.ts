@@ -1,8 +1,8 @@
 // One side of a proxied TCP connection: writes with backpressure, reading that several parties may hold up, half-close.
 // Owned by tcp-connection.ts, which has two of them. Hot path.
 //
-// What the kernel does not take at once is gathered in one buffer, so that a peer that sends single bytes to one that does
-// not read costs what it sent and no more.
+// Behind what the kernel has not taken yet, small chunks are gathered, so that a peer that sends single bytes to one that does
+// not read costs what it sent and little more.
 
 import type { Socket } from "node:net";
 import { BodyBuffer } from "../http/body-buffer.ts";
@@ -25,6 +25,11 @@ export interface TcpSocketStats {
   readonly pausedReading: Counter;
   readonly resumedReading: Counter;
 }
+
+/** Chunks from this size on are queued one by one. */
+const LARGE_BYTES = 4 * 1024;
+/** Gathered bytes are queued when they are as many. */
+const GATHER_BYTES = 64 * 1024;
 
 export class TcpSocket {
   readonly #socket: Socket;
@@ -68,10 +73,16 @@ export class TcpSocket {
   write(bytes: Uint8Array): void {
     this.#stats.txBytes.add(bytes.length);
     const socket = this.#socket;
-    if (socket.writableLength > 0 || this.#behind.length > 0) {
-      this.#behind.append(bytes);
-    } else {
+    if (socket.writableLength === 0 && this.#behind.length === 0) {
       this.#writer.write(socket, bytes, this.#onWritten);
+    } else if (bytes.length >= LARGE_BYTES) {
+      this.#writeBehind();
+      socket.write(Uint8Array.from(bytes), this.#onWritten);
+    } else {
+      this.#behind.append(bytes);
+      if (this.#behind.length >= GATHER_BYTES) {
+        this.#writeBehind();
+      }
     }
     if (!this.#isBlocked && this.unsent > this.#limit) {
       this.#isBlocked = true;

@@ -28,6 +28,8 @@ const LISTENERS = [
   tcp("old", plugin("old", "tcp-0-1-0")),
   tcp("properties", plugin("properties", "tcp", PROPERTIES.map((path) => `property ${path}`).join("\n"))),
   tcp("trap", plugin("trap", "tcp")),
+  tcp("route", plugin("route", "tcp", "state envoy.tcp_proxy.cluster other")),
+  tcp("short", plugin("short", "tcp", "state envoy.tcp_proxy.per_connection_idle_timeout_ms 200")),
 ];
 
 const STORIES: Readonly<Record<string, (world: World) => Promise<void>>> = {
@@ -214,6 +216,15 @@ const STORIES: Readonly<Record<string, (world: World) => Promise<void>>> = {
     ]);
   },
 
+  async "a plugin chooses the cluster and the idle timeout of its connection"(world) {
+    const [client] = await pair(world, "route");
+    assert.equal(await world.proxy.stat("cluster.other.upstream_cx_total"), 1);
+    client.destroy();
+    const [idle, idleServer] = await pair(world, "short");
+    await bothClosed(idle, idleServer);
+    assert.equal(await world.proxy.stat("tcp.short.idle_timeout"), 1);
+  },
+
   async "a trap closes the connection, also those of others that ask the dead VM"(world) {
     const [client, server] = await pair(world, "trap");
     const [other, otherServer] = await pair(world, "trap");
@@ -232,7 +243,7 @@ for (const subject of ["ours", "Envoy"] as const) {
   suite(`network plugins on ${subject}`, { timeout: 60_000, skip }, () => {
     let world: World;
     before(async () => {
-      world = await startWorld(subject === "ours" ? undefined : envoy, LISTENERS, ["up"]);
+      world = await startWorld(subject === "ours" ? undefined : envoy, LISTENERS, ["up", "other"]);
     });
     after(() => world[Symbol.asyncDispose]());
     for (const [name, story] of Object.entries(STORIES)) {

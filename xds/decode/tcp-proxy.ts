@@ -11,7 +11,7 @@ const DEFAULT_IDLE_TIMEOUT_MS = 3_600_000;
 const DEFAULT_BACKOFF_FACTOR = 10;
 
 export function decodeTcpProxy(message: TcpProxyMessage, path: string, findings: Findings): TcpProxy | undefined {
-  const clusters = decodeClusters(message, path, findings);
+  const clusters = decodeClusters(message);
   const { backoffOptions: backoff, accessLogOptions: options } = message;
   const baseMs = durationMs(backoff?.baseInterval, 0);
   const maxMs = durationMs(backoff?.maxInterval, baseMs * DEFAULT_BACKOFF_FACTOR);
@@ -44,17 +44,8 @@ export function decodeTcpProxy(message: TcpProxyMessage, path: string, findings:
 }
 
 /** Undefined when the message names none, which the constraints report. */
-function decodeClusters(
-  { clusterSpecifier }: TcpProxyMessage,
-  path: string,
-  findings: Findings,
-): TcpProxy["clusters"] | undefined {
+function decodeClusters({ clusterSpecifier }: TcpProxyMessage): TcpProxy["clusters"] | undefined {
   if (clusterSpecifier.case === "cluster") return [{ name: clusterSpecifier.value, weight: 1 }];
   if (clusterSpecifier.case !== "weightedClusters") return undefined;
-  const { clusters } = clusterSpecifier.value;
-  const total = clusters.reduce((sum, { weight }) => sum + weight, 0);
-  if (total > 0xffff_ffff) {
-    findings.issue(child(path, "weighted_clusters.clusters"), `weights add up to ${total}, at most 4294967295`);
-  }
-  return clusters.map(({ name, weight }) => ({ name, weight }));
+  return clusterSpecifier.value.clusters.map(({ name, weight }) => ({ name, weight }));
 }

@@ -96,6 +96,14 @@ impl Drop for Connection {
 impl StreamContext for Connection {
     fn on_new_connection(&mut self) -> Action {
         info("new");
+        for line in self.lines.iter().filter(|line| line[0] == "state") {
+            let (key, value) = line[1].split_once(' ').unwrap_or((&line[1], ""));
+            let mut argument = vec![0x0a, key.len() as u8];
+            argument.extend(key.bytes());
+            argument.extend([0x12, value.len() as u8]);
+            argument.extend(value.bytes());
+            hostcalls::call_foreign_function("set_envoy_filter_state", Some(&argument)).unwrap();
+        }
         if let Some(cluster) = self.values("call").first() {
             let headers = vec![(":method", "GET"), (":path", "/"), (":authority", "tcp")];
             self.dispatch_http_call(cluster, headers, None, vec![], Duration::from_secs(1)).unwrap();

@@ -43,7 +43,8 @@ export function hcm(fields: string): string {
 }
 
 export const TABLE = `route_config: {virtual_hosts: [{name: all, domains: ["*"], routes: [${TO_LOCAL}]}]}`;
-export const TCP = `{name: tcp, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: t, cluster: local}}`;
+export const TCP_TYPE = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+export const TCP = `{name: tcp, typed_config: {"@type": ${TCP_TYPE}, stat_prefix: t, cluster: local}}`;
 
 export function route(text: string): string {
   return bootstrap({ listeners: http(text) });

@@ -10,10 +10,12 @@ import {
   listener,
   route,
   TABLE,
+  TCP_TYPE,
   TO_LOCAL,
   type CorpusCase,
 } from "./corpus-parts.ts";
 import type { Row } from "./variant-row.ts";
+import { TCP_PROXIES } from "./variants-tcp.ts";
 import { BOOTSTRAPS, CHAIN_MATCHES, FILTERS, HOSTS, LISTENERS, LOGS, MANAGERS } from "./variants-listeners.ts";
 import { ACTIONS, ASSIGNMENTS, CLUSTERS, ENDPOINTS, MATCHES } from "./variants-traffic.ts";
 
@@ -40,6 +42,9 @@ export const VARIANTS: readonly CorpusCase[] = [
   ...cases("listener", LISTENERS, (text) => bootstrap({ listeners: listener(hcm(TABLE), `, ${text}`) })),
   ...cases("chain match", CHAIN_MATCHES, (text) =>
     bootstrap({ listeners: listener(hcm(TABLE)).replace("[{filters:", `[{filter_chain_match: ${text}, filters:`) }),
+  ),
+  ...cases("TCP proxy", TCP_PROXIES, (text) =>
+    bootstrap({ listeners: listener(`{name: tcp, typed_config: {"@type": ${TCP_TYPE}, stat_prefix: t, ${text}}}`) }),
   ),
   ...cases("HTTP filter", FILTERS, (text) => bootstrap({ listeners: http(TO_LOCAL, "", text) })),
   ...cases("bootstrap", BOOTSTRAPS, (text) => bootstrap({ rest: text })),
