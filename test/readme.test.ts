@@ -8,7 +8,14 @@ import { test } from "node:test";
 import { helpText } from "../sidecar/cli/verbs.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-const READMES = ["README.md", "deploy/README.md", "sidecar/README.md", "test/README.md", "plugins/README.md"];
+const READMES = [
+  "README.md",
+  "deploy/README.md",
+  "sidecar/README.md",
+  "test/README.md",
+  "plugins/README.md",
+  "plugins/testing/README.md",
+];
 const readme = readFileSync(join(ROOT, "README.md"), "utf8");
 
 test("README.md says why each dependency is there", () => {

@@ -135,10 +135,13 @@ export class TestGrpcCalls implements GrpcCaller {
   readonly all: TestGrpcCall[] = [];
   readonly #clock: Clock;
   readonly #isCluster: (name: string) => boolean;
+  readonly #onCall: (call: TestGrpcCall) => void;
 
-  constructor(clock: Clock, isCluster: (name: string) => boolean) {
+  /** `onCall` hears of a call while the plugin still runs: it must not answer before a later turn or timer. */
+  constructor(clock: Clock, isCluster: (name: string) => boolean, onCall: (call: TestGrpcCall) => void = () => {}) {
     this.#clock = clock;
     this.#isCluster = isCluster;
+    this.#onCall = onCall;
   }
 
   knows(cluster: string): boolean {
@@ -149,6 +152,7 @@ export class TestGrpcCalls implements GrpcCaller {
     if (!this.#isCluster(call.cluster)) return "unavailable";
     const made = new TestGrpcCall(call, this.#clock, receiver);
     this.all.push(made);
+    this.#onCall(made);
     return made;
   }
 }

@@ -134,6 +134,7 @@ class Subject {
       throw new RunProblem(`the plugin failed in ${lastFault.callback}: ${lastFault.kind}: ${lastFault.message}`);
     }
     this.host.calls.all.length = 0;
+    this.host.grpcCalls.all.length = 0;
   }
 
   /** The same stream without a plugin. */

@@ -92,7 +92,7 @@ export function messageLines(
   trailers: Iterable<readonly [string, string]>,
 ): string[] {
   const field = ([name, value]: readonly [string, string]): string => `${name}: ${value}`;
-  const text = typeof body === "string" ? body : `0x${body.hex}`;
+  const text = typeof body === "string" ? body.replace(/\r?\n$/, "") : `0x${body.hex}`;
   return [
     first,
     ...Array.from(headers, field),

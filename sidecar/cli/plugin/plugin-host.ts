@@ -10,6 +10,7 @@ import type { PluginLog } from "../../../plugins/ports.ts";
 import type { PropertyValue } from "../../../plugins/property-value.ts";
 import { type TestCall, TestCalls } from "../../../plugins/testing/test-calls.ts";
 import type { TestClock } from "../../../plugins/testing/test-clock.ts";
+import { type TestGrpcCall, TestGrpcCalls } from "../../../plugins/testing/test-grpc-calls.ts";
 import { propertyTable } from "../../../plugins/testing/test-properties.ts";
 import { TestMetrics } from "../../../plugins/testing/test-sinks.ts";
 import { WasmFilterFactory } from "../../filter/wasm-filter.ts";
@@ -19,7 +20,7 @@ import type { CliIo } from "../verb.ts";
 import { readModuleAt } from "./module-source.ts";
 import { type PluginSettings, RunProblem } from "./plugin-flags.ts";
 import { RunStream } from "./run-stream.ts";
-import type { CallAnswer, Scene } from "./scene-flags.ts";
+import type { Scene } from "./scene-flags.ts";
 
 export interface PluginHostOptions extends Pick<RuntimeOptions, "observer" | "onHostCall"> {
   readonly settings: PluginSettings;
@@ -52,12 +53,13 @@ export class PluginHost {
   readonly runtime: PluginRuntime;
   readonly plugin: Plugin;
   readonly calls: TestCalls;
+  readonly grpcCalls: TestGrpcCalls;
   readonly metrics = new TestMetrics();
   readonly #options: PluginHostOptions;
   readonly #properties: ReadonlyMap<string, PropertyValue | null>;
   readonly #connection: ConnectionInfo;
   readonly #factory: WasmFilterFactory;
-  /** Calls so far, by cluster. */
+  /** Calls so far, by kind and cluster. */
   readonly #callCounts = new Map<string, number>();
 
   /** Starts the plugin; throws RunProblem when it does not. */
@@ -68,8 +70,13 @@ export class PluginHost {
     this.#connection = connectionOf(this.#properties);
     this.calls = new TestCalls(
       clock,
-      (cluster) => this.#isCluster(cluster),
+      (cluster) => this.#isCluster(cluster, scene.callouts, "callout", "200"),
       (call) => this.#answerLater(call),
+    );
+    this.grpcCalls = new TestGrpcCalls(
+      clock,
+      (cluster) => this.#isCluster(cluster, scene.grpcCallouts, "grpc-callout", "MESSAGE"),
+      (call) => this.#answerGrpcLater(call),
     );
     const property = (path: string): PropertyValue | null | undefined => this.#properties.get(path);
     this.runtime = new PluginRuntime({
@@ -77,6 +84,7 @@ export class PluginHost {
         clock,
         log,
         http: this.calls,
+        grpc: this.grpcCalls,
         metrics: this.metrics,
         foreign: FOREIGN_FUNCTIONS,
         matches: partialMatch,
@@ -107,21 +115,26 @@ export class PluginHost {
     });
   }
 
-  #isCluster(cluster: string): boolean {
-    const isKnown = this.#options.scene.callouts.has(cluster);
+  #isCluster(cluster: string, known: ReadonlyMap<string, unknown>, flag: string, example: string): boolean {
+    const isKnown = known.has(cluster);
     if (!isKnown) {
-      this.#options.note(`no cluster "${cluster}" is known: --callout ${cluster}=200 makes one`);
+      this.#options.note(`no cluster "${cluster}" is known: --${flag} ${cluster}=${example} makes one`);
     }
     return isKnown;
   }
 
+  /** The answer that is next for a cluster; the last one serves all after it. */
+  #nextAnswer<Answer>(kind: string, cluster: string, all: ReadonlyMap<string, readonly Answer[]>): Answer | undefined {
+    const answers = all.get(cluster) ?? [];
+    const before = this.#callCounts.get(`${kind} ${cluster}`) ?? 0;
+    this.#callCounts.set(`${kind} ${cluster}`, before + 1);
+    return answers[Math.min(before, answers.length - 1)];
+  }
+
   #answerLater(call: TestCall): void {
     const { scene, clock, note } = this.#options;
-    const answers = scene.callouts.get(call.cluster) ?? [];
-    const before = this.#callCounts.get(call.cluster) ?? 0;
-    this.#callCounts.set(call.cluster, before + 1);
-    const answer: CallAnswer = answers[Math.min(before, answers.length - 1)] ?? { kind: "timeout" };
-    if (answer.kind === "timeout") {
+    const answer = this.#nextAnswer("http", call.cluster, scene.callouts);
+    if (answer === undefined || answer.kind === "timeout") {
       return;
     }
     clock.startTimer(ANSWER_MS, () => {
@@ -134,6 +147,27 @@ export class PluginHost {
       } else {
         note(`call ${call.id} to "${call.cluster}" is answered ${answer.response.status ?? 200}`);
         call.respond(answer.response);
+      }
+    });
+  }
+
+  /** A stream, too, gets its one message and its end. */
+  #answerGrpcLater(call: TestGrpcCall): void {
+    const { scene, clock, note } = this.#options;
+    const answer = this.#nextAnswer("grpc", call.cluster, scene.grpcCallouts);
+    if (answer === undefined || answer.kind === "timeout") {
+      return;
+    }
+    clock.startTimer(ANSWER_MS, () => {
+      if (call.state !== "waiting") {
+        return;
+      }
+      if (answer.kind === "status") {
+        note(`gRPC call ${call.id} to "${call.cluster}" ends with status ${answer.status}`);
+        call.fail(answer.status, answer.message);
+      } else {
+        note(`gRPC call ${call.id} to "${call.cluster}" is answered with ${answer.message.length} bytes`);
+        call.respond(answer.message);
       }
     });
   }

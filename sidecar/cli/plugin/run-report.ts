@@ -3,6 +3,7 @@
 import type { PluginModule } from "../../../plugins/plugin-module.ts";
 import { type CallValues, describeBytes } from "../../../plugins/testing/host-call-reader.ts";
 import type { TestCall } from "../../../plugins/testing/test-calls.ts";
+import type { TestGrpcCall } from "../../../plugins/testing/test-grpc-calls.ts";
 import type { LogLine, Metric } from "../../../plugins/testing/test-sinks.ts";
 import type { HostCallEntry, TranscriptEntry } from "../../../plugins/testing/transcript.ts";
 import { transcriptLines } from "../../../plugins/testing/transcript-text.ts";
@@ -28,7 +29,12 @@ export function reportText(file: string, result: RunResult, quiet: boolean): str
   for (const stream of result.streams) {
     lines.push(...streamLines(stream), "");
   }
-  lines.push(...callLines(result.calls), ...metricLines(result.metrics), ...(quiet ? logLines(result.logs) : []));
+  lines.push(
+    ...callLines(result.calls),
+    ...grpcLines(result.grpcCalls),
+    ...metricLines(result.metrics),
+    ...(quiet ? logLines(result.logs) : []),
+  );
   if (result.fault !== undefined) {
     lines.push("the plugin failed:", ...faultLines(result), "");
   }
@@ -44,7 +50,7 @@ export function failedStartText(entries: readonly TranscriptEntry[], logs: reado
 
 /** The same for programs. */
 export function reportJson(file: string, result: RunResult): string {
-  const { module, transcript, calls, logs, metrics, fault, memoryBytes } = result;
+  const { module, transcript, calls, grpcCalls, logs, metrics, fault, memoryBytes } = result;
   const report = {
     file,
     module: { abi: module.abi, language: module.language, size_bytes: module.sizeBytes, sha256: module.digest },
@@ -57,6 +63,16 @@ export function reportJson(file: string, result: RunResult): string {
       headers: headers.entries(),
       body: describeBytes(body),
       trailers: trailers.entries(),
+      timeout_ms: timeoutMs,
+      state,
+    })),
+    grpc_calls: grpcCalls.map(({ id, cluster, path, metadata, messages, isStream, timeoutMs, state }) => ({
+      id,
+      cluster,
+      path,
+      metadata: metadata.entries(),
+      messages: messages.map(describeBytes),
+      is_stream: isStream,
       timeout_ms: timeoutMs,
       state,
     })),
@@ -126,6 +142,14 @@ function callLines(calls: readonly TestCall[]): string[] {
       `  ${id}: ${method} ${path} to "${cluster}", ${body.length} bytes of body: ${state === "waiting" ? "no answer" : state}`,
   );
   return rows.length === 0 ? [] : ["HTTP calls of the plugin:", ...rows, ""];
+}
+
+function grpcLines(calls: readonly TestGrpcCall[]): string[] {
+  const rows = calls.map(
+    ({ id, cluster, path, messages, state }) =>
+      `  ${id}: ${path} to "${cluster}", messages sent: ${messages.length}, ${state === "waiting" ? "no answer" : state}`,
+  );
+  return rows.length === 0 ? [] : ["gRPC calls of the plugin:", ...rows, ""];
 }
 
 function metricLines(metrics: readonly Metric[]): string[] {

@@ -4,6 +4,7 @@
 import type { PluginFault } from "../../../plugins/errors.ts";
 import type { PluginModule } from "../../../plugins/plugin-module.ts";
 import type { TestCall } from "../../../plugins/testing/test-calls.ts";
+import type { TestGrpcCall } from "../../../plugins/testing/test-grpc-calls.ts";
 import { TestClock } from "../../../plugins/testing/test-clock.ts";
 import { type LogLine, type Metric, TestLog } from "../../../plugins/testing/test-sinks.ts";
 import { Transcript } from "../../../plugins/testing/transcript.ts";
@@ -27,6 +28,7 @@ export interface RunResult {
   readonly streams: readonly StreamResult[];
   readonly transcript: Transcript;
   readonly calls: readonly TestCall[];
+  readonly grpcCalls: readonly TestGrpcCall[];
   readonly logs: readonly LogLine[];
   readonly metrics: readonly Metric[];
   readonly fault: PluginFault | undefined;
@@ -68,8 +70,17 @@ export async function runRequests(
   }
   const { lastFault: fault, memoryBytes } = host.plugin.view();
   host.runtime.dispose();
-  const { calls, metrics } = host;
-  return { module, streams, transcript, calls: calls.all, logs: log.lines, metrics: metrics.all, fault, memoryBytes };
+  return {
+    module,
+    streams,
+    transcript,
+    calls: host.calls.all,
+    grpcCalls: host.grpcCalls.all,
+    logs: log.lines,
+    metrics: host.metrics.all,
+    fault,
+    memoryBytes,
+  };
 }
 
 async function runOne(

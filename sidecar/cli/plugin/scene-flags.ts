@@ -17,12 +17,19 @@ export type CallAnswer =
   /** No answer comes: the call's own timeout ends it. */
   | { readonly kind: "timeout" };
 
+/** How a gRPC call ends: with a message and status 0, with another status, or not before its timeout. */
+export type GrpcAnswer =
+  | { readonly kind: "message"; readonly message: Uint8Array }
+  | { readonly kind: "status"; readonly status: number; readonly message: string }
+  | { readonly kind: "timeout" };
+
 export interface Scene {
   /** Made anew for every stream: filters change them. */
   readonly request: () => InMessage<RequestHead>;
   readonly response: () => InMessage<ResponseHead>;
   /** By cluster: the answers in order, the last one again and again. */
   readonly callouts: ReadonlyMap<string, readonly CallAnswer[]>;
+  readonly grpcCallouts: ReadonlyMap<string, readonly GrpcAnswer[]>;
   readonly properties: Readonly<Record<string, PropertyInput>>;
 }
 
@@ -70,6 +77,13 @@ export const SCENE_FLAGS: readonly Flag[] = [
     repeats: true,
   },
   {
+    name: "grpc-callout",
+    kind: "string",
+    value: "CLUSTER=ANSWER",
+    help: 'the same for gRPC: the bytes of a message, @FILE with them, "status 14: why", or "timeout"',
+    repeats: true,
+  },
+  {
     name: "property",
     kind: "string",
     value: "PATH=VALUE",
@@ -104,7 +118,8 @@ export function sceneOf({ values, lists }: GoodFlags): Scene {
   return {
     request: () => ({ ...request, head: copyRequest(request.head), trailers: request.trailers?.clone() }),
     response: () => ({ ...response, head: copyResponse(response.head), trailers: response.trailers?.clone() }),
-    callouts: calloutsOf(lists["callout"] ?? []),
+    callouts: byCluster("callout", lists, answerOf),
+    grpcCallouts: byCluster("grpc-callout", lists, grpcAnswerOf),
     properties: Object.fromEntries((lists["property"] ?? []).map(propertyOf)),
   };
 }
@@ -157,15 +172,31 @@ function chunksOf(body: Uint8Array, size: number): Uint8Array[] {
   return Array.from({ length: Math.ceil(body.length / size) }, (_, i) => body.subarray(i * size, (i + 1) * size));
 }
 
-function calloutsOf(flags: readonly string[]): Map<string, CallAnswer[]> {
-  const callouts = new Map<string, CallAnswer[]>();
-  for (const flag of flags) {
-    const [cluster, answer] = nameAndValue("callout", flag);
-    const known = callouts.get(cluster) ?? [];
-    known.push(answerOf(answer));
-    callouts.set(cluster, known);
+/** CLUSTER=ANSWER, again and again: the answers of each cluster in order. */
+function byCluster<Answer>(
+  flag: string,
+  lists: GoodFlags["lists"],
+  read: (text: string) => Answer,
+): Map<string, Answer[]> {
+  const answers = new Map<string, Answer[]>();
+  for (const text of lists[flag] ?? []) {
+    const [cluster, answer] = nameAndValue(flag, text);
+    const known = answers.get(cluster) ?? [];
+    known.push(read(answer));
+    answers.set(cluster, known);
   }
-  return callouts;
+  return answers;
+}
+
+/** "status 14", "status 14: why", "timeout", or a message. */
+function grpcAnswerOf(text: string): GrpcAnswer {
+  if (text === "timeout") {
+    return { kind: "timeout" };
+  }
+  const end = /^status (\d+)(?:: *(.*))?$/.exec(text);
+  return end === null
+    ? { kind: "message", message: bytesOf(text) }
+    : { kind: "status", status: Number(end[1]), message: end[2] ?? "" };
 }
 
 function answerOf(text: string): CallAnswer {

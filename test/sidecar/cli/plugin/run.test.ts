@@ -50,6 +50,7 @@ interface Report {
     readonly host_calls?: readonly { readonly name: string; readonly status: string; readonly answers: object }[];
   }[];
   readonly calls: readonly { readonly cluster: string; readonly state: string }[];
+  readonly grpc_calls: readonly { readonly path: string; readonly state: string }[];
   readonly metrics: readonly { readonly name: string; readonly value: number }[];
   readonly logs: readonly { readonly level: string; readonly message: string }[];
   readonly fault: { readonly kind: string } | null;
@@ -154,6 +155,33 @@ suite("plugin run", () => {
   test("says which cluster a plugin called that is not known", async () => {
     const { transcript } = await report(0, guest("http-call"));
     assert.ok(transcript.some(({ text }) => text === 'no cluster "auth" is known: --callout auth=200 makes one'));
+  });
+
+  test("answers gRPC calls with a message or a status", async () => {
+    const flags = [
+      "-n",
+      "2",
+      "--grpc-callout",
+      "grpc=hello",
+      "--grpc-callout",
+      "grpc=status 14: gone",
+      "-r",
+      "/call/Echo",
+    ];
+    const { streams, grpc_calls } = await report(0, guest("grpc-call"), ...flags);
+    assert.match(streams[0]?.response?.body ?? "", /^answer true 5 hello$/m);
+    assert.match(streams[1]?.response?.body ?? "", /14 gone/);
+    assert.deepEqual(
+      grpc_calls.map(({ path, state }) => [path, state]),
+      [
+        ["/test.Echo/Echo", "ended"],
+        ["/test.Echo/Echo", "ended"],
+      ],
+    );
+    const late = await report(0, guest("grpc-call"), "--grpc-callout", "grpc=timeout", "-r", "/call/Echo");
+    assert.match(late.streams[0]?.response?.body ?? "", /14 upstream request timeout/);
+    const { out } = await run(guest("grpc-call"), "-r", "/call/Echo");
+    assert.match(out, /no cluster "grpc" is known: --grpc-callout grpc=MESSAGE makes one/);
   });
 
   test("gives properties, the environment and ids", async () => {
