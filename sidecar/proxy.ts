@@ -209,7 +209,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     }
     const head = this.facts.requestHead;
     const timeouts = prepareUpstreamHead(match, pick, action, this.facts, {
-      host,
+      hostname: host.hostname,
       suppressEnvoyHeaders: this.#serving.suppressEnvoyHeaders,
     });
     this.#timers.routeMs = timeouts.requestMs;

@@ -3,7 +3,6 @@
 // The table is the one that was live when the request began.
 
 import type { LiveCluster } from "./cluster/cluster.ts";
-import type { Host } from "./cluster/host.ts";
 import type { ClusterPick } from "./route/cluster-choice.ts";
 import type { RequestHead } from "./http/message.ts";
 import type { ForwardAction } from "../xds/model/route.ts";
@@ -19,17 +18,15 @@ export function prepareUpstreamHead(
   pick: ClusterPick,
   action: ForwardAction,
   facts: StreamRecord,
-  options: { readonly host: Host; readonly suppressEnvoyHeaders: boolean },
+  options: { readonly hostname: string; readonly suppressEnvoyHeaders: boolean },
 ): RequestTimeouts {
   const head = facts.requestHead;
-  // For header values that show its metadata.
-  facts.host = options.host;
   const timeouts = requestTimeouts(action, head, options.suppressEnvoyHeaders);
   pick.requestMutations?.apply(head.headers, facts);
   if (match.pathRewrite !== undefined) {
     rewritePath(head, match.pathRewrite, options.suppressEnvoyHeaders);
   }
-  const newHost = pick.hostRewrite?.(head) ?? (action.hostRewrite?.kind === "auto" ? options.host.hostname : "");
+  const newHost = pick.hostRewrite?.(head) ?? (action.hostRewrite?.kind === "auto" ? options.hostname : "");
   if (newHost !== "") {
     rewriteHost(head, newHost, action.appendXForwardedHost);
   }

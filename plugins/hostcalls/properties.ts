@@ -45,6 +45,7 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       memory.work += Work.SetProperty;
       const { path: wanted } = vm.host.propertyPath(raw);
       const declared = vm.effective.root.declaredProperty(wanted);
+      if (declared?.type === "protobuf") memory.work += bytes.length * Work.MessageByte;
       if (properties.setProperty(wanted, bytes, declared)) return Status.Ok;
       vm.hit("properties");
       return Status.BadArgument;

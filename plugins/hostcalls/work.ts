@@ -6,6 +6,8 @@
 export const Work = {
   GetProperty: 2_000,
   SetProperty: 1_500,
+  /** A byte of a property declared as a message, which is taken apart when somebody looks into it. */
+  MessageByte: 64,
   DeclareProperty: 1_500,
   ReadShared: 500,
   WriteShared: 3_000,

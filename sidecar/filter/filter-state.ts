@@ -101,7 +101,7 @@ export function stateValue({ bytes, declared }: StateObject): PropertyItem {
     case "string":
       return latin1(bytes);
     case "protobuf":
-      return { kind: "object", bytes, get: (name) => partOf(unpacked(declared.schema, bytes), name) };
+      return { kind: "object", bytes, get: (name) => partOf(messageOf(declared.schema, bytes), name) };
   }
 }
 
@@ -113,7 +113,19 @@ export function stateMessage(object: StateObject): PropertyItem | undefined {
   if (object.form === "address") {
     return { kind: "map", entries: [], get: (name) => addressPart(stateText(object), name) };
   }
-  return object.declared.type === "protobuf" ? unpacked(object.declared.schema, object.bytes) : stateValue(object);
+  return object.declared.type === "protobuf" ? messageOf(object.declared.schema, object.bytes) : stateValue(object);
+}
+
+const messages = new WeakMap<Uint8Array, PropertyItem>();
+
+/** Taken apart once, however often it is looked into. */
+function messageOf(schema: string, bytes: Uint8Array): PropertyItem {
+  let message = messages.get(bytes);
+  if (message === undefined) {
+    message = unpacked(schema, bytes);
+    messages.set(bytes, message);
+  }
+  return message;
 }
 
 export function stateText({ bytes }: StateObject): string {

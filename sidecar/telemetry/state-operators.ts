@@ -49,6 +49,27 @@ function metadata(source: MetadataRead): Operator {
   return { args: "required", length: true, compile: (args) => metadataRead(source, args.split(":")) };
 }
 
+/** Also `["namespace", "key"]`, the older form of header values. Envoy's access logs take it for a namespace that nobody has. */
+function metadataWithLists(source: MetadataRead): Operator {
+  return {
+    args: "required",
+    length: true,
+    compile: (args) => metadataRead(source, listOf(args) ?? args.split(":")),
+  };
+}
+
+function listOf(args: string): readonly string[] | undefined {
+  if (!args.trimStart().startsWith("[")) {
+    return undefined;
+  }
+  try {
+    const list: unknown = JSON.parse(args);
+    return Array.isArray(list) ? list.map(String) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** TYPE, then the namespace and keys. */
 function compileMetadata(args: string): FieldRead | string {
   const [type = "", ...path] = args.split(":");
@@ -165,9 +186,11 @@ function builtInState(object: StateObject): FieldValue | undefined {
 }
 
 export const STATE_OPERATORS: Readonly<Record<string, Operator>> = {
-  DYNAMIC_METADATA: metadata(NONE),
+  DYNAMIC_METADATA: metadataWithLists(NONE),
   CLUSTER_METADATA: metadata((facts) => facts.clusterMetadata),
-  UPSTREAM_METADATA: metadata((facts) => facts.hostMetadata),
+  UPSTREAM_METADATA: metadataWithLists((facts) => facts.hostMetadata),
   METADATA: { args: "required", length: true, compile: compileMetadata },
   FILTER_STATE: { args: "required", length: true, compile: compileFilterState },
+  /** The older name of FILTER_STATE(…:PLAIN) in header values. */
+  PER_REQUEST_STATE: { args: "required", length: true, compile: (args) => compileFilterState(`${args}:PLAIN`) },
 };

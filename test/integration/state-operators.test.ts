@@ -178,7 +178,25 @@ const FORMATS = [
   "%DYNAMIC_METADATA(istio:who)%",
 ];
 
+/** Values of headers that the route adds, in both directions. */
+const HEADER_VALUES = [
+  '%UPSTREAM_METADATA(["istio", "who"])%',
+  '%UPSTREAM_METADATA( [ "istio" , "nested", "deep", "er" ] )%',
+  '%DYNAMIC_METADATA(["istio", "who"])%',
+  "%UPSTREAM_METADATA(istio:who)%",
+  "%CLUSTER_METADATA(istio:who)%",
+  '%CLUSTER_METADATA(["istio", "who"])%',
+  "%METADATA(ROUTE:istio:nested)%",
+  "%METADATA(ROUTE:istio:number)%",
+  "%METADATA(LISTENER:istio:who)%",
+  "%PER_REQUEST_STATE(wasm.plain)%",
+  "%FILTER_STATE(wasm.plain:PLAIN)%",
+  "%FILTER_STATE(wasm.plain)%",
+];
+
 interface Outcome {
+  /** What the origin saw of HEADER_VALUES, and what the client saw. */
+  readonly headers: object;
   readonly setter: Answers;
   readonly reader: Answers;
   readonly second: Answers;
@@ -191,7 +209,7 @@ test(
   { skip: findEnvoy() === undefined && ENVOY_MISSING },
   async () => {
     const origin = createServer((request, response) => {
-      request.resume().on("end", () => response.end("hello"));
+      request.resume().on("end", () => response.end(JSON.stringify(added(Object.entries(request.headers)))));
     }).listen(0, "127.0.0.1");
     await once(origin, "listening");
     const { port } = origin.address() as AddressInfo;
@@ -201,6 +219,7 @@ test(
       assert.deepEqual(ours.reader, envoys.reader);
       assert.deepEqual(ours.second.get("request-headers")?.get("get conn"), hex("kept"));
       assert.deepEqual(ours.second, envoys.second);
+      assert.deepEqual(ours.headers, envoys.headers);
       assert.deepEqual(pairs(ours.lines), pairs(envoys.lines));
       assert.deepEqual(JSON.parse(ours.json), JSON.parse(envoys.json));
     } finally {
@@ -209,6 +228,11 @@ test(
     }
   },
 );
+
+function added(headers: readonly (readonly [string, unknown])[]): object {
+  const ours = headers.filter(([name]) => name.startsWith("x-v"));
+  return Object.fromEntries(ours.map(([name, value]) => [HEADER_VALUES[Number(name.slice(3))] ?? name, value]));
+}
 
 function pairs(lines: readonly string[]): object {
   return Object.fromEntries(FORMATS.map((format, i) => [format, lines[i]]));
@@ -225,6 +249,8 @@ async function observe(envoy: string | undefined, port: number): Promise<Outcome
     const setter = await client.kept("a");
     await client.send({ path: "/x", headers: { host: "h", "x-id": "7" }, body: "body" });
     const second = await client.kept("a");
+    const response = await fetch(`http://127.0.0.1:${proxy.port("main")}/`);
+    const headers = { seen: JSON.parse(await response.text()) as object, got: added([...response.headers]) };
     const read = (name: string): string => readFileSync(join(folder, name), "utf8");
     await until(
       "log lines",
@@ -232,7 +258,7 @@ async function observe(envoy: string | undefined, port: number): Promise<Outcome
       (isThere) => isThere,
     );
     const lines = (read("text").split("\x1e\n")[0] ?? "").split("\x1f");
-    return { setter, reader, second, lines, json: read("json").split("\n")[0] ?? "" };
+    return { headers, setter, reader, second, lines, json: read("json").split("\n")[0] ?? "" };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -244,8 +270,16 @@ function metadata(who: string): object {
 }
 
 function config(port: number, folder: string): object {
+  const values = HEADER_VALUES.map((value, i) => ({ header: { key: `x-v${i}`, value } }));
   const routes = [
-    { name: "route-a", match: { prefix: "/" }, metadata: metadata("route"), route: { cluster: "origin" } },
+    {
+      name: "route-a",
+      match: { prefix: "/" },
+      metadata: metadata("route"),
+      route: { cluster: "origin" },
+      request_headers_to_add: values,
+      response_headers_to_add: values,
+    },
   ];
   const json = Object.fromEntries(FORMATS.map((format) => [format.replaceAll("%", ""), format]));
   const jsonLog = {
