@@ -51,6 +51,10 @@ export class AccessLogs {
     this.#endWithLast();
   }
 
+  get isEmpty(): boolean {
+    return this.#loggers.length === 0;
+  }
+
   /** No stream begins any more. */
   release(): void {
     this.#isReleased = true;
@@ -114,7 +118,8 @@ class PluginLogger implements AccessLogger {
 
   /** Once for each stream, at its end, as in Envoy. */
   log(facts: StreamFacts): void {
-    if (facts.accessLogType === undefined || facts.accessLogType === "TcpConnectionEnd") {
+    const { accessLogType } = facts;
+    if (accessLogType === undefined || accessLogType === "TcpConnectionEnd" || accessLogType === "NotSet") {
       this.#lease.plugin.log(new WasmLogStream(facts, this.#property));
     }
   }

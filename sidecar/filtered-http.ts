@@ -58,6 +58,10 @@ class FilteredHttpConnection implements AcceptedConnection, ConnectionObserver, 
     this.#server = new ServerConnection(this.#socket, info, chain.options, context, this);
   }
 
+  get protocol(): string {
+    return this.#server.protocol;
+  }
+
   start(): void {
     this.#chain.context.wheel.arm(this.#admission, this.#chain.options.idleTimeoutMs);
     this.#socket.begin();

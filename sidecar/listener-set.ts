@@ -5,7 +5,8 @@
 import type { Address } from "../xds/model/address.ts";
 import type { Listener as ListenerModel } from "../xds/model/listener.ts";
 import { CloseChoice } from "./listener/close-choice.ts";
-import type { RawChain } from "./listener/accepted-connection.ts";
+import type { ConnectionLog, RawChain } from "./listener/accepted-connection.ts";
+import { ConnectionLogs } from "./connection-logs.ts";
 import { type ConnectionOptions, connectionOptions, type WorkerContext } from "./listener/connection-options.ts";
 import { downstreamStats, listenerStats } from "./listener/downstream-stats.ts";
 import { type ChainEntry, selectFilterChain } from "./listener/filter-chain-match.ts";
@@ -17,6 +18,7 @@ import type { HttpServing } from "./http-serving.ts";
 import type { LiveChain, LiveListener } from "./live-config.ts";
 import { ProxyStream } from "./proxy.ts";
 import type { StatsScope } from "./stats/scope.ts";
+import type { StreamOrigin } from "./stream-record.ts";
 import type { ApplyFailure, DrainOrder } from "./worker-link.ts";
 import { addressText } from "./upstream/address-text.ts";
 
@@ -25,6 +27,12 @@ export interface ListenerSetDeps {
   readonly scope: StatsScope;
   readonly onFailure: (failure: ApplyFailure) => void;
   readonly drainTimeMs: number;
+}
+
+/** What the sockets of a listener are given. */
+interface Chains {
+  readonly select: ChainSelector;
+  readonly log: ConnectionLog<ConnectionOptions | RawChain> | undefined;
 }
 
 /** Sockets of one configured listener, all serving the same chains. */
@@ -116,11 +124,11 @@ export class ListenerSet {
     const bound = this.#bound.get(model.name) ?? { model, sockets: new Map(), chains: new Map() };
     bound.model = model;
     this.#bound.set(model.name, bound);
-    const select = this.#selector(live, bound);
+    const chains = this.#chains(live, bound);
     const wanted = new Map(addressesOf(model).map((address) => [addressText(address), address]));
     for (const [key, socket] of bound.sockets) {
       if (wanted.has(key)) {
-        socket.useChains(select);
+        socket.useChains(chains.select, chains.log);
       } else {
         bound.sockets.delete(key);
         this.#retire(socket);
@@ -128,21 +136,22 @@ export class ListenerSet {
     }
     for (const [key, address] of wanted) {
       if (!bound.sockets.has(key)) {
-        await this.#bind(model, address, select, bound);
+        await this.#bind(model, address, chains, bound);
       }
     }
   }
 
-  async #bind(model: ListenerModel, address: Address, select: ChainSelector, bound: Bound): Promise<void> {
+  async #bind(model: ListenerModel, address: Address, chains: Chains, bound: Bound): Promise<void> {
     const key = addressText(address);
     const statName = model.statPrefix === "" ? key.replaceAll(":", "_") : model.statPrefix;
     const socket = new Listener(
       // Workers share a port only by SO_REUSEPORT.
       { address, reusePort: address.kind === "tcp", backlog: model.tcpBacklog, maxConnections: 0 },
-      select,
+      chains.select,
       this.#deps.context,
       listenerStats(this.#deps.scope, statName),
     );
+    socket.useChains(chains.select, chains.log);
     socket.closeChoice = this.#closeChoice(model);
     bound.sockets.set(key, socket);
     try {
@@ -181,13 +190,18 @@ export class ListenerSet {
   }
 
   /** Chains keep their handler by name, so that open connections follow a change. */
-  #selector(live: LiveListener, bound: Bound): ChainSelector {
+  #chains(live: LiveListener, bound: Bound): Chains {
+    const origins = new Map<ConnectionOptions | RawChain, StreamOrigin>();
     const entries: ChainEntry<ConnectionOptions | RawChain>[] = [];
     let fallback: ConnectionOptions | RawChain | undefined;
     for (const chain of live.chains) {
       const options = this.#options(live.model, chain, bound);
       if (options === undefined) {
         continue;
+      }
+      const origin = (chain.serving ?? chain.tcp)?.origin;
+      if (origin !== undefined) {
+        origins.set(options, origin);
       }
       if (chain.model === live.model.defaultFilterChain) {
         fallback = options;
@@ -197,7 +211,9 @@ export class ListenerSet {
     }
     const [first] = entries;
     const only = entries.length === 1 && first?.match === undefined ? first?.chain : undefined;
-    return only === undefined ? (connection) => selectFilterChain(entries, connection) ?? fallback : () => only;
+    const select: ChainSelector =
+      only === undefined ? (connection) => selectFilterChain(entries, connection) ?? fallback : () => only;
+    return { select, log: live.accessLogs.isEmpty ? undefined : connectionLog(live, origins) };
   }
 
   #options(model: ListenerModel, chain: LiveChain, bound: Bound): ConnectionOptions | RawChain | undefined {
@@ -252,4 +268,19 @@ function isInScope(order: DrainOrder, model: ListenerModel): boolean {
 
 function addressesOf(model: ListenerModel): readonly Address[] {
   return model.bindToPort ? [model.address, ...model.additionalAddresses] : [];
+}
+
+function connectionLog(
+  { model, accessLogs }: LiveListener,
+  origins: ReadonlyMap<ConnectionOptions | RawChain, StreamOrigin>,
+): ConnectionLogs<ConnectionOptions | RawChain> {
+  const { name: listenerName, trafficDirection, metadata: listenerMetadata } = model;
+  const none = {
+    listenerName,
+    trafficDirection,
+    filterChainName: "",
+    listenerMetadata,
+    filterChainMetadata: undefined,
+  };
+  return new ConnectionLogs(accessLogs, none, origins);
 }

@@ -34,7 +34,7 @@ export interface LiveConfigDeps {
   readonly property: PluginSource["property"];
   readonly tracingOf: (hcm: HttpConnectionManager) => RequestTracing;
   /** A text: the plugin of one does not start. */
-  readonly logsOf: (filter: HttpConnectionManager | TcpProxy, listener: Listener) => AccessLogs | string;
+  readonly logsOf: (of: Pick<Listener, "accessLogs">, listener: Listener) => AccessLogs | string;
   readonly tcp: TcpEnvironment;
 }
 
@@ -55,6 +55,8 @@ interface ChainParts {
 export interface LiveListener {
   readonly model: Listener;
   readonly chains: readonly LiveChain[];
+  /** Of its connections. */
+  readonly accessLogs: AccessLogs;
 }
 
 export class LiveConfig {
@@ -301,18 +303,23 @@ export class LiveConfig {
   /** undefined when a plugin does not start: then the previous listener stays. */
   #compileListener(model: Listener, failures: ApplyFailure[]): LiveListener | undefined {
     const chains: LiveChain[] = [];
+    const accessLogs = this.#deps.logsOf(model, model);
+    if (typeof accessLogs === "string") {
+      failures.push({ resource: "listener", name: model.name, problem: accessLogs });
+      return undefined;
+    }
     const models =
       model.defaultFilterChain === undefined ? model.filterChains : [...model.filterChains, model.defaultFilterChain];
     for (const chain of models) {
       const live = this.#compileChain(chain, model);
       if (typeof live === "string") {
         failures.push({ resource: "listener", name: model.name, problem: live });
-        release({ model, chains });
+        release({ model, chains, accessLogs });
         return undefined;
       }
       chains.push(live);
     }
-    return { model, chains };
+    return { model, chains, accessLogs };
   }
 
   #compileChain(model: FilterChain, listener: Listener): LiveChain | string {
@@ -429,6 +436,7 @@ export function endpointsName(cluster: Cluster): string {
 }
 
 function release(listener: LiveListener | undefined): void {
+  listener?.accessLogs.release();
   for (const { serving, tcp, network } of listener?.chains ?? []) {
     serving?.filters.release();
     network.release();

@@ -6,7 +6,7 @@ import { flushCompileCache } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
 import type { LoggedStream } from "../plugins/ports.ts";
 import { PluginRuntime } from "../plugins/plugin-runtime.ts";
-import type { HttpConnectionManager, Listener, TcpProxy } from "../xds/model/listener.ts";
+import type { HttpConnectionManager, Listener } from "../xds/model/listener.ts";
 import { type AccessLogs, compileAccessLogs } from "./access-logs.ts";
 import { type PluginSource, WasmFilter } from "./filter/wasm-filter.ts";
 import { WasmLogStream } from "./filter/wasm-log-stream.ts";
@@ -120,7 +120,7 @@ class DataWorker {
       format: { hostname: settings.hostname, environment: settings.environment },
       property: this.#property,
       tracingOf: (hcm) => this.#tracingOf(hcm),
-      logsOf: (filter, listener) => this.#logsOf(filter, listener),
+      logsOf: (of, listener) => this.#logsOf(of, listener),
       tcp: { ...context, writer: new ChunkWriter(), random: Math.random },
     });
     this.#listeners = new ListenerSet({
@@ -211,7 +211,7 @@ class DataWorker {
     return new RequestTracing(this.#recorder, this.#random, hcm.tracing, environment, stats);
   }
 
-  #logsOf(filter: HttpConnectionManager | TcpProxy, listener: Listener): AccessLogs | string {
+  #logsOf({ accessLogs }: Pick<Listener, "accessLogs">, listener: Listener): AccessLogs | string {
     const deps = {
       files: this.#files,
       format: { hostname: this.#settings.hostname, environment: this.#settings.environment },
@@ -220,7 +220,7 @@ class DataWorker {
       plugins: this.#plugins,
       property: this.#property,
     };
-    const compiled = compileAccessLogs(filter.accessLogs, deps);
+    const compiled = compileAccessLogs(accessLogs, deps);
     if (typeof compiled === "string") {
       return compiled;
     }

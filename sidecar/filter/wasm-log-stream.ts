@@ -17,12 +17,12 @@ export class WasmLogStream implements LoggedStream {
     this.#outside = outside;
   }
 
-  /** As in Envoy without the request's trailers; a TCP connection has nothing. */
+  /** As in Envoy without the request's trailers; a connection has nothing. */
   headers(map: StreamMap): HeaderAccess | undefined {
-    const { protocol, requestHead, responseHead, responseTrailers } = this.facts;
+    const { requestHead, responseHead, responseTrailers } = this.facts;
     switch (map) {
       case 0:
-        return protocol === "" ? undefined : new RequestHeaderView(requestHead);
+        return requestHead.method === "" ? undefined : new RequestHeaderView(requestHead);
       case 2:
         return responseHead === undefined ? undefined : new ResponseHeaderView(responseHead);
       case 3:

@@ -8,6 +8,8 @@ import type { CloseChoice } from "./close-choice.ts";
 export interface AcceptedConnection {
   /** Milliseconds of `performance.now()`. */
   readonly openedAt: number;
+  /** Of the latest request, as `HTTP/1.1`; empty before, and where bytes are spoken. */
+  readonly protocol: string;
   /** Begins; may end it at once. */
   start(): void;
   /** The listener goes: whatever can end by itself soon should. */
@@ -24,6 +26,23 @@ export interface ConnectionObserver {
   readonly closeChoice: CloseChoice | undefined;
   /** Last call of a connection. */
   onConnectionClosed(connection: AcceptedConnection): void;
+}
+
+/** A connection that is over. */
+export interface EndedConnection<Chain> {
+  readonly connection: AcceptedConnection;
+  readonly info: ConnectionInfo;
+  readonly chain: Chain;
+  /** For its counts of bytes. */
+  readonly socket: Socket;
+}
+
+/** Who is told of the connections of a listener that has access logs. */
+export interface ConnectionLog<Chain> {
+  /** `onClosed` follows. */
+  onOpened(): void;
+  onClosed(ended: EndedConnection<Chain>): void;
+  onNoChain(info: ConnectionInfo): void;
 }
 
 /** A filter chain without HTTP. */

@@ -31,6 +31,7 @@ const CONTINUE = new ResponseHead(100, "Continue");
 export class ServerConnection implements AcceptedConnection, H1Sink, DeadlineOwner, SocketOwner {
   readonly info: ConnectionInfo;
   readonly openedAt = performance.now();
+  protocol = "";
   /** For the stream, which may hold it up. */
   readonly socket: DownstreamSocket;
   readonly #options: ConnectionOptions;
@@ -156,6 +157,7 @@ export class ServerConnection implements AcceptedConnection, H1Sink, DeadlineOwn
     }
     const stream = new ServerStream(this, head, end, parser, reader.upgrade);
     this.#stream = stream;
+    this.protocol = stream.protocol;
     if (reader.expectsContinue) {
       writer.informational(CONTINUE);
     }

@@ -6,7 +6,13 @@
 import { createServer, type ListenOptions, type Server, Socket } from "node:net";
 import type { Address } from "../../xds/model/address.ts";
 import type { ConnectionInfo } from "../http/stream.ts";
-import type { AcceptedConnection, ConnectionObserver, RawChain } from "./accepted-connection.ts";
+import type {
+  AcceptedConnection,
+  ConnectionLog,
+  ConnectionObserver,
+  EndedConnection,
+  RawChain,
+} from "./accepted-connection.ts";
 import type { CloseChoice } from "./close-choice.ts";
 import { ServerConnection } from "./connection.ts";
 import type { ConnectionOptions, WorkerContext } from "./connection-options.ts";
@@ -21,6 +27,11 @@ export interface ListenerSettings {
   readonly maxConnections: number;
 }
 
+type Chain = ConnectionOptions | RawChain;
+
+/** Those of one listener that has access logs: its log, and what it is told in the end. */
+type Logged = readonly [log: ConnectionLog<Chain>, ended: EndedConnection<Chain>];
+
 /** Picks the filter chain for a connection; undefined closes it. Replace it with `useChains`. */
 export type ChainSelector = (connection: ConnectionInfo) => ConnectionOptions | RawChain | undefined;
 
@@ -34,6 +45,9 @@ export class Listener implements ConnectionObserver {
   /** Set while it drains; connections ask it before each response. */
   closeChoice: CloseChoice | undefined = undefined;
   #selectChain: ChainSelector;
+  #log: ConnectionLog<Chain> | undefined = undefined;
+  /** A connection keeps the log that it was opened under. */
+  readonly #logged = new Map<AcceptedConnection, Logged>();
   #server: Server | undefined = undefined;
   #onDrained: (() => void) | undefined = undefined;
 
@@ -68,9 +82,10 @@ export class Listener implements ConnectionObserver {
     this.#server = server;
   }
 
-  /** New connections use these chains from now on. */
-  useChains(selectChain: ChainSelector): void {
+  /** New connections use these chains from now on, and are told to this log. */
+  useChains(selectChain: ChainSelector, log: ConnectionLog<Chain> | undefined): void {
     this.#selectChain = selectChain;
+    this.#log = log;
   }
 
   /** Closes the listening socket; connections stay. */
@@ -103,6 +118,7 @@ export class Listener implements ConnectionObserver {
 
   onConnectionClosed(connection: AcceptedConnection): void {
     this.#connections.delete(connection);
+    this.#tellLog(connection);
     this.#stats.cxActive.dec();
     this.#stats.cxDestroy.inc();
     this.#stats.cxLengthMs.record(performance.now() - connection.openedAt);
@@ -126,6 +142,7 @@ export class Listener implements ConnectionObserver {
     const options = this.#selectChain(info);
     if (options === undefined) {
       this.#stats.noFilterChainMatch.inc();
+      this.#log?.onNoChain(info);
       accepted.destroy();
       return;
     }
@@ -140,9 +157,21 @@ export class Listener implements ConnectionObserver {
         ? options.open(socket, info, this)
         : new ServerConnection(socket, info, options, this.#context, this);
     this.#connections.add(connection);
+    if (this.#log !== undefined) {
+      this.#logged.set(connection, [this.#log, { connection, info, chain: options, socket }]);
+      this.#log.onOpened();
+    }
     this.#stats.cxTotal.inc();
     this.#stats.cxActive.inc();
     connection.start();
+  }
+
+  #tellLog(connection: AcceptedConnection): void {
+    if (this.#logged.size > 0) {
+      const logged = this.#logged.get(connection);
+      this.#logged.delete(connection);
+      logged?.[0].onClosed(logged[1]);
+    }
   }
 
   #checkDrained(): void {

@@ -26,6 +26,7 @@ const EMPTY = new Uint8Array(0);
 
 export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, ChainOwner, DeadlineOwner {
   readonly openedAt = performance.now();
+  readonly protocol = "";
   readonly facts: TcpRecord;
   readonly #serving: TcpServing;
   readonly #observer: ConnectionObserver;

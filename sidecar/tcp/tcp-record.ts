@@ -20,7 +20,7 @@ export interface ConnectionOrigin {
 }
 
 /** What a line of the access log is for, by Envoy's names. */
-export type TcpLogType = "TcpConnectionStart" | "TcpUpstreamConnected" | "TcpPeriodic" | "TcpConnectionEnd";
+export type TcpLogType = "TcpConnectionStart" | "TcpUpstreamConnected" | "TcpPeriodic" | "TcpConnectionEnd" | "NotSet";
 
 const NO_HEAD = new RequestHead("", "", "", "", new HeaderMap());
 
@@ -29,6 +29,9 @@ export class TcpRecord implements StreamFacts {
   readonly startedAt: number;
   readonly #origin: ConnectionOrigin;
   accessLogType: TcpLogType = "TcpConnectionEnd";
+  /** Of an HTTP connection, in a listener's log. */
+  protocol = "";
+  responseCodeDetails = "";
   /** Bytes from the client and to it. */
   requestBodyBytes = 0;
   responseBodyBytes = 0;
@@ -104,7 +107,6 @@ export class TcpRecord implements StreamFacts {
   }
 
   // What only HTTP has.
-  readonly protocol = "";
   readonly requestHead = NO_HEAD;
   readonly responseHead = undefined;
   readonly requestTrailers = undefined;
@@ -113,7 +115,6 @@ export class TcpRecord implements StreamFacts {
   readonly responseHeaderBytes = 0;
   readonly requestEndedAt = 0;
   readonly status = 0;
-  readonly responseCodeDetails = "";
   readonly routeName = "";
   readonly virtualHostName = "";
   readonly hasRoute = false;

@@ -73,7 +73,7 @@ test("Listener.useChains() changes what new connections get and leaves old ones 
   const old = await RawClient.connect(server.port);
   old.send(GET);
   await old.receiveUntil("ok");
-  server.listener.useChains(() => undefined);
+  server.listener.useChains(() => undefined, undefined);
   const young = await RawClient.connect(server.port);
   assert.equal(await young.receiveAll(), "");
   old.send(GET);
