@@ -15,10 +15,8 @@ import type { ImportEntry } from "./anatomy.ts";
  */
 export type Support = "implemented" | "refusing" | "stubbed" | "unlinkable";
 
-/** Callbacks that this host knows and never calls. */
-export const UNCALLED_CALLBACKS: ReadonlySet<string> = new Set(["proxy_on_foreign_function"]);
-
-const CALLED: ReadonlySet<string> = new Set(CALLBACK_NAMES.filter((name) => !UNCALLED_CALLBACKS.has(name)));
+/** All that the host knows by name. */
+const CALLED: ReadonlySet<string> = new Set(CALLBACK_NAMES);
 
 /** Whether a callback is ever called here. Metadata callbacks and what else begins with `proxy_on_` are not. */
 export function isCalled(callback: string): boolean {
