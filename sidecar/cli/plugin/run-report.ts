@@ -93,7 +93,7 @@ function moduleText({ abi, language, sizeBytes }: PluginModule): string {
   return `ABI ${abi}, ${language}, ${sizeBytes} bytes`;
 }
 
-function streamLines({ outcome, pausedIn, stream }: StreamResult): string[] {
+function streamLines({ pausedIn, stream }: StreamResult): string[] {
   const { upstream, client, replyDetails } = stream;
   const lines: string[] = [];
   if (upstream === undefined) {
@@ -111,9 +111,12 @@ function streamLines({ outcome, pausedIn, stream }: StreamResult): string[] {
     const from = replyDetails === undefined ? "" : `, not the upstream's${details}`;
     lines.push(`response to the client${from}${client.isComplete ? "" : ", of which the rest is held"}:`);
     lines.push(...responseLines(client));
-    if (outcome === "reset") {
+    if (stream.isReset) {
       lines.push("and then the stream was cut");
     }
+  }
+  if (stream.problem !== undefined) {
+    lines.push("", stream.problem);
   }
   return lines;
 }
@@ -188,6 +191,7 @@ function streamJson({ outcome, pausedIn, stream }: StreamResult): object {
           },
     response:
       client === undefined ? null : { status: client.head.status, ...printed(client), is_complete: client.isComplete },
+    problem: stream.problem ?? null,
     reply_details: stream.replyDetails ?? null,
     response_code_details: stream.facts.responseCodeDetails,
   };

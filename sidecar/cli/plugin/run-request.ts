@@ -13,7 +13,7 @@ import { moduleOf, PluginHost } from "./plugin-host.ts";
 import type { RunOptions } from "./run-options.ts";
 import type { RunStream } from "./run-stream.ts";
 
-/** How a stream ended. "paused": the plugin held it until the time was up. */
+/** How a stream ended. "paused": the plugin held it until the time was up. "failed": the plugin did, or made what cannot be sent. */
 export type Outcome = "completed" | "reset" | "paused" | "failed";
 
 export interface StreamResult {
@@ -109,7 +109,7 @@ async function runOne(
     transcript.note(`the plugin holds the ${pausedIn}: given up after ${timeoutMs} ms`);
     stream.giveUp();
   }
-  const hasFailed = host.plugin.view().faults > faultsBefore;
+  const hasFailed = host.plugin.view().faults > faultsBefore || stream.problem !== undefined;
   const outcome = hasFailed ? "failed" : pausedIn !== undefined ? "paused" : stream.isReset ? "reset" : "completed";
   return { outcome, pausedIn, stream };
 }

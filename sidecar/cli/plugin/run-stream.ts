@@ -11,6 +11,7 @@ import { RequestHead, type ResponseHead } from "../../http/message.ts";
 import type { ConnectionInfo, DownstreamStream } from "../../http/stream.ts";
 import { failureReply, replyMessage } from "../../stream-answers.ts";
 import { StreamRecord } from "../../stream-record.ts";
+import { LengthGuard } from "./length-guard.ts";
 
 /** A message in the parts in which it arrives. */
 export interface InMessage<Head> {
@@ -53,6 +54,8 @@ export class RunStream implements ChainOwner, WasmStream {
   replyDetails: string | undefined = undefined;
   isReset = false;
   isOver = false;
+  /** Why a message could not be sent as the plugin left it; undefined when all could. */
+  problem: string | undefined = undefined;
   readonly #chain: FilterChain;
   readonly #options: RunStreamOptions;
   #requestParts: Part[] = [];
@@ -61,6 +64,8 @@ export class RunStream implements ChainOwner, WasmStream {
   #requestPauses = 0;
   #responsePauses = 0;
   #isPumping = false;
+  #requestLength: LengthGuard | undefined = undefined;
+  #responseLength: LengthGuard | undefined = undefined;
 
   constructor(options: RunStreamOptions) {
     this.#options = options;
@@ -147,9 +152,10 @@ export class RunStream implements ChainOwner, WasmStream {
     const { method, path, authority, scheme, headers } = this.facts.requestHead;
     const head = new RequestHead(method, path, authority, scheme, headers.clone());
     this.upstream = { head, body: [], trailers: undefined, isComplete: end };
+    this.#requestLength = end ? undefined : new LengthGuard(head.headers, true);
     this.facts.upstreamSentAt = performance.now();
     this.facts.attempts = 1;
-    this.#onRequestPart();
+    this.#onRequestPart(0);
   }
 
   onRequestDataPassed(chunk: Uint8Array, end: boolean): void {
@@ -158,7 +164,7 @@ export class RunStream implements ChainOwner, WasmStream {
       upstream.body.push(Uint8Array.from(chunk));
       upstream.isComplete = end;
     }
-    this.#onRequestPart();
+    this.#onRequestPart(chunk.length);
   }
 
   onRequestTrailersPassed(): void {
@@ -167,11 +173,21 @@ export class RunStream implements ChainOwner, WasmStream {
       upstream.trailers = this.facts.requestTrailers?.clone();
       upstream.isComplete = true;
     }
-    this.#onRequestPart();
+    this.#onRequestPart(0);
   }
 
-  #onRequestPart(): void {
-    if (this.upstream?.isComplete !== true) {
+  #onRequestPart(bytes: number): void {
+    const { upstream } = this;
+    if (upstream === undefined) {
+      return;
+    }
+    if (this.#requestLength?.take(bytes, upstream.isComplete) === false) {
+      upstream.isComplete = false;
+      this.#break(misfit("request", this.#requestLength, upstream.body));
+      this.onFilterReply(failureReply("internal", this.facts.requestEndedAt !== 0, undefined));
+      return;
+    }
+    if (!upstream.isComplete) {
       return;
     }
     this.#options.note("the request goes to the upstream");
@@ -212,7 +228,9 @@ export class RunStream implements ChainOwner, WasmStream {
     const head = this.facts.responseHead as ResponseHead;
     this.facts.status = head.status;
     this.client = { head, body: [], trailers: undefined, isComplete: end };
-    this.#onResponsePart();
+    const hasBody = this.facts.requestHead.method !== "HEAD" && head.status !== 204 && head.status !== 304;
+    this.#responseLength = end ? undefined : new LengthGuard(head.headers, hasBody);
+    this.#onResponsePart(0);
   }
 
   onResponseDataPassed(chunk: Uint8Array, end: boolean): void {
@@ -222,7 +240,7 @@ export class RunStream implements ChainOwner, WasmStream {
       client.body.push(Uint8Array.from(chunk));
       client.isComplete = end;
     }
-    this.#onResponsePart();
+    this.#onResponsePart(chunk.length);
   }
 
   onResponseTrailersPassed(): void {
@@ -231,11 +249,19 @@ export class RunStream implements ChainOwner, WasmStream {
       client.trailers = this.facts.responseTrailers;
       client.isComplete = true;
     }
-    this.#onResponsePart();
+    this.#onResponsePart(0);
   }
 
-  #onResponsePart(): void {
-    if (this.client?.isComplete === true) {
+  #onResponsePart(bytes: number): void {
+    const { client } = this;
+    if (client === undefined) {
+      return;
+    }
+    if (this.#responseLength?.take(bytes, client.isComplete) === false) {
+      client.isComplete = false;
+      this.#break(misfit("response", this.#responseLength, client.body));
+      this.onFilterReset("internal_error");
+    } else if (client.isComplete) {
       this.#finish();
     }
   }
@@ -289,6 +315,11 @@ export class RunStream implements ChainOwner, WasmStream {
     this.#finish();
   }
 
+  #break(problem: string): void {
+    this.problem = problem;
+    this.#options.note(problem);
+  }
+
   pauseRequestSource(): void {
     this.#requestPauses++;
   }
@@ -327,6 +358,12 @@ export class RunStream implements ChainOwner, WasmStream {
     this.#chain.complete();
     this.#chain.destroy();
   }
+}
+
+/** Why a message cannot be sent, for people. */
+function misfit(what: string, { length }: LengthGuard, body: readonly Uint8Array[]): string {
+  const bytes = body.reduce((sum, chunk) => sum + chunk.length, 0);
+  return `the ${what} cannot be sent: its content-length is ${length}, its body has ${bytes} bytes; the plugin must remove the header`;
 }
 
 /** The part of a codec's stream that facts are read from. */

@@ -1,6 +1,6 @@
 // The verb `plugin run`: one request through a plugin in the sidecar's own filter chain and plugin host, without sockets, and
 // a transcript of every callback and host call. Exit 0 when the stream got through, however the plugin answered it; 1 when
-// the plugin did not load, failed, or held the stream for ever; 2 for wrong usage.
+// the plugin did not load, failed, held the stream for ever, or left what cannot be sent; 2 for wrong usage.
 
 import { describeFlags } from "../flags.ts";
 import type { CliIo, Verb } from "../verb.ts";
@@ -20,8 +20,8 @@ jumps to the next tick, answer or timeout.
   outrigger plugin run plugin.wasm --request @request.http --response @response.http --chunk 1000
   outrigger plugin run plugin.wasm --callout 'auth=403 no' --property xds.route_name=web --json
 
-Exit codes: 0 the stream got through, however the plugin answered it; 1 the plugin did not load, failed, or held the stream
-until the time was up; 2 wrong usage. FILE may be an http(s):// or oci:// address too.
+Exit codes: 0 the stream got through, however the plugin answered it; 1 the plugin did not load, failed, held the stream until
+the time was up, or left a message that cannot be sent; 2 wrong usage. FILE may be an http(s):// or oci:// address too.
 
 Flags:
 `;

@@ -243,6 +243,18 @@ suite("plugin run", () => {
     assert.deepEqual([open.streams[0]?.response?.status, open.fault?.kind], [200, "trap"]);
   });
 
+  test("says when a plugin leaves a body that does not fit its content-length, and ends with 1", async () => {
+    const { code, out } = await run(guest("actions"), "-r", "POST /request-body/3", "-d", "hello", "-q");
+    assert.equal(code, 1);
+    assert.match(
+      out,
+      /^the request cannot be sent: its content-length is 5, its body has 0 bytes; the plugin must remove/m,
+    );
+    assert.match(out, /HTTP\/1.1 500 Internal Server Error/);
+    const cut = await report(1, guest("actions"), "-r", "POST /response-body/3", "--response-body", "hello");
+    assert.equal(cut.streams[0]?.outcome, "failed");
+  });
+
   test("has the fuel and the buffer limit that it is given", async () => {
     const fuel = await report(1, guest("loops"), "-r", "/loop", "--fuel", "100000");
     assert.equal(fuel.fault?.kind, "out_of_fuel");

@@ -11,6 +11,8 @@ import { printed } from "../../../support/cli-printer.ts";
 
 const guest = (name: string): string => join(import.meta.dirname, `../../../guests/wasm/${name}.wasm`);
 const REQUEST_BODY = ["requ", "est ", "body"];
+/** A length that no longer fits would end the stream beyond the filters. */
+const CHUNKED = { "transfer-encoding": "chunked" };
 const RESPONSE_BODY = ["resp", "onse"];
 
 interface Seen {
@@ -34,11 +36,11 @@ function inTestApi(name: string, configuration: string, path: string): Seen {
     method: "POST",
     body: REQUEST_BODY,
     trailers: { "x-request": "1" },
-    headers: { "content-length": 12 },
+    headers: CHUNKED,
   });
   const respond = (): void => {
     if (stream.response.headers.size > 0 || stream.localReply !== undefined || !stream.request.isComplete) return;
-    stream.respond({ body: RESPONSE_BODY, trailers: { "x-response": "1" }, headers: { "content-length": 8 } });
+    stream.respond({ body: RESPONSE_BODY, trailers: { "x-response": "1" }, headers: CHUNKED });
   };
   respond();
   for (let ticks = 0; ticks < 5; ticks++) {
@@ -69,6 +71,7 @@ function inTestApi(name: string, configuration: string, path: string): Seen {
 async function inFilterChain(name: string, configuration: string, path: string): Promise<Seen> {
   const { io, out } = printed();
   const trailers = ["--trailer", "x-request: 1", "--response-trailer", "x-response: 1"];
+  const chunked = ["-H", "transfer-encoding: chunked", "--response-header", "transfer-encoding: chunked"];
   const bodies = [
     "-r",
     `POST ${path}`,
@@ -80,7 +83,7 @@ async function inFilterChain(name: string, configuration: string, path: string):
     "4",
   ];
   await pluginRunVerb.run(
-    [guest(name), "--config", configuration, ...bodies, ...trailers, "--timeout-ms", "500", "--json"],
+    [guest(name), "--config", configuration, ...bodies, ...chunked, ...trailers, "--timeout-ms", "500", "--json"],
     io,
   );
   const report = JSON.parse(out()) as {
