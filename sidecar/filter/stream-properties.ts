@@ -171,6 +171,25 @@ export function streamProperty(info: StreamInfo, path: string, segments: readonl
   return stored === undefined ? descend(root(info, segments[0] as string), segments, 1) : stateValue(stored);
 }
 
+/** Properties that no stream is needed for. */
+export type OutsideProperty = (path: string, segments: readonly string[]) => PropertyItem | undefined;
+
+/** A property of the stream, else one from outside. */
+export function propertyOf(
+  info: StreamInfo,
+  outside: OutsideProperty,
+  path: string,
+  segments: readonly string[],
+): PropertyItem | undefined {
+  if (path === "xds") {
+    // The one group with parts of both: the node is the process's.
+    const part = (name: string): PropertyItem | undefined => propertyOf(info, outside, `xds\0${name}`, ["xds", name]);
+    return { kind: "object", bytes: undefined, get: part };
+  }
+  const value = streamProperty(info, path, segments);
+  return value === undefined ? outside(path, segments) : value;
+}
+
 /** Stores a plugin's value on the stream; false when it is read-only, and when it is too much. */
 export function setStreamProperty(
   info: StreamInfo,

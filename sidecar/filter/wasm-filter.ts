@@ -27,7 +27,7 @@ import type {
 import type { FilterState } from "./filter-state.ts";
 import { RequestHeaderView, ResponseHeaderView, TrailerView } from "./header-view.ts";
 import type { StreamInfo } from "./stream-info.ts";
-import { setStreamProperty, streamProperty } from "./stream-properties.ts";
+import { type OutsideProperty, propertyOf, setStreamProperty } from "./stream-properties.ts";
 
 /** What a plugin's filter needs of the stream besides the chain. */
 export interface WasmStream {
@@ -44,7 +44,7 @@ export interface PluginSource {
   /** undefined: the plugin cannot be used and its policy lets streams pass. */
   readonly plugin: Plugin | undefined;
   /** Properties that no stream is needed for: node, xds.node, listener metadata. */
-  property(path: string, segments: readonly string[]): PropertyItem | undefined;
+  readonly property: OutsideProperty;
 }
 
 export class WasmFilterFactory implements FilterFactory<WasmStream> {
@@ -64,7 +64,7 @@ export class WasmFilterFactory implements FilterFactory<WasmStream> {
 
 const REQUEST_BODY: StreamBody = 0;
 /** What rests on the router's choice, and so makes it. */
-const ROUTE_PROPERTY = /^(xds\0(route|virtual_host|cluster)|route_|cluster_|upstream\0num|upstream$)/;
+const ROUTE_PROPERTY = /^(xds(\0(route|virtual_host|cluster)|$)|route_|cluster_|upstream\0num|upstream$)/;
 
 export class WasmFilter implements StreamFilter, StreamAccess {
   readonly stream: WasmStream;
@@ -211,11 +211,7 @@ export class WasmFilter implements StreamFilter, StreamAccess {
     if (ROUTE_PROPERTY.test(path)) {
       this.stream.ensureRoute();
     }
-    if (path === "xds") {
-      return { kind: "object", bytes: undefined, get: (part) => this.property(`xds\0${part}`, ["xds", part]) };
-    }
-    const value = streamProperty(this.stream.facts, path, segments);
-    return value === undefined ? this.#source.property(path, segments) : value;
+    return propertyOf(this.stream.facts, this.#source.property, path, segments);
   }
 
   /** For the foreign function set_envoy_filter_state. */

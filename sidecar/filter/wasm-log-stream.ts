@@ -4,7 +4,7 @@ import type { HeaderAccess, LoggedStream, StreamMap } from "../../plugins/ports.
 import type { PropertyItem } from "../../plugins/property-value.ts";
 import { RequestHeaderView, ResponseHeaderView, TrailerView } from "./header-view.ts";
 import type { StreamInfo } from "./stream-info.ts";
-import { streamProperty } from "./stream-properties.ts";
+import { propertyOf } from "./stream-properties.ts";
 import type { PluginSource } from "./wasm-filter.ts";
 
 export class WasmLogStream implements LoggedStream {
@@ -33,7 +33,6 @@ export class WasmLogStream implements LoggedStream {
   }
 
   property(path: string, segments: readonly string[]): PropertyItem | undefined {
-    const value = streamProperty(this.facts, path, segments);
-    return value === undefined ? this.#outside(path, segments) : value;
+    return propertyOf(this.facts, this.#outside, path, segments);
   }
 }

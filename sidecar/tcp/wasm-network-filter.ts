@@ -7,7 +7,7 @@ import type { ConnectionAccess, ConnectionData, DeclaredProperty } from "../../p
 import type { PropertyItem } from "../../plugins/property-value.ts";
 import type { TcpContext } from "../../plugins/tcp-context.ts";
 import type { FilterState } from "../filter/filter-state.ts";
-import { setStreamProperty, streamProperty } from "../filter/stream-properties.ts";
+import { type OutsideProperty, propertyOf, setStreamProperty } from "../filter/stream-properties.ts";
 import type { BodyBuffer } from "../http/body-buffer.ts";
 import type {
   CloseSide,
@@ -22,7 +22,7 @@ export interface NetworkPluginSource {
   readonly name: string;
   readonly plugin: Plugin;
   /** Properties that no connection is needed for. */
-  property(path: string, segments: readonly string[]): PropertyItem | undefined;
+  readonly property: OutsideProperty;
 }
 
 export class WasmNetworkFilterFactory implements NetworkFilterFactory {
@@ -128,11 +128,7 @@ class WasmNetworkFilter implements NetworkFilter, ConnectionAccess {
   }
 
   property(path: string, segments: readonly string[]): PropertyItem | undefined {
-    if (path === "xds") {
-      return { kind: "object", bytes: undefined, get: (part) => this.property(`xds\0${part}`, ["xds", part]) };
-    }
-    const value = streamProperty(this.#connection.facts, path, segments);
-    return value === undefined ? this.#source.property(path, segments) : value;
+    return propertyOf(this.#connection.facts, this.#source.property, path, segments);
   }
 
   /** For the foreign function set_envoy_filter_state. */
