@@ -2,7 +2,7 @@
 // The host (grpc-callouts.ts) decides which callback an event becomes. Types only; part of ports.ts.
 // Metadata is flat pairs, names in lower case, values one char a byte.
 
-import type { PluginIdentity, StreamAccess } from "./ports.ts";
+import type { ConnectionAccess, PluginIdentity, StreamAccess } from "./ports.ts";
 
 /** One proxy_grpc_call or proxy_grpc_stream. All arrays and bytes belong to the embedder. */
 export interface GrpcCall {
@@ -10,7 +10,7 @@ export interface GrpcCall {
   /** The token that the plugin gets; unique among the runtime's calls. Also in HookRecord.callTokens. */
   readonly token: number;
   /** The stream on whose behalf the call was made (effective context), undefined for a root context. For trace parents. */
-  readonly stream: StreamAccess | undefined;
+  readonly stream: StreamAccess | ConnectionAccess | undefined;
   readonly cluster: string;
   /** Empty: the cluster's name, as Envoy has it. */
   readonly authority: string;

@@ -33,7 +33,7 @@ export class HookScratch implements HookRecord {
   fault: PluginFault | undefined = undefined;
   callTokens: number[] = [];
   answeredToken = 0;
-  effectiveStream: StreamAccess | undefined = undefined;
+  effectiveStream: StreamAccess | ConnectionAccess | undefined = undefined;
 
   /** Clears the counters before a callback. */
   reset(): void {

@@ -51,7 +51,7 @@ export interface HookRecord {
    * For a callback on a root context that chose a stream (proxy_set_effective_context): the last stream chosen, so that
    * an answer's callback can be shown in the request that waited for it. Undefined otherwise.
    */
-  readonly effectiveStream: StreamAccess | undefined;
+  readonly effectiveStream: StreamAccess | ConnectionAccess | undefined;
 }
 
 export interface HookObserver {

@@ -176,7 +176,7 @@ export interface HttpCall {
   /** The token that the plugin gets; unique among the runtime's calls. Also in HookRecord.callTokens. */
   readonly token: number;
   /** The stream on whose behalf the call was made (effective context), undefined for a root context. For trace parents. */
-  readonly stream: StreamAccess | undefined;
+  readonly stream: StreamAccess | ConnectionAccess | undefined;
   readonly cluster: string;
   /** Flat pairs. :method, :path and :authority are present. */
   readonly headers: readonly string[];

@@ -8,6 +8,7 @@ import type { AcceptedConnection, ConnectionObserver, RawChain } from "./listene
 import type { CloseChoice } from "./listener/close-choice.ts";
 import { ServerConnection } from "./listener/connection.ts";
 import type { ConnectionOptions, WorkerContext } from "./listener/connection-options.ts";
+import type { ConnectionTracing } from "./tcp/connection-tracing.ts";
 import { FilteredSocket, type FilteredSocketOwner } from "./tcp/filtered-socket.ts";
 import type { NetworkFilterFactory } from "./tcp/network-filter.ts";
 import { TcpRecord, type ConnectionOrigin } from "./tcp/tcp-record.ts";
@@ -19,13 +20,16 @@ export class FilteredHttpChain implements RawChain {
   readonly context: WorkerContext;
   readonly filters: readonly NetworkFilterFactory[];
   readonly origin: ConnectionOrigin;
+  readonly tracing: ConnectionTracing;
 
   constructor(
     options: ConnectionOptions,
     context: WorkerContext,
     filters: readonly NetworkFilterFactory[],
     origin: ConnectionOrigin,
+    tracing: ConnectionTracing,
   ) {
+    this.tracing = tracing;
     this.bufferLimitBytes = options.bufferLimitBytes;
     this.options = options;
     this.context = context;
@@ -42,6 +46,7 @@ class FilteredHttpConnection implements AcceptedConnection, ConnectionObserver, 
   readonly openedAt = performance.now();
   readonly #chain: FilteredHttpChain;
   readonly #observer: ConnectionObserver;
+  readonly #facts: TcpRecord;
   readonly #socket: FilteredSocket;
   readonly #server: ServerConnection;
   /** A plugin may make a connection wait; not for longer than an idle one may stay. */
@@ -52,8 +57,8 @@ class FilteredHttpConnection implements AcceptedConnection, ConnectionObserver, 
   constructor(chain: FilteredHttpChain, socket: Socket, info: ConnectionInfo, observer: ConnectionObserver) {
     this.#chain = chain;
     this.#observer = observer;
-    const facts = new TcpRecord(info, this.openedAt, chain.origin);
-    this.#socket = new FilteredSocket(socket, facts, chain.filters, this, chain.bufferLimitBytes);
+    this.#facts = new TcpRecord(info, this.openedAt, chain.origin);
+    this.#socket = new FilteredSocket(socket, this.#facts, chain.filters, this, chain.bufferLimitBytes);
     const context = { wheel: chain.context.wheel, readBuffer: this.#socket.buffer };
     this.#server = new ServerConnection(this.#socket, info, chain.options, context, this);
   }
@@ -64,6 +69,7 @@ class FilteredHttpConnection implements AcceptedConnection, ConnectionObserver, 
 
   start(): void {
     this.#chain.context.wheel.arm(this.#admission, this.#chain.options.idleTimeoutMs);
+    this.#facts.trace = this.#chain.tracing.begin(this.openedAt);
     this.#socket.begin();
   }
 
@@ -106,6 +112,12 @@ class FilteredHttpConnection implements AcceptedConnection, ConnectionObserver, 
   }
 
   onClosed(): void {
+    const { trace } = this.#facts;
+    if (trace !== undefined) {
+      this.#facts.trace = undefined;
+      this.#facts.endedAt = performance.now();
+      this.#chain.tracing.finish(trace, this.#facts);
+    }
     if (!this.#isAdmitted) {
       this.#close();
     }

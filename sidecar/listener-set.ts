@@ -19,6 +19,7 @@ import type { LiveChain, LiveListener } from "./live-config.ts";
 import { ProxyStream } from "./proxy.ts";
 import type { StatsScope } from "./stats/scope.ts";
 import type { StreamOrigin } from "./stream-record.ts";
+import type { ConnectionTracing } from "./tcp/connection-tracing.ts";
 import type { ApplyFailure, DrainOrder } from "./worker-link.ts";
 import { addressText } from "./upstream/address-text.ts";
 
@@ -27,6 +28,8 @@ export interface ListenerSetDeps {
   readonly scope: StatsScope;
   readonly onFailure: (failure: ApplyFailure) => void;
   readonly drainTimeMs: number;
+  /** Of connections that have plugins before HTTP. */
+  readonly tracing: ConnectionTracing;
 }
 
 /** What the sockets of a listener are given. */
@@ -233,7 +236,7 @@ export class ListenerSet {
     const { factories } = chain.network;
     return factories.length === 0
       ? options
-      : new FilteredHttpChain(options, this.#deps.context, factories, chain.serving.origin);
+      : new FilteredHttpChain(options, this.#deps.context, factories, chain.serving.origin, this.#deps.tracing);
   }
 }
 

@@ -4,7 +4,7 @@
 
 import { flushCompileCache } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
-import type { LoggedStream } from "../plugins/ports.ts";
+import type { ConnectionAccess, LoggedStream } from "../plugins/ports.ts";
 import { PluginRuntime } from "../plugins/plugin-runtime.ts";
 import type { HttpConnectionManager, Listener } from "../xds/model/listener.ts";
 import { type AccessLogs, compileAccessLogs } from "./access-logs.ts";
@@ -24,6 +24,8 @@ import { numberSetting } from "./runtime-settings.ts";
 import { StreamRecord } from "./stream-record.ts";
 import { StatsTable } from "./stats/table.ts";
 import { ChunkWriter } from "./tcp/chunk-writer.ts";
+import { WasmNetworkFilter } from "./tcp/wasm-network-filter.ts";
+import { ConnectionTracing } from "./tcp/connection-tracing.ts";
 import { HookMeter } from "./telemetry/hook-meter.ts";
 import { LogFiles } from "./telemetry/log-file.ts";
 import { parseComponentLevels, parseLogLevel } from "./telemetry/log-level.ts";
@@ -111,6 +113,7 @@ class DataWorker {
     this.#services = new PluginServices(this.#plugins, settings.index === 0);
     this.#gauges = new PluginGauges(this.#stats);
     setInterval(() => this.#publishGauges(), PLUGIN_GAUGES_INTERVAL_MS).unref();
+    const connectionTracing = new ConnectionTracing(this.#recorder, this.#connectionTracing());
     const context = { wheel: this.#wheel, readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES) };
     this.#live = new LiveConfig({
       cluster: { scope: this.#stats, wheel: this.#wheel, readBuffer: context.readBuffer, random: Math.random },
@@ -121,13 +124,14 @@ class DataWorker {
       property: this.#property,
       tracingOf: (hcm) => this.#tracingOf(hcm),
       logsOf: (of, listener) => this.#logsOf(of, listener),
-      tcp: { ...context, writer: new ChunkWriter(), random: Math.random },
+      tcp: { ...context, writer: new ChunkWriter(), random: Math.random, tracing: connectionTracing },
     });
     this.#listeners = new ListenerSet({
       context,
       scope: this.#stats,
       onFailure: (failure) => this.#failures.push(failure),
       drainTimeMs: settings.drainTimeMs,
+      tracing: connectionTracing,
     });
   }
 
@@ -205,6 +209,11 @@ class DataWorker {
     }
   }
 
+  #connectionTracing(): RequestTracing {
+    const environment = { ...this.#settings.environmentTracing, variables: this.#settings.environment };
+    return new RequestTracing(this.#recorder, this.#random, undefined, environment);
+  }
+
   #tracingOf(hcm: HttpConnectionManager): RequestTracing {
     const environment = { ...this.#settings.environmentTracing, variables: this.#settings.environment };
     const stats = tracingStats(this.#stats, hcm.statPrefix);
@@ -244,7 +253,10 @@ class DataWorker {
 }
 
 /** The trace of the stream that a plugin sees, in its filter or in its access logger. */
-function traceOf(stream: LoggedStream): StreamTrace | undefined {
+function traceOf(stream: LoggedStream | ConnectionAccess): StreamTrace | undefined {
+  if (stream instanceof WasmNetworkFilter) {
+    return stream.facts.trace;
+  }
   const facts =
     stream instanceof WasmFilter ? stream.stream.facts : stream instanceof WasmLogStream ? stream.facts : undefined;
   return facts instanceof StreamRecord ? facts.trace : undefined;

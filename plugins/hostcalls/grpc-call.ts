@@ -139,7 +139,7 @@ function startCall(
   { target, path, metadata }: Start,
   rest: { readonly message: Uint8Array | undefined; readonly timeoutMs: number; readonly tokenOut: number },
 ): number {
-  const { root, http } = vm.effective;
+  const { root, http, tcp } = vm.effective;
   if (!root.grpc.canCall) {
     vm.hit("grpc_calls");
     return Status.InternalFailure;
@@ -148,7 +148,7 @@ function startCall(
   const isStarted = root.grpc.start({
     plugin: root.plugin.identity,
     token,
-    stream: http?.stream,
+    stream: http?.stream ?? tcp?.connection,
     cluster: target.cluster,
     authority: target.authority,
     path,

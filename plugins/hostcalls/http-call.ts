@@ -41,7 +41,7 @@ export function httpCallFunctions(vm: Vm): HostFunctions {
       const trailerPairs = decodeFields(vm, trailers >>> 0, trailersLength >>> 0);
       if (headerPairs === undefined || trailerPairs === undefined || timeoutMs < 0) return Status.BadArgument;
       if (!REQUIRED.every((name) => hasName(headerPairs, name))) return Status.BadArgument;
-      const { root, http } = vm.effective;
+      const { root, http, tcp } = vm.effective;
       if (!root.canCall) {
         vm.hit("http_calls");
         return Status.InternalFailure;
@@ -50,7 +50,7 @@ export function httpCallFunctions(vm: Vm): HostFunctions {
       const status = startCall(vm, {
         plugin: root.plugin.identity,
         token,
-        stream: http?.stream,
+        stream: http?.stream ?? tcp?.connection,
         cluster,
         headers: headerPairs,
         body: bytes,

@@ -63,8 +63,8 @@ function contextFunctions(vm: Vm): HostFunctions {
       const context = vm.contexts.get(id >>> 0);
       if (context === undefined || context.root.plugin !== vm.active.root.plugin) return Status.BadArgument;
       vm.effective = context;
-      if (context.http !== undefined && vm.active.http === undefined) {
-        vm.scratch.effectiveStream = context.http.stream;
+      if (!context.isRoot && vm.active.isRoot) {
+        vm.scratch.effectiveStream = context.http?.stream ?? context.tcp?.connection;
       }
       return Status.Ok;
     },

@@ -1,7 +1,16 @@
 // HTTP calls that a plugin makes (proxy_http_call), answered by the test. Made by TestPlugin, which lists them in `calls`.
 // A call that nobody answers ends when its timeout has passed on the test's clock, with the 504 that the sidecar gives.
 
-import type { Clock, HttpCall, HttpCaller, HttpCallResult, PendingHttpCall, StreamAccess, Timer } from "../ports.ts";
+import type {
+  ConnectionAccess,
+  Clock,
+  HttpCall,
+  HttpCaller,
+  HttpCallResult,
+  PendingHttpCall,
+  StreamAccess,
+  Timer,
+} from "../ports.ts";
 import { HeaderList } from "../header-list.ts";
 import { type HeadersInput, headerPairs, TestHeaders } from "./test-headers.ts";
 
@@ -23,7 +32,7 @@ export class TestCall {
   /** 0: the plugin asked for none. */
   readonly timeoutMs: number;
   /** The stream that it was made for; undefined for a call of the root context. */
-  readonly stream: StreamAccess | undefined;
+  readonly stream: StreamAccess | ConnectionAccess | undefined;
   /** "cancelled": the plugin's root context ended first. */
   state: "waiting" | "answered" | "cancelled" = "waiting";
   readonly #onResult: (result: HttpCallResult) => void;

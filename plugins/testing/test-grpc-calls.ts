@@ -4,7 +4,7 @@
 
 import type { GrpcCall, GrpcCaller, GrpcReceiver, PendingGrpcCall } from "../grpc-port.ts";
 import { HeaderList } from "../header-list.ts";
-import type { Clock, StreamAccess, Timer } from "../ports.ts";
+import type { ConnectionAccess, Clock, StreamAccess, Timer } from "../ports.ts";
 import { type HeadersInput, headerPairs, TestHeaders } from "./test-headers.ts";
 
 export interface GrpcEnd {
@@ -29,7 +29,7 @@ export class TestGrpcCall implements PendingGrpcCall {
   /** Opened by proxy_grpc_stream. */
   readonly isStream: boolean;
   /** The HTTP stream that it was made for; undefined for a call of the root context. */
-  readonly stream: StreamAccess | undefined;
+  readonly stream: StreamAccess | ConnectionAccess | undefined;
   /** What the plugin has sent: of a unary call the one message. */
   readonly messages: Buffer[] = [];
   /** The plugin will send no more. */

@@ -2,10 +2,10 @@
 // written goes through them. Used by filtered-http.ts; connection.ts takes it for the socket itself.
 
 import type { Socket } from "node:net";
-import type { StreamInfo } from "../filter/stream-info.ts";
 import type { ByteSocket } from "../listener/byte-socket.ts";
 import { NetworkChain, type ChainOwner } from "./network-chain.ts";
 import type { CloseSide, NetworkFilterFactory } from "./network-filter.ts";
+import type { TcpRecord } from "./tcp-record.ts";
 
 /** What is handed on at a time. */
 const PIECE_BYTES = 16 * 1024;
@@ -19,7 +19,7 @@ export interface FilteredSocketOwner {
 }
 
 export class FilteredSocket implements ByteSocket, ChainOwner {
-  readonly facts: StreamInfo;
+  readonly facts: TcpRecord;
   /** Whoever reads gets the bytes here: the worker's own buffer may be in use by what led to them. */
   readonly buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);
   readonly #socket: Socket;
@@ -39,7 +39,7 @@ export class FilteredSocket implements ByteSocket, ChainOwner {
   /** `limit`: bytes that filters may hold in each direction. */
   constructor(
     socket: Socket,
-    facts: StreamInfo,
+    facts: TcpRecord,
     factories: readonly NetworkFilterFactory[],
     owner: FilteredSocketOwner,
     limit: number,

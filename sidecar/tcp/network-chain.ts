@@ -7,13 +7,13 @@
 // Source: Envoy's Network::FilterManagerImpl. There all filters share one buffer, so that a filter sees bytes again which a
 // later one has held; here each filter sees each byte once.
 
-import type { StreamInfo } from "../filter/stream-info.ts";
 import { BodyBuffer } from "../http/body-buffer.ts";
 import { DataPass } from "./data-pass.ts";
 import type { CloseSide, FilterConnection, NetworkFilter, NetworkFilterFactory } from "./network-filter.ts";
+import type { TcpRecord } from "./tcp-record.ts";
 
 export interface ChainOwner {
-  readonly facts: StreamInfo;
+  readonly facts: TcpRecord;
   /** All filters have let the connection begin. */
   onAdmitted(): void;
   /** Bytes are borrowed. */
@@ -70,7 +70,7 @@ export class NetworkChain {
     );
   }
 
-  get facts(): StreamInfo {
+  get facts(): TcpRecord {
     return this.#owner.facts;
   }
 
@@ -176,7 +176,7 @@ class Connection implements FilterConnection {
     this.#chain = chain;
   }
 
-  get facts(): StreamInfo {
+  get facts(): TcpRecord {
     return this.#chain.facts;
   }
 

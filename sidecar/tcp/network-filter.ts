@@ -2,7 +2,7 @@
 // network-chain.ts runs them; wasm-network-filter.ts is a plugin's. Types only.
 
 import type { BodyBuffer } from "../http/body-buffer.ts";
-import type { StreamInfo } from "../filter/stream-info.ts";
+import type { TcpRecord } from "./tcp-record.ts";
 
 /** Whether the connection, or what was offered, goes on to the next filter; `stop` holds it at this one. */
 export type FilterVerdict = "go" | "stop";
@@ -22,7 +22,7 @@ export interface NetworkFilter {
 
 /** What a filter may ask of its connection. */
 export interface FilterConnection {
-  readonly facts: StreamInfo;
+  readonly facts: TcpRecord;
   /** What the filter is offered, or holds, in a direction; empty when there is nothing. */
   downstreamData(): BodyBuffer;
   upstreamData(): BodyBuffer;

@@ -77,6 +77,7 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
     if (this.#chain === undefined) {
       this.#connect();
     } else {
+      this.facts.trace = environment.tracing.begin(this.openedAt);
       this.#chain.begin();
     }
   }
@@ -411,6 +412,11 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
     this.facts.endedAt = performance.now();
     this.facts.accessLogType = "TcpConnectionEnd";
     this.#serving.accessLogs.end(this.facts);
+    const { trace } = this.facts;
+    if (trace !== undefined) {
+      this.facts.trace = undefined;
+      this.#serving.environment.tracing.finish(trace, this.facts);
+    }
     this.#observer.onConnectionClosed(this);
   }
 

@@ -9,6 +9,7 @@ import { HeaderMap } from "../http/headers.ts";
 import { RequestHead } from "../http/message.ts";
 import type { ConnectionInfo } from "../http/stream.ts";
 import type { StreamFacts } from "../telemetry/stream-facts.ts";
+import type { StreamTrace } from "../telemetry/stream-trace.ts";
 
 /** Where the connection came in: fixed for all connections of one filter chain. */
 export interface ConnectionOrigin {
@@ -39,6 +40,8 @@ export class TcpRecord implements StreamFacts {
   upstreamSentAt = 0;
   upstreamFirstByteAt = 0;
   endedAt = 0;
+  /** Where callbacks of plugins are noted; undefined without plugins, and once the connection is over. */
+  trace: StreamTrace | undefined = undefined;
   responseFlags = "";
   clusterName = "";
   upstreamAddress = "";

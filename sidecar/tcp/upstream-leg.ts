@@ -8,6 +8,7 @@ import type { LiveCluster } from "../cluster/cluster.ts";
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts";
 import { addressText } from "../upstream/address-text.ts";
 import { dial } from "../upstream/connect.ts";
+import type { ConnectionTracing } from "./connection-tracing.ts";
 import type { ChunkWriter } from "./chunk-writer.ts";
 import { TcpSocket, type TcpSocketOwner } from "./tcp-socket.ts";
 
@@ -18,6 +19,8 @@ export interface TcpEnvironment {
   readonly writer: ChunkWriter;
   /** In [0, 1). */
   readonly random: () => number;
+  /** For connections with plugins. */
+  readonly tracing: ConnectionTracing;
 }
 
 /** Besides these, the leg's socket tells of its events by TcpSocketOwner. */

@@ -16,6 +16,7 @@ import type {
   NetworkFilter,
   NetworkFilterFactory,
 } from "./network-filter.ts";
+import type { TcpRecord } from "./tcp-record.ts";
 
 /** Where the plugin comes from. */
 export interface NetworkPluginSource {
@@ -65,7 +66,7 @@ const CLOSE_TYPE = { local: 1, remote: 2 } as const;
 /** What a plugin may make of what it is offered. */
 const MAX_DATA_BYTES = 16 * 1024 * 1024;
 
-class WasmNetworkFilter implements NetworkFilter, ConnectionAccess {
+export class WasmNetworkFilter implements NetworkFilter, ConnectionAccess {
   readonly #source: NetworkPluginSource;
   readonly #connection: FilterConnection;
   readonly #context: TcpContext;
@@ -74,6 +75,10 @@ class WasmNetworkFilter implements NetworkFilter, ConnectionAccess {
     this.#source = source;
     this.#connection = connection;
     this.#context = source.plugin.createTcpContext(this);
+  }
+
+  get facts(): TcpRecord {
+    return this.#connection.facts;
   }
 
   onNewConnection(): FilterVerdict {
@@ -116,10 +121,12 @@ class WasmNetworkFilter implements NetworkFilter, ConnectionAccess {
   }
 
   continueDownstream(): void {
+    this.facts.trace?.resume(this.#source.plugin.identity.index, true, performance.now());
     this.#connection.continueDownstream();
   }
 
   continueUpstream(): void {
+    this.facts.trace?.resume(this.#source.plugin.identity.index, false, performance.now());
     this.#connection.continueUpstream();
   }
 

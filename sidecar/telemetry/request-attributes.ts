@@ -4,7 +4,7 @@
 import type { StreamInfo } from "../filter/stream-info.ts";
 import { AttributeKey, SPAN_ATTRIBUTES } from "./otlp-writer.ts";
 import type { OtlpWriter } from "./otlp-writer.ts";
-import type { StreamTrace } from "./stream-trace.ts";
+import { CONNECTION_METHOD, type StreamTrace } from "./stream-trace.ts";
 
 /** Longest url.path, url.query and url.full in characters: Envoy's default for max_path_tag_length. */
 const MAX_PATH_LENGTH = 256;
@@ -43,6 +43,7 @@ const KEY = {
   urlQuery: new AttributeKey("url.query"),
   serverAddress: new AttributeKey("server.address"),
   serverPort: new AttributeKey("server.port"),
+  transport: new AttributeKey("network.transport"),
   protocolVersion: new AttributeKey("network.protocol.version"),
   peerAddress: new AttributeKey("network.peer.address"),
   peerPort: new AttributeKey("network.peer.port"),
@@ -66,6 +67,9 @@ export function isClientSpan(info: StreamInfo): boolean {
 
 /** `METHOD route`, or `METHOD` alone: never the raw path. */
 export function spanName(trace: StreamTrace): string {
+  if (trace.method === CONNECTION_METHOD) {
+    return CONNECTION_METHOD;
+  }
   const known = KNOWN_METHODS.has(trace.method) ? trace.method : "HTTP";
   return trace.routeName === "" ? known : `${known} ${trace.routeName}`;
 }
@@ -73,6 +77,9 @@ export function spanName(trace: StreamTrace): string {
 /** What went wrong, for error.type; empty when nothing did. */
 export function errorType(trace: StreamTrace, info: StreamInfo): string {
   const { status } = trace;
+  if (trace.method === CONNECTION_METHOD) {
+    return trace.responseFlags;
+  }
   if (status === 0) {
     return trace.responseDetails || "no_response";
   }
@@ -82,13 +89,12 @@ export function errorType(trace: StreamTrace, info: StreamInfo): string {
 export function writeRequestAttributes(to: OtlpWriter, trace: StreamTrace, info: StreamInfo, nodeId: string): void {
   const start = to.at;
   const { method, status } = trace;
-  if (KNOWN_METHODS.has(method)) {
-    put(to, KEY.method, method);
+  if (method === CONNECTION_METHOD) {
+    put(to, KEY.transport, "tcp");
   } else {
-    put(to, KEY.method, "_OTHER");
-    put(to, KEY.methodOriginal, method);
+    writeMethod(to, method);
+    writeUrl(to, trace, isClientSpan(info));
   }
-  writeUrl(to, trace, isClientSpan(info));
   writePeers(to, trace, info);
   if (status > 0) {
     to.numberAttribute(SPAN_ATTRIBUTES, KEY.status, status);
@@ -111,6 +117,15 @@ export function writeRequestAttributes(to: OtlpWriter, trace: StreamTrace, info:
   const { tags } = trace;
   for (let i = 0; i + 1 < tags.length && to.at - start < MAX_SPAN_BYTES; i += 2) {
     put(to, tagKey(tags[i] as string), tags[i + 1] as string);
+  }
+}
+
+function writeMethod(to: OtlpWriter, method: string): void {
+  if (KNOWN_METHODS.has(method)) {
+    put(to, KEY.method, method);
+  } else {
+    put(to, KEY.method, "_OTHER");
+    put(to, KEY.methodOriginal, method);
   }
 }
 

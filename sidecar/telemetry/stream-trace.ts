@@ -37,6 +37,8 @@ export const Hook = {
 export const MAX_HOOKS = 256;
 /** Most calls kept for one request. */
 export const MAX_CALLOUTS = 64;
+/** `method` of a trace that is a TCP connection's. */
+export const CONNECTION_METHOD = "TCP";
 const FIRST_CAPACITY = 12;
 const NO_TAGS: readonly string[] = [];
 
@@ -199,9 +201,14 @@ export class StreamTrace {
   }
 }
 
-/** Callback ids 6 to 8 are the request's, 9 to 11 the response's (plugins/abi/callbacks.ts). */
+/**
+ * Callback ids 6 to 8 are the request's, 9 to 11 the response's; of a connection 20 and 21 are the client's direction, 23 is the
+ * upstream's (plugins/abi/callbacks.ts).
+ */
 export function isDirection(callback: number, isRequest: boolean): boolean {
-  return isRequest ? callback >= 6 && callback <= 8 : callback >= 9 && callback <= 11;
+  return isRequest
+    ? (callback >= 6 && callback <= 8) || callback === 20 || callback === 21
+    : (callback >= 9 && callback <= 11) || callback === 23;
 }
 
 /** A pause ends when the plugin says so, at its next callback in that direction, or with the request. */
@@ -212,13 +219,13 @@ export function pauseEnd(trace: StreamTrace, index: number): number {
   if (resumedAt > 0) {
     return resumedAt;
   }
-  const isRequest = (hooks[at + Hook.Callback] as number) <= 8;
+  const isRequest = isDirection(hooks[at + Hook.Callback] as number, true);
   for (let later = at + HOOK_STRIDE; later < trace.hookCount * HOOK_STRIDE; later += HOOK_STRIDE) {
     if (
       hooks[later + Hook.ContextId] === hooks[at + Hook.ContextId] &&
       hooks[later + Hook.Plugin] === hooks[at + Hook.Plugin] &&
       (hooks[later + Hook.Action] as number) >= 0 &&
-      (hooks[later + Hook.Callback] as number) <= 8 === isRequest
+      isDirection(hooks[later + Hook.Callback] as number, isRequest)
     ) {
       return hooks[later + Hook.EndedAt] as number;
     }

@@ -6,7 +6,7 @@
 //                                                        └─▶ batch ─▶ post          (sampled)
 
 import type { HookObserver, HookRecord } from "../../plugins/observer.ts";
-import type { LoggedStream } from "../../plugins/ports.ts";
+import type { ConnectionAccess, LoggedStream } from "../../plugins/ports.ts";
 import type { TracingProvider } from "../../xds/model/tracing.ts";
 import type { StreamInfo } from "../filter/stream-info.ts";
 import type { RequestHead } from "../http/message.ts";
@@ -32,7 +32,7 @@ export interface TraceRecorderOptions {
   /** Counts records that found no room: `tracing.opentelemetry.records_dropped`. */
   readonly dropped: Counter;
   /** The StreamTrace of a stream that a plugin sees; undefined when it has ended. */
-  readonly traceOf: (stream: LoggedStream) => StreamTrace | undefined;
+  readonly traceOf: (stream: LoggedStream | ConnectionAccess) => StreamTrace | undefined;
   /** Runs a function a little later; default after 100 ms, without keeping the process alive. */
   readonly schedule?: (run: () => void) => void;
   /** Batches that may be on their way to the main thread; default 16 (at most 4 MiB). */
@@ -139,7 +139,7 @@ export class TraceRecorder implements HookObserver {
     if (record.answeredToken !== 0) {
       call = this.#calls.get(record.answeredToken);
     }
-    const stream = record.stream ?? record.effectiveStream;
+    const stream = record.stream ?? record.connection ?? record.effectiveStream;
     const trace = call?.trace ?? (stream === undefined ? undefined : this.#options.traceOf(stream));
     if (trace !== undefined && !trace.isFinished) {
       const index = trace.addHook(record, call !== undefined && call.trace === trace ? call.index : -1);
@@ -155,7 +155,7 @@ export class TraceRecorder implements HookObserver {
    * not sampled are kept too, for /traces.
    */
   callStarted(
-    stream: LoggedStream | undefined,
+    stream: LoggedStream | ConnectionAccess | undefined,
     call: Pick<Callout, "token" | "rpc" | "cluster" | "method" | "path" | "authority" | "startedAt">,
   ): Callout | undefined {
     const trace = stream === undefined ? this.#rootTrace() : this.#options.traceOf(stream);

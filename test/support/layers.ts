@@ -142,6 +142,7 @@ export const LAYERS: readonly Layer[] = [
       "sidecar/upstream/",
       "sidecar/filter/stream-properties.ts",
       "sidecar/filter/filter-state.ts",
+      "sidecar/telemetry/stream-trace.ts",
     ],
     types: [
       MODEL,
