@@ -8,6 +8,7 @@ export { type ConfigurationInput, type LoadOptions, loadPlugin, PluginLoadError 
 export type { CallResponse, TestCall } from "./test-calls.ts";
 export type { GrpcEnd, TestGrpcCall } from "./test-grpc-calls.ts";
 export type { TestClock } from "./test-clock.ts";
+export type { DataView, TestConnection } from "./test-connection.ts";
 export type { HeadersInput, TestHeaders } from "./test-headers.ts";
 export type { StreamOptions, TestPlugin } from "./test-plugin.ts";
 export type { PropertiesInput, PropertyInput } from "./test-properties.ts";

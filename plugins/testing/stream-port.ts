@@ -4,7 +4,7 @@
 import type { HeaderAccess, LocalReply, StreamAccess, StreamBody, StreamMap } from "../ports.ts";
 import type { PropertyValue } from "../property-value.ts";
 import type { MessagePass } from "./message-pass.ts";
-import { messageProperty, type PropertiesInput, propertyPath, propertyTable } from "./test-properties.ts";
+import { messageProperty, type PropertiesInput, StreamProperties } from "./test-properties.ts";
 
 export interface StreamEvents {
   onReply(reply: LocalReply): void;
@@ -12,21 +12,16 @@ export interface StreamEvents {
   onClearRouteCache(): void;
 }
 
-/** As in the sidecar: what the plugins of one stream may store on it. */
-const MAX_PROPERTIES = 256;
-const MAX_PROPERTY_BYTES = 64 * 1024;
-
 export class StreamPort implements StreamAccess {
   readonly #request: MessagePass;
   readonly #response: MessagePass;
-  readonly #given: ReadonlyMap<string, PropertyValue | null>;
-  readonly #stored = new Map<string, Uint8Array>();
+  readonly #properties: StreamProperties;
   readonly #events: StreamEvents;
 
   constructor(request: MessagePass, response: MessagePass, properties: PropertiesInput, events: StreamEvents) {
     this.#request = request;
     this.#response = response;
-    this.#given = propertyTable(properties);
+    this.#properties = new StreamProperties(properties, (segments) => messageProperty(request, response, segments));
     this.#events = events;
   }
 
@@ -77,24 +72,16 @@ export class StreamPort implements StreamAccess {
   }
 
   property(path: string, segments: readonly string[]): PropertyValue | null | undefined {
-    const given = this.#given.get(path);
-    if (given !== undefined) return given;
-    return this.#stored.get(path) ?? messageProperty(this.#request, this.#response, segments);
+    return this.#properties.get(path, segments);
   }
 
   setProperty(path: string, value: Uint8Array): boolean {
-    const isFull = this.#stored.size >= MAX_PROPERTIES && !this.#stored.has(path);
-    const isOwn =
-      this.#given.has(path) || messageProperty(this.#request, this.#response, path.split("\0")) !== undefined;
-    if (isFull || isOwn || value.length > MAX_PROPERTY_BYTES) return false;
-    this.#stored.set(path, value);
-    return true;
+    return this.#properties.set(path, value);
   }
 
   /** What the plugin stored under a dotted path. */
   stored(path: string): Buffer | undefined {
-    const bytes = this.#stored.get(propertyPath(path));
-    return bytes === undefined ? undefined : Buffer.from(bytes);
+    return this.#properties.stored(path);
   }
 
   #message(body: StreamBody): MessagePass {

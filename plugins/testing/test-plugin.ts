@@ -10,6 +10,7 @@ import type { PluginRuntime } from "../plugin-runtime.ts";
 import type { TestCall, TestCalls } from "./test-calls.ts";
 import type { TestClock } from "./test-clock.ts";
 import type { TestGrpcCall, TestGrpcCalls } from "./test-grpc-calls.ts";
+import { TestConnection } from "./test-connection.ts";
 import type { PropertiesInput } from "./test-properties.ts";
 import type { LogLine, Metric, TestLog, TestMetrics } from "./test-sinks.ts";
 import { type RequestInput, TestStream } from "./test-stream.ts";
@@ -36,7 +37,7 @@ export interface StreamOptions {
 export class TestPlugin implements Disposable {
   readonly clock: TestClock;
   readonly #parts: TestPluginParts;
-  readonly #streams: TestStream[] = [];
+  readonly #streams: (TestStream | TestConnection)[] = [];
   #isClosed = false;
 
   constructor(parts: TestPluginParts) {
@@ -54,6 +55,13 @@ export class TestPlugin implements Disposable {
   /** A new stream with a whole request pushed into it. */
   request(init: RequestInput = {}, options: StreamOptions = {}): TestStream {
     return this.stream(options).sendRequest(init);
+  }
+
+  /** A new TCP connection, for a network plugin: proxy_on_new_connection has run. */
+  connection(options: StreamOptions = {}): TestConnection {
+    const connection = new TestConnection(this.#parts.plugin, { ...this.#parts.properties, ...options.properties });
+    this.#streams.push(connection);
+    return connection;
   }
 
   // ── Root callbacks ──

@@ -54,6 +54,42 @@ function isTyped(init: object): init is Extract<PropertyValue, { readonly kind: 
   return "kind" in init && KINDS.has(init.kind);
 }
 
+/** As in the sidecar: what the plugins of one stream may store on it. */
+const MAX_PROPERTIES = 256;
+const MAX_PROPERTY_BYTES = 64 * 1024;
+
+/** The properties of one stream or connection: given by the test, stored by the plugin, or told by the stream itself. */
+export class StreamProperties {
+  readonly #given: ReadonlyMap<string, PropertyValue | null>;
+  readonly #stored = new Map<string, Uint8Array>();
+  readonly #own: (segments: readonly string[]) => PropertyValue | undefined;
+
+  constructor(given: PropertiesInput, own: (segments: readonly string[]) => PropertyValue | undefined) {
+    this.#given = propertyTable(given);
+    this.#own = own;
+  }
+
+  get(path: string, segments: readonly string[]): PropertyValue | null | undefined {
+    const given = this.#given.get(path);
+    return given === undefined ? (this.#stored.get(path) ?? this.#own(segments)) : given;
+  }
+
+  /** False when there is no room, or when it is not the plugin's to set. */
+  set(path: string, value: Uint8Array): boolean {
+    const isFull = this.#stored.size >= MAX_PROPERTIES && !this.#stored.has(path);
+    const isOwn = this.#given.has(path) || this.#own(path.split("\0")) !== undefined;
+    if (isFull || isOwn || value.length > MAX_PROPERTY_BYTES) return false;
+    this.#stored.set(path, value);
+    return true;
+  }
+
+  /** What was stored under a dotted path. */
+  stored(path: string): Buffer | undefined {
+    const bytes = this.#stored.get(propertyPath(path));
+    return bytes === undefined ? undefined : Buffer.from(bytes);
+  }
+}
+
 /** What the two messages of a stream say by themselves; undefined for anything else. */
 export function messageProperty(
   request: MessagePass,

@@ -6,6 +6,7 @@ import { suite, test } from "node:test";
 import { CALLBACK_NAMES } from "../../../plugins/abi/callbacks.ts";
 import { Exchange } from "../support/exchange.ts";
 import { loaded } from "../support/loaded.ts";
+import { OUT, WatGuest } from "../support/wat-guest.ts";
 import { createSharedMemory, loadPlugin, type LoadOptions, PluginLoadError } from "../../../plugins/testing/index.ts";
 
 const EXAMPLE = { headers: [{ name: "X-Wasm", value: "yes" }] };
@@ -274,6 +275,29 @@ suite("TestPlugin", () => {
       plugin.transcript({ times: false }),
       /▶ proxy_on_request_headers \[2\] num_headers=4, end_of_stream=true/,
     );
+  });
+
+  test("puts messages into the plugin's queue and takes those that it sends", async () => {
+    const wat = new WatGuest();
+    wat.on(
+      "proxy_on_vm_start",
+      `(drop (call $proxy_register_shared_queue ${wat.text("q")} (i32.const 28))) (i32.const 1)`,
+    );
+    wat.on(
+      "proxy_on_queue_ready",
+      `(drop (call $proxy_dequeue_shared_queue (local.get $1) ${OUT})) ${wat.logResult()}`,
+    );
+    wat.on(
+      "proxy_on_request_headers",
+      `(drop (call $proxy_enqueue_shared_queue (i32.load (i32.const 28)) ${wat.text("own")})) (i32.const 0)`,
+    );
+    using plugin = loadPlugin(wat.bytes(), { vmId: "vm" });
+    await plugin.enqueue("q", "hello");
+    assert.deepEqual(plugin.logs, [{ level: "info", message: "hello" }]);
+    plugin.request();
+    assert.equal(plugin.dequeue("q")?.toString(), "own");
+    assert.equal(plugin.dequeue("q"), undefined);
+    await assert.rejects(plugin.enqueue("none", "x"), /no plugin registered the queue "none" of vm_id "vm"/);
   });
 
   test("ends streams and the plugin", () => {
