@@ -6,6 +6,7 @@
 
 import type { HttpFilter } from "../xds/model/listener.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
+import type { FilterOverride } from "../xds/model/route.ts";
 import { FailingFilterFactory } from "./filter/failing-filter.ts";
 import type { FilterFactory } from "./filter/filter.ts";
 import { type PluginSource, WasmFilterFactory, type WasmStream } from "./filter/wasm-filter.ts";
@@ -116,21 +117,22 @@ export class HttpFilters {
     this.use(NOTHING);
   }
 
-  /** The slot with the configuration that the route has for its plugin. */
+  /** The slot with the configuration that the route has for its plugin, or with the route's own plugin. */
   #configured(slot: Slot, overrides: FilterOverrides, leases: PluginLease[], problems: string[]): Slot {
-    const configuration = overrides.get(slot.name)?.configuration;
-    const base = slot.named === undefined ? slot.config : slot.named.config;
-    if (configuration === undefined || base === undefined || base.code.kind === "missing") {
+    const config = configOf(slot, overrides.get(slot.name));
+    if (config === undefined) {
       return slot;
     }
-    const config = { ...base, configuration };
+    if (config.code.kind === "missing") {
+      return { ...slot, factory: withoutPlugin(slot.name, config), named: undefined };
+    }
     const taken = this.#deps.plugins.take(config);
     if (!taken.ok) {
       problems.push(taken.problem);
-      return { ...slot, factory: withoutPlugin(slot.name, config) };
+      return { ...slot, factory: withoutPlugin(slot.name, config), named: undefined };
     }
     leases.push(taken.lease);
-    return { ...slot, factory: factoryOf(slot.name, taken.lease, this.#deps) };
+    return { ...slot, factory: factoryOf(slot.name, taken.lease, this.#deps), named: undefined };
   }
 }
 
@@ -193,6 +195,18 @@ function useDefault(named: NamedPlugin, plugin: PluginConfig, { plugins }: HttpF
   }
   named.swap(taken.lease);
   return undefined;
+}
+
+/** undefined: the slot's own plugin as it is. */
+function configOf(slot: Slot, override: FilterOverride | undefined): PluginConfig | undefined {
+  const base = slot.named === undefined ? slot.config : slot.named.config;
+  if (override?.plugin !== undefined) {
+    return override.plugin;
+  }
+  const configuration = override?.configuration;
+  return configuration === undefined || base === undefined || base.code.kind === "missing"
+    ? undefined
+    : { ...base, configuration };
 }
 
 function factoryOf(name: string, { plugin }: PluginLease, { property }: HttpFilterDeps): FilterFactory<WasmStream> {

@@ -2,20 +2,31 @@
 // Used by publisher.ts, which loads plugins' code before workers hear of a listener. Pure.
 
 import type { AccessLog } from "../xds/model/access-log.ts";
-import type { FilterChain, HttpFilter, Listener } from "../xds/model/listener.ts";
+import type { FilterChain, HttpConnectionManager, HttpFilter, Listener } from "../xds/model/listener.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
+import { pluginsOfRoutes, replaceRoutePlugins } from "./route-plugins.ts";
 
 /** Every plugin that a listener names by itself, defaults of discovered ones included. */
 export function pluginsOf(listener: Listener): PluginConfig[] {
   const network = chainsOf(listener).flatMap(({ networkFilters }) => networkFilters.map(({ plugin }) => plugin));
   const logs = [...chainsOf(listener).flatMap(({ filter }) => filter.accessLogs), ...listener.accessLogs];
-  return [...network, ...httpFiltersOf(listener).flatMap(pluginOf), ...logs.flatMap(loggerOf)];
+  const routes = chainsOf(listener).flatMap(({ filter }) =>
+    filter.kind === "http" && filter.routes.kind === "inline" ? pluginsOfRoutes(filter.routes.routeConfig) : [],
+  );
+  return [...network, ...httpFiltersOf(listener).flatMap(pluginOf), ...logs.flatMap(loggerOf), ...routes];
 }
 
 /** Names of the filters whose configuration comes by ECDS and has no default. */
 export function discoveredBy(listener: Listener): string[] {
   return httpFiltersOf(listener).flatMap(({ name, config }) =>
     config.kind === "discovered" && config.defaultPlugin === undefined ? [name] : [],
+  );
+}
+
+/** Names of the route configurations that it takes over RDS. */
+export function routesOf(listener: Listener): string[] {
+  return chainsOf(listener).flatMap(({ filter }) =>
+    filter.kind === "http" && filter.routes.kind === "rds" ? [filter.routes.name] : [],
   );
 }
 
@@ -31,6 +42,7 @@ export function replacePlugins(listener: Listener, loaded: ReadonlyMap<PluginCon
         : {
             ...model.filter,
             accessLogs: withLogs(model.filter.accessLogs),
+            routes: withRoutes(model.filter.routes, loaded),
             httpFilters: model.filter.httpFilters.map((filter) => withPlugins(filter, loaded)),
           },
   });
@@ -55,6 +67,14 @@ function pluginOf({ config }: HttpFilter): PluginConfig[] {
     return [config.plugin];
   }
   return config.kind === "discovered" && config.defaultPlugin !== undefined ? [config.defaultPlugin] : [];
+}
+
+type Routes = HttpConnectionManager["routes"];
+
+function withRoutes(routes: Routes, loaded: ReadonlyMap<PluginConfig, PluginConfig>): Routes {
+  return routes.kind === "inline"
+    ? { kind: "inline", routeConfig: replaceRoutePlugins(routes.routeConfig, loaded) }
+    : routes;
 }
 
 function loggerOf({ sink }: AccessLog): PluginConfig[] {

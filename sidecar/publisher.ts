@@ -12,8 +12,9 @@ import type { PluginConfig, PluginService } from "../xds/model/plugin-config.ts"
 import type { RouteConfiguration } from "../xds/model/route.ts";
 import type { Snapshot } from "../xds/model/snapshot.ts";
 import type { CodeWarming, CodeWarmingDeps } from "./code/code-warming.ts";
-import { discoveredBy, pluginsOf, replacePlugins } from "./listener-plugins.ts";
+import { discoveredBy, pluginsOf, replacePlugins, routesOf } from "./listener-plugins.ts";
 import { type Gathered, type Prepared, type PublishFailure, valueOf } from "./publication.ts";
+import { pluginsOfRoutes, replaceRoutePlugins } from "./route-plugins.ts";
 import { SentResources } from "./sent-resources.ts";
 import type { Changes, ConfigDelta } from "./worker-link.ts";
 
@@ -81,7 +82,8 @@ export class Publisher {
     const inline = [...listeners, ...(this.#latest?.listeners.values() ?? [])].flatMap(pluginsOf);
     const named = this.#plugins.values().map(({ source }) => source);
     const services = this.#deps.services.map(({ plugin }) => plugin);
-    return [...inline, ...named, ...services, ...(this.#latest?.plugins.values() ?? [])];
+    const routes = [...(this.#latest?.routes.values() ?? [])].flatMap(pluginsOfRoutes);
+    return [...inline, ...named, ...services, ...routes, ...(this.#latest?.plugins.values() ?? [])];
   }
 
   /** The configuration of a filter that arrives by this name (ECDS). */
@@ -168,8 +170,9 @@ export class Publisher {
     const version = this.#nextVersion(snapshot);
     const gathered: Gathered = { version, modules: new Map(), failures: [], warming: new Set() };
     const { modules, failures } = gathered;
-    // Plugins first: a listener waits for those that it names.
+    // Plugins and routes first: a listener waits for those that it names.
     const plugins = await this.#pluginChanges(snapshot, gathered);
+    const routes = await this.#routeChanges(snapshot, gathered);
     const listeners = await this.#listenerChanges(snapshot, gathered);
     const services = await this.#newServices(gathered);
     const fresh = [...modules.values()].filter(({ key }) => this.#modules.get(key) === undefined);
@@ -180,7 +183,7 @@ export class Publisher {
     const delta: ConfigDelta = {
       version,
       listeners,
-      routes: this.#routeChanges(snapshot, version),
+      routes,
       clusters: changes(this.#clusters, snapshot.clusters),
       endpoints: changes(this.#endpoints, snapshot.endpoints),
       plugins,
@@ -208,9 +211,9 @@ export class Publisher {
       if (previous?.source === source && !previous.isStandIn) {
         continue;
       }
-      const prepared = this.#waitsForPlugin(source, gathered.warming)
+      const prepared = this.#waitsForOthers(source, gathered.warming)
         ? ({ kind: "warming" } as const)
-        : await this.#withModules(source, gathered.modules);
+        : await this.#withModules(source, pluginsOf(source), replacePlugins, gathered);
       const value = valueOf(prepared, previous, { resource: "listener", name, key: `listeners ${name}` }, gathered);
       if (value === undefined || (previous?.source === source && prepared.kind === "failed")) {
         continue;
@@ -252,10 +255,20 @@ export class Publisher {
     return { set, removed };
   }
 
-  #routeChanges({ routes }: Snapshot, version: number): Changes<RouteConfiguration> {
-    const set = [...routes].filter(([name, value]) => this.#routes.get(name)?.source !== value);
-    for (const [name, value] of set) {
-      this.#routes.put(name, { source: value, sent: value, isStandIn: false }, version);
+  async #routeChanges({ routes }: Snapshot, gathered: Gathered): Promise<Changes<RouteConfiguration>> {
+    const set: [string, RouteConfiguration][] = [];
+    for (const [name, source] of routes) {
+      const previous = this.#routes.get(name);
+      if (previous?.source === source && !previous.isStandIn) {
+        continue;
+      }
+      const prepared = await this.#withModules(source, pluginsOfRoutes(source), replaceRoutePlugins, gathered);
+      const sent = valueOf(prepared, previous, { resource: "route", name, key: `routes ${name}` }, gathered);
+      if (sent === undefined || (previous?.source === source && prepared.kind === "failed")) {
+        continue;
+      }
+      this.#routes.put(name, { source, sent, isStandIn: prepared.kind === "failed" }, gathered.version);
+      set.push([name, sent]);
     }
     const removed = this.#routes.names().filter((name) => !routes.has(name));
     for (const name of removed) {
@@ -279,11 +292,12 @@ export class Publisher {
     return ready;
   }
 
-  /** A plugin that the listener names (ECDS) is on its way, and workers have no older version of it. */
-  #waitsForPlugin(listener: Listener, warming: ReadonlySet<string>): boolean {
+  /** A plugin (ECDS) or routes (RDS) that the listener names are on their way, and workers have no older version. */
+  #waitsForOthers(listener: Listener, warming: ReadonlySet<string>): boolean {
     return (
       warming.size > 0 &&
-      discoveredBy(listener).some((name) => warming.has(`plugins ${name}`) && !this.#plugins.has(name))
+      (discoveredBy(listener).some((name) => warming.has(`plugins ${name}`) && !this.#plugins.has(name)) ||
+        routesOf(listener).some((name) => warming.has(`routes ${name}`) && !this.#routes.has(name)))
     );
   }
 
@@ -312,10 +326,15 @@ export class Publisher {
     return { kind: "ready", value: prepared.plugin };
   }
 
-  async #withModules(listener: Listener, modules: Map<string, PluginModule>): Promise<Prepared<Listener>> {
-    const plugins = pluginsOf(listener);
+  /** A resource with the plugins that it names by itself. */
+  async #withModules<T>(
+    resource: T,
+    plugins: readonly PluginConfig[],
+    replace: (resource: T, loaded: ReadonlyMap<PluginConfig, PluginConfig>) => T,
+    { modules }: Gathered,
+  ): Promise<Prepared<T>> {
     if (plugins.length === 0) {
-      return { kind: "ready", value: listener };
+      return { kind: "ready", value: resource };
     }
     // All at once, so that all fetches begin.
     const prepared = await Promise.all(plugins.map((plugin) => this.#withModule(plugin, modules)));
@@ -334,7 +353,7 @@ export class Publisher {
       }
       loaded.set(plugins[index] as PluginConfig, sent);
     }
-    const value = replacePlugins(listener, loaded);
+    const value = replace(resource, loaded);
     return problems.length === 0
       ? { kind: "ready", value }
       : { kind: "failed", problem: problems.join("; "), standIn: value };
@@ -350,6 +369,7 @@ export class Publisher {
     };
     this.#listeners.all().flatMap(pluginsOf).forEach(note);
     this.#plugins.all().forEach(note);
+    this.#routes.all().flatMap(pluginsOfRoutes).forEach(note);
     this.#services.forEach(({ plugin }) => note(plugin));
     const retired = [...this.#modules.keys()].filter((digest) => !used.has(digest));
     for (const digest of retired) {

@@ -29,6 +29,7 @@ import { PluginGate } from "./plugin-gate.ts";
 import { PluginWorkshop } from "./plugin-workshop.ts";
 import { PortCheck } from "./port-check.ts";
 import { pluginsOf } from "./listener-plugins.ts";
+import { pluginsOfRoutes } from "./route-plugins.ts";
 import { Publisher, type PublishFailure, type WarmingOutcome } from "./publisher.ts";
 import { type ServerFacts, ServerStats } from "./server-stats.ts";
 import { isOfBootstrap, staticProblems } from "./static-check.ts";
@@ -346,11 +347,12 @@ export class Supervisor {
   }
 
   async #prepare(resource: Resource): Promise<readonly Issue[]> {
-    if (resource.kind !== "listener" && resource.kind !== "plugin") {
+    const { kind, value } = resource;
+    if (kind !== "listener" && kind !== "plugin" && kind !== "route") {
       return [];
     }
-    const { kind, value } = resource;
-    const problems = await this.gate.problemsOf(kind, value.name, kind === "listener" ? pluginsOf(value) : [value]);
+    const plugins = kind === "listener" ? pluginsOf(value) : kind === "plugin" ? [value] : pluginsOfRoutes(value);
+    const problems = await this.gate.problemsOf(kind, value.name, plugins);
     return problems.map((problem): Issue => ({ path: "", problem }));
   }
 

@@ -161,6 +161,30 @@ suite("a plugin's configuration for a route", () => {
     );
   });
 
+  test("can be another plugin, with a VM of its own, also in place of one that is switched off", async () => {
+    await using upstream = await FakeUpstream.start({ respond: RESPOND });
+    const { typed_config: other } = wasmFilter("other", guest("headers"), "response add x-seen other") as {
+      readonly typed_config: { readonly config: object };
+    };
+    const bare = { "@type": "type.googleapis.com/envoy.extensions.wasm.v3.PluginConfig", ...other.config };
+    const clusters = [{ name: "origin", weight: 1, ...per({ p: bare }) }];
+    const routes = [
+      to("/other", per({ p: other, q: OFF })),
+      { match: { prefix: "/weighted" }, route: { weighted_clusters: { clusters } } },
+      to("/q", per({ q: bare })),
+      to("/"),
+    ];
+    const filters = [says("p"), { ...says("q"), disabled: true }];
+    await using sidecar = await SidecarProcess.start(
+      bootstrap({ listeners: [listener("in", { routes, filters })], clusters: [cluster("origin", [upstream.port])] }),
+    );
+    const paths = ["/", "/other", "/weighted", "/q"];
+    const seen = await Promise.all(paths.map((path) => header(sidecar.port("in"), "x-seen", "h", path)));
+    assert.deepEqual(seen, ["p", "other", "other", "other, p"]);
+    const { plugins } = await sidecar.adminJson<Plugins>("/plugins");
+    assert.equal(plugins.find(({ name }) => name === "other")?.vms, 1);
+  });
+
   test("that the plugin refuses keeps the previous routes in use, and says why", async () => {
     await using upstream = await FakeUpstream.start({ respond: RESPOND });
     const routes = (version: number, configuration: string) => ({

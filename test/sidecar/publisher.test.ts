@@ -20,7 +20,12 @@ function listener(name: string, filter?: object): Listener {
   const httpFilters = filter === undefined ? [] : [filter];
   return {
     name,
-    filterChains: [{ networkFilters: [], filter: { kind: "http", httpFilters, accessLogs: [] } }],
+    filterChains: [
+      {
+        networkFilters: [],
+        filter: { kind: "http", httpFilters, accessLogs: [], routes: { kind: "rds", name: "none" } },
+      },
+    ],
     accessLogs: [],
     defaultFilterChain: undefined,
   } as unknown as Listener;
@@ -71,6 +76,8 @@ function setUp(services: readonly PluginService[] = []) {
   return { code, sent, failures, outcomes, publisher, publish, next: () => published.promise };
 }
 
+const noRoutes = () => ({ name: "r", perFilterConfig: {}, virtualHosts: [] }) as unknown as RouteConfiguration;
+
 const names = (changes: { readonly set: readonly (readonly [string, unknown])[] }): string[] =>
   changes.set.map(([name]) => name);
 
@@ -86,7 +93,7 @@ suite("Publisher", () => {
     const first = await publish({ listeners });
     assert.deepEqual(names(first.listeners), ["b"]);
     assert.deepEqual([...publisher.warming], ["listeners a"]);
-    const routes = new Map([["r", {} as RouteConfiguration]]);
+    const routes = new Map([["r", noRoutes()]]);
     assert.deepEqual(names((await publish({ listeners, routes })).routes), ["r"], "later snapshots go on");
     const again = next();
     code.set("p", good("d"));
@@ -204,11 +211,35 @@ suite("Publisher", () => {
 
   test("gives a worker that starts the routes before those that were rejected", async () => {
     const { publish, publisher } = setUp();
-    const [first, second] = [{ name: "r" }, { name: "r" }];
+    const [first, second] = [noRoutes(), noRoutes()];
     const { version } = await publish({ routes: new Map([["r", first]]) });
     publisher.onInUse(version);
     await publish({ routes: new Map([["r", second]]) });
     publisher.onRejected([{ resource: "route", name: "r" }]);
     assert.equal(publisher.everything().routes.set[0]?.[1], first);
+  });
+
+  test("holds routes that bring a plugin, and the listener that names them, until its code is there", async () => {
+    const { code, sent, publish, publisher, next } = setUp();
+    const late = Promise.withResolvers<CodeResult>();
+    code.set("p", late.promise);
+    const perFilterConfig = { f: { disabled: false, configuration: undefined, plugin: remote("p") } };
+    const routes = { name: "r", perFilterConfig, virtualHosts: [] };
+    const named = listener("l");
+    const [chain] = named.filterChains;
+    Object.assign(chain?.filter ?? {}, { routes: { kind: "rds", name: "r" } });
+    const first = await publish({ routes: new Map([["r", routes]]), listeners: new Map([["l", named]]) });
+    assert.deepEqual([names(first.routes), names(first.listeners)], [[], []]);
+    assert.deepEqual([...publisher.warming], ["routes r", "listeners l"]);
+    const again = next();
+    code.set("p", good("m"));
+    late.resolve(good("m"));
+    await again;
+    const delta = sent.at(-1);
+    assert.deepEqual([delta?.listeners.set.length, delta?.modules.length], [1, 1]);
+    const plugin = delta?.routes.set[0]?.[1].perFilterConfig["f"]?.plugin;
+    assert.deepEqual(plugin?.code, { kind: "module", digest: "m" });
+    const gone = await publish({});
+    assert.deepEqual(gone.retiredModules, ["m"]);
   });
 });

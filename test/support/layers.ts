@@ -224,10 +224,11 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/listener-plugins.ts",
-    code: [],
+    code: ["sidecar/route-plugins.ts"],
     types: [MODEL],
     why: "reads models",
   },
+  { at: "sidecar/route-plugins.ts", code: [], types: [MODEL], why: "reads models" },
   {
     at: "sidecar/access-logs.ts",
     code: ["sidecar/filter/wasm-log-stream.ts", "sidecar/http-filters.ts", "sidecar/telemetry/access-log.ts"],
@@ -256,7 +257,12 @@ export const LAYERS: readonly Layer[] = [
   { at: "sidecar/worker-link.ts", code: [], types: EVERYTHING, why: "messages are types" },
   {
     at: "sidecar/publisher.ts",
-    code: ["sidecar/listener-plugins.ts", "sidecar/publication.ts", "sidecar/sent-resources.ts"],
+    code: [
+      "sidecar/listener-plugins.ts",
+      "sidecar/publication.ts",
+      "sidecar/route-plugins.ts",
+      "sidecar/sent-resources.ts",
+    ],
     types: [MODEL, "plugins/", "sidecar/code/", "sidecar/worker-link.ts"],
     why: "it compares models and sends; who loads and who receives is handed to it",
   },

@@ -1,7 +1,7 @@
 // typed_per_filter_config → model: by filter name, with the FilterConfig envelope taken off. Called by route.ts and
 // route-action.ts at each level. A filter can be switched off and on; a plugin can get another configuration, in the form
-// of its filter's own message, or of the PluginConfig in that, with nothing but `configuration` (Envoy has no such thing for
-// wasm).
+// of its filter's own message, or of the PluginConfig in that, with nothing but `configuration`; with `vm_config` it is another
+// plugin altogether. (Envoy has no such thing for wasm.)
 // Source: route.v3.FilterConfig, and PerFilterConfigs in Envoy's config_impl.cc.
 
 import type { Any } from "@bufbuild/protobuf/wkt";
@@ -12,7 +12,7 @@ import type { FilterOverride, PerFilterConfig } from "../model/route.ts";
 import { unpackAny } from "./any.ts";
 import { HTTP_WASM_TYPE } from "./http-filter.ts";
 import { child, item, type Findings } from "./issues.ts";
-import { configurationBytes } from "./wasm.ts";
+import { configurationBytes, decodePluginConfig } from "./wasm.ts";
 
 const FILTER_CONFIG = "envoy.config.route.v3.FilterConfig";
 const PLUGIN_TYPE = "envoy.extensions.wasm.v3.PluginConfig";
@@ -27,32 +27,38 @@ export function decodePerFilterConfig(
   // Names come from a peer: "__proto__" must be a name like any other.
   return Object.fromEntries(
     Object.entries(configs).flatMap(([name, any]): [string, FilterOverride][] => {
-      const entry = decodeEntry(any, item(child(path, "typed_per_filter_config"), name), findings);
+      const entry = decodeEntry(any, name, item(child(path, "typed_per_filter_config"), name), findings);
       return entry === undefined ? [] : [[name, entry]];
     }),
   );
 }
 
-function decodeEntry(any: Any, path: string, findings: Findings): FilterOverride | undefined {
+function decodeEntry(any: Any, filter: string, path: string, findings: Findings): FilterOverride | undefined {
   const outer = unpackAny(any);
   if (outer.problem !== undefined) return undefined;
-  if (outer.typeName !== FILTER_CONFIG) return decodeSettings(any, false, path, findings);
+  if (outer.typeName !== FILTER_CONFIG) return decodeSettings(any, { filter, isOptional: false }, path, findings);
   const { config, isOptional, disabled } = outer.message as FilterConfig;
   // What stands beside `disabled` is not looked at, as in Envoy.
   if (disabled) return SWITCHED_OFF;
   if (config?.typeUrl === "") return SWITCHED_ON;
   const configPath = child(path, "config");
-  if (config !== undefined) return decodeSettings(config, isOptional, configPath, findings);
+  if (config !== undefined) return decodeSettings(config, { filter, isOptional }, configPath, findings);
   findings.issue(configPath, "is required, empty to enable the filter, unless disabled is true");
   return undefined;
 }
 
 /** Settings of one filter; a filter that has settings here is on. */
-function decodeSettings(any: Any, isOptional: boolean, path: string, findings: Findings): FilterOverride | undefined {
+function decodeSettings(
+  any: Any,
+  { filter, isOptional }: { readonly filter: string; readonly isOptional: boolean },
+  path: string,
+  findings: Findings,
+): FilterOverride | undefined {
   const { typeName, message, problem } = unpackAny(any);
   if (problem !== undefined) return undefined;
-  if (typeName === HTTP_WASM_TYPE) return decodePlugin((message as Wasm).config, child(path, "config"), findings);
-  if (typeName === PLUGIN_TYPE) return decodePlugin(message as PluginConfig, path, findings);
+  if (typeName === HTTP_WASM_TYPE)
+    return decodePlugin((message as Wasm).config, filter, child(path, "config"), findings);
+  if (typeName === PLUGIN_TYPE) return decodePlugin(message as PluginConfig, filter, path, findings);
   if (isOptional) {
     findings.warn("no_effect", path, `${FILTER_CONFIG}.config`, `optional ${typeName} is not supported and left out`);
     return SWITCHED_ON;
@@ -64,11 +70,10 @@ function decodeSettings(any: Any, isOptional: boolean, path: string, findings: F
   return undefined;
 }
 
-/** Fields of PluginConfig that are the filter's own; a second VM for a route is another filter. */
+/** Fields of PluginConfig that are the filter's own, but for a plugin with its own VM. */
 const FILTERS_OWN: readonly (readonly [keyof PluginConfig, string])[] = [
   ["name", "name"],
   ["rootId", "root_id"],
-  ["vm", "vm_config"],
   ["failOpen", "fail_open"],
   ["failurePolicy", "failure_policy"],
   ["reloadConfig", "reload_config"],
@@ -76,14 +81,26 @@ const FILTERS_OWN: readonly (readonly [keyof PluginConfig, string])[] = [
   ["allowOnHeadersStopIteration", "allow_on_headers_stop_iteration"],
 ];
 
-function decodePlugin(config: PluginConfig | undefined, path: string, findings: Findings): FilterOverride | undefined {
+function decodePlugin(
+  config: PluginConfig | undefined,
+  filter: string,
+  path: string,
+  findings: Findings,
+): FilterOverride | undefined {
+  if (config?.vm.case !== undefined) {
+    const plugin = decodePluginConfig(config, filter, path, findings);
+    return plugin === undefined ? undefined : { disabled: false, configuration: undefined, plugin };
+  }
   if (config?.configuration === undefined) {
     findings.issue(child(path, "configuration"), "is required; use FilterConfig to enable or disable the filter only");
     return undefined;
   }
   for (const [field, name] of FILTERS_OWN) {
     if (isSet(config[field])) {
-      findings.issue(child(path, name), "belongs to the filter; a route can change configuration only");
+      findings.issue(
+        child(path, name),
+        "belongs to the filter; without vm_config a route can change configuration only",
+      );
     }
   }
   return { disabled: false, configuration: configurationBytes(config.configuration) };

@@ -1,7 +1,7 @@
 // Routes in the proxy's words. Source: envoy.config.route.v3.
 // Decoded by xds/decode/route.ts, compiled by sidecar/route/route-table.ts. Types only.
 
-import type { DataSource } from "./plugin-config.ts";
+import type { DataSource, PluginConfig } from "./plugin-config.ts";
 import type { RegexMatcher, RegexRewrite, RuntimeFraction, StringMatcher } from "./matcher.ts";
 
 export type HeaderMatcher = {
@@ -160,6 +160,8 @@ export interface FilterOverride {
   readonly disabled: boolean;
   /** What the plugin of a wasm filter reads as its configuration (buffer 7) here; undefined keeps the filter's own. */
   readonly configuration: Uint8Array | undefined;
+  /** Another plugin in the filter's place, with a VM of its own; absent keeps the filter's. */
+  readonly plugin?: PluginConfig;
 }
 
 export interface Route {

@@ -56,9 +56,19 @@ test("decodePerFilterConfig() gives a plugin its configuration, with and without
   assert.deepEqual([text(value["b"]?.configuration), value["b"]?.disabled], ["two", false]);
 });
 
+test("decodePerFilterConfig() takes a plugin with a VM of its own for another plugin, whole", () => {
+  const config = { root_id: "r", vm_config: { code: { local: { inline_string: "code" } } } };
+  const { value, issues } = decode({ filter: { "@type": WASM, config } });
+  assert.deepEqual(issues, []);
+  const { disabled, configuration, plugin: other } = value["filter"] ?? {};
+  assert.deepEqual([disabled, configuration, other?.name, other?.rootId], [false, undefined, "filter", "r"]);
+  assert.equal(other?.code.kind, "bytes");
+});
+
 test("decodePerFilterConfig() refuses what belongs to the filter, and settings of filters that have none", () => {
   const { issues } = decode({
-    a: { "@type": WASM, config: { ...(plugin("x") as { config: object }).config, root_id: "r", vm_config: {} } },
+    a: { "@type": WASM, config: { ...(plugin("x") as { config: object }).config, root_id: "r" } },
+    v: { "@type": WASM, config: { vm_config: {} } },
     b: { "@type": WASM },
     c: { "@type": `${PREFIX}envoy.extensions.filters.http.router.v3.Router` },
     d: { "@type": FILTER_CONFIG },
@@ -66,7 +76,7 @@ test("decodePerFilterConfig() refuses what belongs to the filter, and settings o
   assert.deepEqual(issues.length, 5);
   const [root, vm, empty, router, nothing] = issues as [string, string, string, string, string];
   assert.match(root, /^r\.typed_per_filter_config\["a"\]\.config\.root_id: belongs to the filter/);
-  assert.match(vm, /config\.vm_config: belongs to the filter/);
+  assert.match(vm, /\["v"\]\.config\.vm_config\.code: is required/);
   assert.match(empty, /\["b"\]\.config\.configuration: is required/);
   assert.match(
     router,
