@@ -5,6 +5,7 @@
 import type { Tracing } from "../../xds/model/tracing.ts";
 import type { HeaderMap } from "../http/headers.ts";
 import type { Counter, StatsScope } from "../stats/scope.ts";
+import { compileMetadataTag, type MetadataTag } from "./metadata-tags.ts";
 import { extractContext, injectContext, traceStateOf } from "./propagation.ts";
 import type { RandomSource } from "../random-id.ts";
 import { compileSampling, isSampled } from "./sampling.ts";
@@ -51,6 +52,7 @@ export class RequestTracing {
   readonly #stats: TracingStats | undefined;
   readonly #staticTags: string[] = [];
   readonly #headerTags: HeaderTag[] = [];
+  readonly #metadataTags: MetadataTag[] = [];
 
   /** `tracing` undefined: the connection manager says nothing, and the environment decides. */
   constructor(
@@ -67,7 +69,9 @@ export class RequestTracing {
     const isEnabled = tracing?.provider !== undefined || environment.exports;
     this.#provider = isEnabled ? recorder.registerProvider(tracing?.provider, this.#policy) : 0;
     for (const { tag, value } of tracing?.customTags ?? []) {
-      if (value.kind === "request_header") {
+      if (value.kind === "metadata") {
+        this.#metadataTags.push(compileMetadataTag(tag, value));
+      } else if (value.kind === "request_header") {
         this.#headerTags.push({ tag, header: value.header.toLowerCase(), defaultValue: value.defaultValue });
       } else {
         const text =
@@ -99,6 +103,7 @@ export class RequestTracing {
     if (trace.sampled) {
       stats?.[reasonOf(headers)].inc();
       trace.traceState = context.traceId === "" ? "" : traceStateOf(headers);
+      trace.metadataTags = this.#metadataTags;
       trace.tags = this.#headerTags.length === 0 ? this.#staticTags : this.#tagsOf(headers);
     } else {
       stats?.notTraceable.inc();

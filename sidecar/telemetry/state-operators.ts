@@ -6,11 +6,11 @@ import { partOf, type PropertyItem } from "../../plugins/property-value.ts";
 import { type StateObject, stateMessage, stateText } from "../filter/filter-state.ts";
 import { messageOf, unpacked } from "../messages/message-value.ts";
 import { METADATA } from "../messages/shapes.ts";
+import type { StreamInfo } from "../filter/stream-info.ts";
 import type { FieldRead, FieldValue, Operator } from "./format-operator.ts";
-import type { StreamFacts } from "./stream-facts.ts";
 import { jsonText, wireText } from "./wire-text.ts";
 
-type MetadataRead = (facts: StreamFacts) => Uint8Array | undefined;
+type MetadataRead = (facts: StreamInfo) => Uint8Array | undefined;
 
 /** Nothing here sets dynamic metadata: plugins cannot in Envoy either. */
 const NONE: MetadataRead = () => undefined;
@@ -25,7 +25,15 @@ const SOURCES: ReadonlyMap<string, MetadataRead> = new Map<string, MetadataRead>
   ["VIRTUAL_HOST", (facts) => facts.virtualHostMetadata],
 ]);
 
-function metadataRead(source: MetadataRead, path: readonly string[]): FieldRead {
+/** Of one of the sources above: the namespace, then keys. */
+export function metadataField(
+  source: "DYNAMIC" | "ROUTE" | "CLUSTER" | "UPSTREAM_HOST",
+  path: readonly string[],
+): (info: StreamInfo) => FieldValue | undefined {
+  return metadataRead(SOURCES.get(source) ?? NONE, path);
+}
+
+function metadataRead(source: MetadataRead, path: readonly string[]): (info: StreamInfo) => FieldValue | undefined {
   const segments = ["filter_metadata", ...path.map(wireText)];
   return (facts) => {
     const bytes = source(facts);

@@ -2,6 +2,7 @@
 // that plugins made. Made and recycled by trace-recorder.ts; shown by /traces, and posted when the request is sampled.
 // Hot path: fields are stored plainly and hooks go into one typed array, so that an unsampled request costs a few stores.
 
+import type { MetadataTag } from "./metadata-tags.ts";
 import type { PluginFault } from "../../plugins/errors.ts";
 import type { HookRecord } from "../../plugins/observer.ts";
 import type { PluginIdentity } from "../../plugins/ports.ts";
@@ -41,6 +42,7 @@ export const MAX_CALLOUTS = 64;
 export const CONNECTION_METHOD = "TCP";
 const FIRST_CAPACITY = 12;
 const NO_TAGS: readonly string[] = [];
+const NO_METADATA_TAGS: readonly MetadataTag[] = [];
 
 /** A call that a plugin made: proxy_http_call or proxy_grpc_call. */
 export interface Callout {
@@ -84,6 +86,8 @@ export class StreamTrace {
   traceState = "";
   /** Custom tags, name and value in turn. */
   tags: readonly string[] = NO_TAGS;
+  /** Tags whose values are known at the stream's end. */
+  metadataTags: readonly MetadataTag[] = NO_METADATA_TAGS;
   isFinished = false;
 
   method = "";
@@ -119,6 +123,7 @@ export class StreamTrace {
     this.traceId = "";
     this.traceState = "";
     this.tags = NO_TAGS;
+    this.metadataTags = NO_METADATA_TAGS;
     this.isFinished = false;
     this.requestId = "";
     this.hookCount = 0;

@@ -5,6 +5,7 @@
 //   begin ─▶ hook* (callStarted … callEnded)* ─▶ finish ─┬─▶ ring of the latest ─▶ pool
 //                                                        └─▶ batch ─▶ post          (sampled)
 
+import { withMetadata } from "./metadata-tags.ts";
 import type { HookObserver, HookRecord } from "../../plugins/observer.ts";
 import type { ConnectionAccess, LoggedStream } from "../../plugins/ports.ts";
 import type { TracingProvider } from "../../xds/model/tracing.ts";
@@ -230,6 +231,9 @@ export class TraceRecorder implements HookObserver {
       trace.requestId = detached(trace.requestId);
     }
     if (trace.sampled) {
+      if (trace.metadataTags.length > 0) {
+        trace.tags = withMetadata(trace.tags, trace.metadataTags, info);
+      }
       this.#addTrace(trace, info, undefined);
     }
     for (const callout of trace.callouts) {

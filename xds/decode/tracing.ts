@@ -45,7 +45,12 @@ function decodeCustomTag(message: CustomTagMessage, _path: string, _findings: Fi
       const header = type.value.name.toLowerCase();
       return { tag, value: { kind: "request_header", header, defaultValue: type.value.defaultValue } };
     }
-    case "metadata":
+    case "metadata": {
+      const { kind, metadataKey, defaultValue } = type.value;
+      const of = kind?.kind.case ?? "request";
+      const keys = (metadataKey?.path ?? []).map(({ segment }) => (segment.case === "key" ? segment.value : ""));
+      return { tag, value: { kind: "metadata", of, path: [metadataKey?.key ?? "", ...keys], defaultValue } };
+    }
     case "value":
     case undefined:
       return undefined;

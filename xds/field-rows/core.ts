@@ -225,9 +225,8 @@ export const CORE_ROWS: Readonly<Record<string, MessageRows>> = {
     supported: "start end",
   },
   "envoy.type.tracing.v3.CustomTag": {
-    supported: "tag literal environment request_header",
+    supported: "tag literal environment request_header metadata",
     accepted: {
-      metadata: "the tag is left out",
       value: "the tag is left out",
       value_type: "tags are strings",
     },
@@ -240,6 +239,21 @@ export const CORE_ROWS: Readonly<Record<string, MessageRows>> = {
   },
   "envoy.type.tracing.v3.CustomTag.Header": {
     supported: "name default_value",
+  },
+  "envoy.type.tracing.v3.CustomTag.Metadata": {
+    supported: "kind metadata_key default_value",
+  },
+  "envoy.type.metadata.v3.MetadataKind": {
+    supported: "request route cluster host",
+  },
+  "envoy.type.metadata.v3.MetadataKey": {
+    supported: "key path",
+  },
+  "envoy.type.metadata.v3.MetadataKey.PathSegment": {
+    supported: "key",
+    accepted: {
+      index: "has no reader in Envoy either",
+    },
   },
   "envoy.service.runtime.v3.Runtime": {
     supported: "name layer",

@@ -6,7 +6,15 @@ export interface CustomTag {
   readonly value:
     | { readonly kind: "literal"; readonly value: string }
     | { readonly kind: "request_header"; readonly header: string; readonly defaultValue: string }
-    | { readonly kind: "environment"; readonly variable: string; readonly defaultValue: string };
+    | { readonly kind: "environment"; readonly variable: string; readonly defaultValue: string }
+    | {
+        readonly kind: "metadata";
+        /** `request` is dynamic metadata. */
+        readonly of: "request" | "route" | "cluster" | "host";
+        /** The namespace, then keys. */
+        readonly path: readonly string[];
+        readonly defaultValue: string;
+      };
 }
 
 export interface TracingProvider {

@@ -1,3 +1,4 @@
+import type { CustomTag } from "../../../xds/model/tracing.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { traceparentOf } from "../../../sidecar/telemetry/trace-recorder.ts";
@@ -288,4 +289,28 @@ test("RequestTracing takes custom tags from text, environment and headers", () =
   });
   const { trace } = start(bench, fakeHead([["x-tenant", "t9"]]), tracing);
   assert.deepEqual(trace.tags, ["a", "1", "b", "p1", "c", "none", "d", "t9"]);
+});
+
+test("RequestTracing takes custom tags from the metadata of route, cluster and host at the end of the request", () => {
+  const bench = new RecorderBench();
+  const at = (of: "request" | "route" | "cluster" | "host", ...path: string[]): CustomTag["value"] => ({
+    kind: "metadata",
+    of,
+    path: ["ns", ...path],
+    defaultValue: of === "host" ? "none" : "",
+  });
+  const customTags = [
+    { tag: "a", value: { kind: "literal", value: "1" } },
+    { tag: "route", value: at("route", "on") },
+    { tag: "whole", value: at("route") },
+    { tag: "cluster", value: at("cluster", "missing") },
+    { tag: "host", value: at("host", "on") },
+    { tag: "dynamic", value: at("request", "on") },
+  ] as const;
+  const tracing = bench.tracing(fakeTracing({ customTags }));
+  const { trace, head } = start(bench, fakeHead(), tracing);
+  // Metadata { filter_metadata { "ns": { "on": true } } }.
+  const metadata = Buffer.from("0a100a026e73120a0a080a026f6e12022001", "hex");
+  bench.recorder.finish(trace, fakeInfo(head, { routeMetadata: metadata, clusterMetadata: metadata }));
+  assert.deepEqual(trace.tags, ["a", "1", "route", "true", "whole", '{"on":true}', "host", "none"]);
 });
