@@ -37,7 +37,7 @@ async function main(argv: readonly string[]): Promise<number> {
       io.err(`outrigger: unknown verb "${rest[0]}"\nTry "outrigger help".\n`);
       return 2;
     }
-    io.out(verb === undefined ? helpText() : verb.help(rest.slice(1)));
+    io.out(verb === undefined ? helpText() : await verb.help(rest.slice(1)));
     return 0;
   }
   if (first === "--version" || first === "version") {
@@ -52,7 +52,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const args = first.startsWith("-") ? argv : rest;
   if (args.includes("--help") || args.includes("-h")) {
-    io.out(verb.help(args));
+    io.out(await verb.help(args));
     return 0;
   }
   return verb.run(args, io);

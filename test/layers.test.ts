@@ -184,6 +184,19 @@ suite("layers", () => {
       [],
     );
   });
+
+  test("the tools for plugin authors are loaded by the verb plugin only, when it runs", () => {
+    const door = "sidecar/cli/plugin.ts";
+    assert.doesNotMatch(sourceText(door), /from "\.\/plugin\//);
+    const isTool = (file: string): boolean => /^(?:sidecar\/cli\/plugin\/|plugins\/testing\/)/.test(file);
+    const problems = IMPORTS.filter(
+      ({ from, to, isTypeOnly }) => isTool(to) && !isTool(from) && from !== door && !isTypeOnly,
+    );
+    assert.deepEqual(
+      problems.map(({ from, to }) => `${from} → ${to}`),
+      [],
+    );
+  });
 });
 
 suite("layers.test.ts itself", () => {

@@ -19,7 +19,7 @@ export interface Verb {
   readonly usage: string;
   readonly summary: string;
   /** Whole help, flags included. `words` are what follows the verb's name: a verb of verbs picks one of its own by them. */
-  readonly help: (words?: readonly string[]) => string;
+  readonly help: (words?: readonly string[]) => string | Promise<string>;
   /** Resolves to the exit code: 0 clean, 1 configuration or start-up error, 2 wrong usage. */
   readonly run: (argv: readonly string[], io: CliIo) => Promise<number>;
 }

@@ -3,7 +3,7 @@
 import { VERSION } from "../version.ts";
 import { CONTROL_PLANE } from "./control-plane.ts";
 import { demoVerb } from "./demo.ts";
-import { pluginVerb } from "./plugin/plugin.ts";
+import { pluginVerb } from "./plugin.ts";
 import { runVerb } from "./run.ts";
 import { validateVerb } from "./validate.ts";
 import { warmUpVerb } from "./warm-up.ts";

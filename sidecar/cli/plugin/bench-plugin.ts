@@ -91,6 +91,9 @@ export async function benchPlugin(options: BenchOptions, io: CliIo): Promise<Ben
     });
     // Messages in shared queues are announced between rounds.
     await new Promise((resolve) => setImmediate(resolve));
+    if (io.stop.aborted) {
+      throw new RunProblem("stopped");
+    }
   }
   const stream = {
     without: best((round) => round.without),

@@ -1,4 +1,5 @@
-// The verb `plugin`: tools for those who write plugins, each a verb of its own in this folder. Picks one by the first word.
+// What the verb `plugin` does: tools for those who write plugins, each a verb of its own in this folder. Picks one by the first word.
+// cli/plugin.ts loads it.
 
 import { editDistance } from "../flags.ts";
 import { type CliIo, type Verb, wrongUsage } from "../verb.ts";
@@ -9,7 +10,7 @@ import { pluginRunVerb } from "./run.ts";
 import { pluginTestVerb } from "./test.ts";
 
 /** In the order of help. Their `name` is the word after `plugin`, their `usage` begins with `plugin`. */
-const PLUGIN_VERBS: readonly Verb[] = [
+export const PLUGIN_VERBS: readonly Verb[] = [
   pluginNewVerb,
   pluginRunVerb,
   pluginTestVerb,
@@ -17,10 +18,7 @@ const PLUGIN_VERBS: readonly Verb[] = [
   pluginInspectVerb,
 ];
 
-export const pluginVerb: Verb = {
-  name: "plugin",
-  usage: "plugin VERB",
-  summary: `tools for plugin authors: ${PLUGIN_VERBS.map(({ name }) => name).join(", ")}`,
+export const PLUGIN: Pick<Verb, "help" | "run"> = {
   help: (words) => findPluginVerb(words)?.help() ?? listText(),
   run: async (argv, io) => {
     const verb = findPluginVerb(argv);

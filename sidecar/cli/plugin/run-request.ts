@@ -66,7 +66,10 @@ export async function runRequests(
   }
   const streams: StreamResult[] = [];
   for (let i = 0; i < options.times; i++) {
-    streams.push(await runOne(host, clock, transcript, options.timeoutMs));
+    if (io.stop.aborted) {
+      break;
+    }
+    streams.push(await runOne(host, clock, transcript, options.timeoutMs, io.stop));
   }
   const { lastFault: fault, memoryBytes } = host.plugin.view();
   host.runtime.dispose();
@@ -88,6 +91,7 @@ async function runOne(
   clock: TestClock,
   transcript: Transcript,
   timeoutMs: number,
+  stop: AbortSignal,
 ): Promise<StreamResult> {
   const stream = host.stream();
   const { method, path } = stream.facts.requestHead;
@@ -99,7 +103,7 @@ async function runOne(
     // Messages in queues are announced on a turn of their own.
     await new Promise((resolve) => setImmediate(resolve));
     const next = clock.nextTimerMs;
-    if (stream.isOver || next === undefined || next > end) {
+    if (stream.isOver || next === undefined || next > end || stop.aborted) {
       break;
     }
     clock.advanceToNextTimer();

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
-import { pluginVerb } from "../../../../sidecar/cli/plugin/plugin.ts";
+import { pluginVerb } from "../../../../sidecar/cli/plugin.ts";
 import { guest } from "../../../support/bootstrap-builder.ts";
 import { printed } from "../../../support/cli-printer.ts";
 import { FakeRegistry, imageManifest } from "../../../support/fake-registry.ts";

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { after, suite, test } from "node:test";
 import { promisify } from "node:util";
-import { pluginVerb } from "../../../../sidecar/cli/plugin/plugin.ts";
+import { pluginVerb } from "../../../../sidecar/cli/plugin.ts";
 import { LANGUAGES, projectFiles } from "../../../../sidecar/cli/plugin/project-files.ts";
 import { printed } from "../../../support/cli-printer.ts";
 

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { pluginVerb } from "../../../../sidecar/cli/plugin/plugin.ts";
+import { pluginVerb } from "../../../../sidecar/cli/plugin.ts";
+import { PLUGIN_VERBS } from "../../../../sidecar/cli/plugin/plugin.ts";
 import { printed } from "../../../support/cli-printer.ts";
 
 const example = "plugins/examples/go/plugin.wasm";
@@ -21,10 +22,14 @@ for (const [what, argv, problem] of [
   });
 }
 
-test("plugin's help lists its verbs, and a verb's help its flags", () => {
-  assert.match(pluginVerb.help(), /outrigger plugin run FILE\.wasm/);
-  assert.match(pluginVerb.help(["run", "--help"]), /^outrigger plugin run FILE\.wasm/);
-  assert.match(pluginVerb.help(["run"]), /--memory-mib MIB/);
+test("plugin's words name all of its verbs", () => {
+  assert.equal(pluginVerb.summary, `tools for plugin authors: ${PLUGIN_VERBS.map(({ name }) => name).join(", ")}`);
+});
+
+test("plugin's help lists its verbs, and a verb's help its flags", async () => {
+  assert.match(await pluginVerb.help(), /outrigger plugin run FILE\.wasm/);
+  assert.match(await pluginVerb.help(["run", "--help"]), /^outrigger plugin run FILE\.wasm/);
+  assert.match(await pluginVerb.help(["run"]), /--memory-mib MIB/);
 });
 
 test("plugin runs the verb that its first word names", async () => {
