@@ -21,7 +21,7 @@ import type { Supervisor } from "./supervisor.ts";
 import { parseLogLevel } from "./telemetry/log-level.ts";
 import { addressText } from "./upstream/address-text.ts";
 import { clusterViews, type WorkerHosts } from "./cluster-views.ts";
-import { pluginsOfRoutes } from "./plugin-routes.ts";
+import { routeConfigurations } from "./route-configurations.ts";
 import { pluginViews } from "./plugin-views.ts";
 import { serverInfo } from "./server-info.ts";
 import { xdsViews } from "./xds-views.ts";
@@ -124,7 +124,7 @@ class AdminState implements Ports.AdminPorts {
     const failures = new Map([...this.#supervisor.failures, ...gate.refusals]);
     const answers = await Promise.all(workers.map((worker) => worker.ask<HostPluginView[]>({ kind: "plugins" })));
     const configs = new Map<string, PluginConfig>(publisher.plugins.map((plugin) => [plugin.name, plugin]));
-    const ofRoutes = pluginsOfRoutes(publisher, this.#supervisor.snapshot?.routes ?? new Map());
+    const ofRoutes = routeConfigurations(publisher, this.#supervisor.snapshot?.routes ?? new Map());
     return pluginViews({
       configs,
       ofRoutes,

@@ -182,19 +182,33 @@ suite("a plugin's configuration for a route", () => {
     const seen = await Promise.all(paths.map((path) => header(sidecar.port("in"), "x-seen", "h", path)));
     assert.deepEqual(seen, ["p", "other", "other", "other, p"]);
     const { plugins } = await sidecar.adminJson<Plugins>("/plugins");
-    assert.equal(plugins.find(({ name }) => name === "other")?.vms, 1);
+    const plugin = plugins.find(({ name }) => name === "other");
+    assert.equal(plugin?.vms, 1);
+    const at = "routes in-routes, virtual host all";
+    assert.deepEqual(
+      plugin?.route_configurations?.map(({ used_by }) => used_by),
+      [[`${at}, route 0`, `${at}, route 1, cluster origin`, `${at}, route 2`]],
+    );
+  });
+
+  test("that brings code which is no module is refused", async () => {
+    const { typed_config: bad } = wasmFilter("bad", guest("no-abi")) as { readonly typed_config: object };
+    const routes = [to("/", per({ p: bad }))];
+    const config = bootstrap({
+      listeners: [listener("in", { routes, filters: [says("p")] })],
+      clusters: [cluster("origin", [1])],
+    });
+    await assert.rejects(SidecarProcess.start(config), /typed_per_filter_config\["p"\].*no-abi\.wasm/s);
   });
 
   test("that the plugin refuses keeps the previous routes in use, and says why", async () => {
     await using upstream = await FakeUpstream.start({ respond: RESPOND });
-    const routes = (version: number, configuration: string) => ({
+    const routes = (version: number, ofPlugin: object) => ({
       resources: [
         {
           "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
           name: "r",
-          virtual_hosts: [
-            { name: `v${version}`, domains: ["*"], ...per({ p: configured(configuration) }), routes: [to("/")] },
-          ],
+          virtual_hosts: [{ name: `v${version}`, domains: ["*"], ...per({ p: ofPlugin }), routes: [to("/")] }],
         },
       ],
     });
@@ -203,7 +217,7 @@ suite("a plugin's configuration for a route", () => {
       renameSync(join(folder, "routes.new"), join(folder, "routes.json"));
     };
     await using sidecar = await SidecarProcess.start((folder) => {
-      write(folder, routes(1, "one"));
+      write(folder, routes(1, configured("one")));
       const source = { path_config_source: { path: join(folder, "routes.json") }, resource_api_version: "V3" };
       const manager = { route_config: undefined, rds: { route_config_name: "r", config_source: source } };
       const filters = [wasmFilter("p", guest("refuse"), "own")];
@@ -214,11 +228,15 @@ suite("a plugin's configuration for a route", () => {
     });
     const seen = () => header(sidecar.port("in"), "x-configuration", "h", "/");
     assert.equal(await seen(), "one");
-    write(sidecar.folder, routes(2, "refuse this"));
+    write(sidecar.folder, routes(2, configured("refuse this")));
     await sidecar.untilStat("listener_manager.route_apply_failure", 1);
     assert.equal(await seen(), "one");
     assert.match(sidecar.log, /"resource":"route","name":"r".*the previous one serves on/);
-    write(sidecar.folder, routes(3, "three"));
+    const { typed_config: bad } = wasmFilter("bad", guest("no-abi")) as { readonly typed_config: object };
+    write(sidecar.folder, routes(3, bad));
+    await sidecar.untilStat("http.in.rds.r.update_rejected", 1);
+    assert.equal(await seen(), "one");
+    write(sidecar.folder, routes(4, configured("three")));
     await until("the repaired routes", seen, (text) => text === "three");
   });
 });

@@ -1,4 +1,5 @@
-// For /plugins: which configurations routes have for which plugin, and where. From the models, on the main thread. Pure.
+// For /plugins: which configurations routes have for which plugin, the filter's or one of their own, and where. From the
+// models, on the main thread. Pure.
 
 import type { HttpConnectionManager, Listener } from "../xds/model/listener.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
@@ -21,7 +22,7 @@ interface Found {
 }
 
 /** By plugin name, each configuration once. */
-export function pluginsOfRoutes(
+export function routeConfigurations(
   published: PublishedPlugins,
   routes: ReadonlyMap<string, RouteConfiguration>,
 ): ReadonlyMap<string, readonly RouteConfigurationView[]> {
@@ -30,10 +31,12 @@ export function pluginsOfRoutes(
     const config = hcm.routes.kind === "inline" ? hcm.routes.routeConfig : routes.get(hcm.routes.name);
     const plugins = pluginNames(hcm, published);
     for (const [place, overrides] of config === undefined || plugins.size === 0 ? [] : levelsOf(config)) {
-      for (const [filter, { configuration }] of Object.entries(overrides)) {
-        const plugin = plugins.get(filter);
-        if (plugin !== undefined && configuration !== undefined) {
-          note(found, plugin, configuration, place);
+      for (const [filter, { configuration, plugin }] of Object.entries(overrides)) {
+        const name = plugins.get(filter);
+        if (name !== undefined && plugin !== undefined) {
+          note(found, plugin.name, plugin.configuration, place);
+        } else if (name !== undefined && configuration !== undefined) {
+          note(found, name, configuration, place);
         }
       }
     }
