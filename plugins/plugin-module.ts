@@ -10,6 +10,7 @@ import type { AbiVersion } from "./abi/constants.ts";
 import { V0_1_0 } from "./abi/v0-1-0.ts";
 import { CALLBACK_TYPES, hostFunctionType, typeCode, typeText } from "./abi/function-types.ts";
 import { V0_2_1 } from "./abi/v0-2-1.ts";
+import { engineMessage, listNames, printableName } from "./inspection/name-list.ts";
 import { readLanguage } from "./inspection/toolchain.ts";
 import { meterModule } from "./metering/instrumenter.ts";
 import { type BinaryOutline, type FunctionImport, readOutline, startsLikeModule, withMaxima } from "./wasm-binary.ts";
@@ -134,7 +135,7 @@ function compile(bytes: Uint8Array<ArrayBuffer>, isMetered: boolean): WebAssembl
     const metered = meterModule(bytes);
     return metered.ok ? new WebAssembly.Module(metered.bytes) : `the module cannot be metered: ${metered.problem}`;
   } catch (error) {
-    return `not a valid WebAssembly module: ${firstLine(error)}`;
+    return `not a valid WebAssembly module: ${engineMessage(error)}`;
   }
 }
 
@@ -149,12 +150,6 @@ function importName(from: FunctionImport): string {
 
 function refuse(problem: string): ModuleResult {
   return { ok: false, problem };
-}
-
-/** First line of whatever was thrown. */
-function firstLine(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.split("\n", 1)[0] ?? text;
 }
 
 function describeNonModule(bytes: Uint8Array): string {
@@ -174,7 +169,7 @@ function describeNonModule(bytes: Uint8Array): string {
 function describeMissingAbi(outline: BinaryOutline): string {
   const other = outline.exports.find(({ name, kind }) => kind === FUNCTION && name.startsWith("proxy_abi_version_"));
   if (other !== undefined) {
-    return `unknown Proxy-Wasm ABI version: the module exports "${other.name}" (known: 0.1.0, 0.2.0, 0.2.1)`;
+    return `unknown Proxy-Wasm ABI version: the module exports "${printableName(other.name)}" (known: 0.1.0, 0.2.0, 0.2.1)`;
   }
   return 'not a Proxy-Wasm plugin: no export "proxy_abi_version_0_2_1" (or 0_2_0, 0_1_0)';
 }
@@ -235,7 +230,7 @@ function checkImports(outline: BinaryOutline): string | undefined {
   const unknown = outline.imports.filter((i) => !isLinkable(i.module, i.name)).map(importName);
   unknown.push(...outline.otherImports);
   if (unknown.length === 0) return undefined;
-  return `unknown imports: ${[...new Set(unknown)].join(", ")} (a plugin may import env.proxy_* and wasi_snapshot_preview1.*)`;
+  return `unknown imports: ${listNames([...new Set(unknown)])} (a plugin may import env.proxy_* and wasi_snapshot_preview1.*)`;
 }
 
 /** Tables are outside the memory and count for nothing there, so they have limits of their own. */

@@ -22,6 +22,7 @@ import { abilitiesOf, hasWayOut, holdersOf, type Pausing, pausingOf } from "./ab
 import { functionNames } from "./function-names.ts";
 import { goFunctions } from "./go-functions.ts";
 import { readMemoryImage } from "./memory-image.ts";
+import { engineMessage, listNames } from "./name-list.ts";
 import { isOwn, ownCallbacks } from "./own-callbacks.ts";
 import { type ModuleAnatomy, readAnatomy, type SectionEntry } from "./anatomy.ts";
 import { constantResult } from "./constant-body.ts";
@@ -174,7 +175,7 @@ function codeProblems(bytes: Uint8Array): string[] {
     void new WebAssembly.Module(new Uint8Array(bytes));
     return [];
   } catch (error) {
-    return [`not a valid WebAssembly module: ${String((error as Error).message).split("\n", 1)[0]}`];
+    return [`not a valid WebAssembly module: ${engineMessage(error)}`];
   }
 }
 
@@ -243,7 +244,7 @@ function warningsOf(report: Facts, canGoOn: boolean): string[] {
   const stubs = imports.filter((each) => each.support === "stubbed").map(({ module, name }) => `${module}.${name}`);
   if (stubs.length > 0) {
     const answer = "which nobody knows: a call answers Unimplemented (12; of WASI 52)";
-    warnings.push(`it imports ${stubs.join(", ")}, ${answer}`);
+    warnings.push(`it imports ${listNames(stubs)}, ${answer}`);
   }
   if (abi !== undefined && !callbacks.some((each) => each.isCalled && !each.doesNothing)) {
     warnings.push("it exports no callback that does anything");

@@ -84,6 +84,15 @@ suite("loadPluginModule() says why it refuses", () => {
       problem: /^unknown imports: env\.abort, js\.eval, env\.g /,
     },
     {
+      name: "many unknown imports with hostile names, in one line of a sensible length",
+      bytes: wat(
+        `(import "env" "a\\n\\1b[2J" (func)) (import "env" "${"b".repeat(500)}" (func))
+         ${Array.from({ length: 30 }, (_, i) => `(import "env" "c${i}" (func))`).join("")} ${MEMORY} ${MARKER} ${MALLOC}`,
+      ),
+      problem:
+        /^unknown imports: env\.a\\u000a\\u001b\[2J, env\.b{96}…, env\.c0, [^\n]{100,200}env\.c17 and 12 more \(a plugin/,
+    },
+    {
       name: "an imported memory",
       bytes: wat(`(import "env" "memory" (memory 1)) (export "memory" (memory 0)) ${MARKER} ${MALLOC}`),
       problem: /^unknown imports: env\.memory/,
@@ -106,6 +115,18 @@ suite("loadPluginModule() says why it refuses", () => {
       assert.match(result.ok ? "" : result.problem, problem);
     });
   }
+
+  test("code that does not validate, whose functions have hostile names", () => {
+    const bytes = Buffer.from(
+      wat(`${MEMORY} ${MARKER} ${MALLOC} (func (export "proxy_on_tick") (param i32) (drop (i32.const 7)))`),
+    );
+    bytes[bytes.lastIndexOf(Buffer.from([0x41, 7, 0x1a])) + 2] = 0x6a;
+    // (custom "name") with the name of function 2
+    const map = [1, 2, 7, 0x1b, 0x5b, 0x32, 0x4a, 0x0a, 0x79, 0x7a];
+    const names = [0, 7 + map.length, 4, ...Buffer.from("name"), 1, map.length, ...map];
+    const result = loadPluginModule(Buffer.concat([bytes, Buffer.from(names)]));
+    assert.match(result.ok ? "" : result.problem, /^not a valid WebAssembly module: [\x20-\x7e…]+$/);
+  });
 
   test("code that does not validate", () => {
     const bytes = Buffer.from(new WatGuest().on("proxy_on_tick", "(drop (i32.const 7))").bytes());
