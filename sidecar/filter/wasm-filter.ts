@@ -63,6 +63,8 @@ export class WasmFilterFactory implements FilterFactory<WasmStream> {
 }
 
 const REQUEST_BODY: StreamBody = 0;
+/** Envoy's Continue, of all three statuses. */
+const PASS = 0;
 /** What rests on the router's choice, and so makes it. */
 const ROUTE_PROPERTY = /^(xds(\0(route|virtual_host|cluster)|$)|route_|cluster_|upstream\0num|upstream$)/;
 
@@ -73,6 +75,8 @@ export class WasmFilter implements StreamFilter, StreamAccess {
   readonly #context: HttpContext;
   #requestView: RequestHeaderView | undefined = undefined;
   #responseView: ResponseHeaderView | undefined = undefined;
+  /** False: the request was answered before it came here. Then the plugin sees nothing of the answer, as in Envoy. */
+  #hasRequest = false;
   /** The body in the running data callback. */
   #requestBody: BodyBuffer | undefined = undefined;
   #responseBody: BodyBuffer | undefined = undefined;
@@ -85,6 +89,7 @@ export class WasmFilter implements StreamFilter, StreamAccess {
   }
 
   onRequestHeaders(head: RequestHead, end: boolean): HeadersStatus {
+    this.#hasRequest = true;
     const view = (this.#requestView = new RequestHeaderView(head));
     return this.#context.onRequestHeaders(view.size, end) as HeadersStatus;
   }
@@ -101,10 +106,13 @@ export class WasmFilter implements StreamFilter, StreamAccess {
   }
 
   onResponseHeaders(head: ResponseHead, end: boolean): HeadersStatus {
-    return this.#context.onResponseHeaders(head.headers.size + 1, end) as HeadersStatus;
+    return this.#hasRequest ? (this.#context.onResponseHeaders(head.headers.size + 1, end) as HeadersStatus) : PASS;
   }
 
   onResponseData(body: BodyBuffer, end: boolean): DataStatus {
+    if (!this.#hasRequest) {
+      return PASS;
+    }
     this.#responseBody = body;
     const status = this.#context.onResponseBody(body.length, end) as DataStatus;
     this.#responseBody = undefined;
@@ -112,7 +120,7 @@ export class WasmFilter implements StreamFilter, StreamAccess {
   }
 
   onResponseTrailers(trailers: HeaderMap): TrailersStatus {
-    return this.#context.onResponseTrailers(trailers.size) as TrailersStatus;
+    return this.#hasRequest ? (this.#context.onResponseTrailers(trailers.size) as TrailersStatus) : PASS;
   }
 
   onComplete(): void {

@@ -122,3 +122,23 @@ test("what plugins store on one stream is bounded", () => {
   assert.equal(stored.filter((object) => object !== undefined).length, 256);
   chain.destroy();
 });
+
+test("a plugin that the request did not reach sees nothing of the answer, and logs", () => {
+  const guest = new WatGuest();
+  for (const callback of ["proxy_on_response_headers", "proxy_on_response_body", "proxy_on_response_trailers"]) {
+    guest.on(callback, "unreachable");
+  }
+  guest.on("proxy_on_log", `(drop (call $proxy_log (i32.const 2) ${guest.text("logged")}))`);
+  const { plugin, lines } = loaded(guest);
+  const factory = new WasmFilterFactory({ name: "guest", plugin, property: () => undefined });
+  const owner = new FakeOwner(HeaderMap.from([]));
+  const limits = { requestBytes: 1 << 20, responseBytes: 1 << 20 };
+  const chain = new FilterChain([factory as unknown as FilterFactory<ChainOwner>], owner, limits);
+  owner.facts.responseHead = new ResponseHead(403, "", HeaderMap.from([]));
+  chain.response.headers(0, false);
+  chain.response.data(0, Buffer.from("no"), true);
+  chain.complete();
+  chain.destroy();
+  assert.deepEqual(owner.passed, ["response undefined", "no"]);
+  assert.deepEqual(lines(), ["logged"]);
+});
