@@ -53,6 +53,7 @@ export interface BenchResult {
   readonly streams: number;
 }
 
+const NOTHING = new Uint8Array(0);
 const BUFFER_LIMIT = 1024 * 1024;
 /** A stream that waits longer is held for ever; its clock jumps. */
 const MAX_WAIT_MS = 60_000;
@@ -76,7 +77,7 @@ export async function benchPlugin(options: BenchOptions, io: CliIo): Promise<Ben
   if (!empty.ok) {
     throw new Error(empty.problem);
   }
-  const nothing = { ...settings, configuration: new Uint8Array(0), vmConfiguration: new Uint8Array(0) };
+  const nothing = { ...settings, configuration: NOTHING, vmConfiguration: NOTHING, capabilities: [] };
   const idle = new Subject(nothing, empty.module, scene);
   for (const run of [() => tested.runPlugin(), () => idle.runPlugin(), () => idle.runBare()]) {
     timed(Math.min(WARM_UP_MS, options.roundMs * options.rounds), run);

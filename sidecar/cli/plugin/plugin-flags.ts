@@ -13,6 +13,8 @@ export interface PluginSettings {
   readonly configuration: Uint8Array;
   readonly vmConfiguration: Uint8Array;
   readonly environment: Readonly<Record<string, string>>;
+  /** Absent or empty: all. */
+  readonly capabilities?: readonly string[];
   readonly failurePolicy: FailurePolicy;
   readonly allowOnHeadersStopIteration: boolean;
   readonly memoryMib: number | undefined;
@@ -29,6 +31,13 @@ export const PLUGIN_FLAGS: readonly Flag[] = [
   { name: "vm-id", kind: "string", value: "ID", help: "whose shared data and queues it has", defaultText: "empty" },
   { name: "name", kind: "string", value: "NAME", help: "the plugin's name", defaultText: "the file's" },
   { name: "env", kind: "string", value: "NAME=VALUE", help: "a variable of its environment", repeats: true },
+  {
+    name: "capability",
+    kind: "string",
+    value: "NAME",
+    help: "a host function or callback that it may use, such as proxy_log; none given: all",
+    repeats: true,
+  },
   {
     name: "failure-policy",
     kind: "string",
@@ -96,6 +105,7 @@ export function pluginSettings(flags: GoodFlags): PluginSettings {
     configuration: configFile === undefined ? bytesOf(text("config") ?? "") : readBytes(configFile),
     vmConfiguration: bytesOf(text("vm-config") ?? ""),
     environment: Object.fromEntries((lists["env"] ?? []).map((entry) => nameAndValue("env", entry))),
+    capabilities: lists["capability"] ?? [],
     failurePolicy: (text("failure-policy") ?? "closed") as FailurePolicy,
     allowOnHeadersStopIteration: values["allow-on-headers-stop-iteration"] === true,
     memoryMib: values["memory-mib"] as number | undefined,

@@ -183,6 +183,7 @@ function specOf(settings: PluginSettings, module: PluginModule): PluginSpec {
     vmConfiguration: settings.vmConfiguration,
     pluginConfiguration: settings.configuration,
     environment: settings.environment,
+    ...(settings.capabilities === undefined ? {} : { capabilities: settings.capabilities }),
     failurePolicy: settings.failurePolicy,
     allowOnHeadersStopIteration: settings.allowOnHeadersStopIteration,
     fuel: { ...DEFAULT_FUEL, perCallback, perCallbackName: "--fuel" },

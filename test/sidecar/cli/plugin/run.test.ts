@@ -255,6 +255,19 @@ suite("plugin run", () => {
     assert.equal(cut.streams[0]?.outcome, "failed");
   });
 
+  test("keeps the plugin to the capabilities that it is given", async () => {
+    const { transcript } = await report(
+      0,
+      guest("callbacks"),
+      "--capability",
+      "proxy_log",
+      "--capability",
+      "proxy_on_log",
+    );
+    const names = transcript.flatMap(({ kind, name }) => (kind === "callback" ? [name] : []));
+    assert.deepEqual(names, ["(start)", "proxy_on_log"]);
+  });
+
   test("has the fuel and the buffer limit that it is given", async () => {
     const fuel = await report(1, guest("loops"), "-r", "/loop", "--fuel", "100000");
     assert.equal(fuel.fault?.kind, "out_of_fuel");
