@@ -32,7 +32,7 @@ function block(vm: Vm, type: number): Uint8Array | undefined {
     case BufferType.GrpcReceiveBuffer:
       return vm.effective.root.grpc.message ?? NOTHING;
     case BufferType.CallData:
-      return vm.effective.root.callData;
+      return vm.effective.root.callData ?? NOTHING;
     case BufferType.VmConfiguration:
       return vm.vmConfiguration;
     case BufferType.PluginConfiguration:
