@@ -1,6 +1,8 @@
 // The transport of plugins' gRPC calls against real HTTP/2 servers: sessions and their end, limits, circuit breakers, counts.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { suite, test } from "node:test";
 import type { GrpcCall, GrpcReceiver, PendingGrpcCall } from "../../plugins/grpc-port.ts";
 import { PluginGrpcCalls } from "../../sidecar/plugin-grpc.ts";
@@ -209,6 +211,62 @@ suite("gRPC calls of a worker", { timeout: 30_000 }, () => {
     for (let i = 0; i < 100_000; i++) chatty.send(Buffer.alloc(0), false);
     assert.equal(await bench.end("chatty"), "chatty close 8 too much waits to be sent");
   });
+
+  // 9 bytes of a frame's head, then its payload: length, type, flags, stream.
+  const frame = (type: number, flags: number, stream: number, payload: Buffer): Buffer => {
+    const head = Buffer.alloc(9);
+    head.writeUIntBE(payload.length, 0, 3);
+    head.writeUInt8(type, 3);
+    head.writeUInt8(flags, 4);
+    head.writeUInt32BE(stream, 5);
+    return Buffer.concat([head, payload]);
+  };
+  const SETTINGS = frame(4, 0, 0, Buffer.alloc(0));
+  const hostile: Readonly<Record<string, readonly [what: Buffer, status: number]>> = {
+    "speaks HTTP/1": [Buffer.from("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n"), 14],
+    "sends noise": [Buffer.from(Array.from({ length: 4_096 }, (_, i) => (i * 7919) & 0xff)), 14],
+    "sends a frame that is too long": [
+      Buffer.concat([SETTINGS, Buffer.from([0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1])]),
+      14,
+    ],
+    "sends headers that are no HPACK": [
+      Buffer.concat([SETTINGS, frame(1, 5, 1, Buffer.from([0xff, 0xff, 0xff, 0xff]))]),
+      14,
+    ],
+    "sends data before headers": [Buffer.concat([SETTINGS, frame(0, 0, 1, Buffer.from("x"))]), 14],
+    "says goodbye with an error": [
+      Buffer.concat([SETTINGS, frame(7, 0, 0, Buffer.from([0, 0, 0, 1, 0, 0, 0, 11]))]),
+      14,
+    ],
+    // :status 200 by the static table, then the end: no grpc-status.
+    "ends without a status": [Buffer.concat([SETTINGS, frame(1, 5, 1, Buffer.from([0x88]))]), 2],
+    "ends with a head that has no status": [Buffer.concat([SETTINGS, frame(1, 5, 1, Buffer.from([0x84]))]), 14],
+  };
+  for (const [name, [answer, status]] of Object.entries(hostile)) {
+    test(`a peer that ${name} costs its call, and nothing is left open`, async () => {
+      const sockets = new Set<Socket>();
+      const server = createServer((socket) => {
+        sockets.add(socket);
+        socket.on("error", () => {});
+        socket.once("data", () => socket.write(answer));
+      });
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      try {
+        await using bench = new Bench((server.address() as AddressInfo).port);
+        const call = bench.start("a", "Echo", { ...MESSAGE, timeoutMs: 2_000 });
+        const end = await bench.end("a");
+        assert.match(end, new RegExp(`^a close ${status} `));
+        assert.doesNotMatch(end, /timeout/);
+        call.cancel();
+        await bench.untilGauge("upstream_rq_active", 0);
+        assert.equal(bench.events.all.filter((event) => event.startsWith("a close")).length, 1);
+      } finally {
+        for (const socket of sockets) socket.destroy();
+        server.close();
+      }
+    });
+  }
 
   test("a call that is cancelled before there is a session leaves nothing behind", async () => {
     await using origin = await OddGrpcOrigin.start(ANSWERS);
