@@ -191,6 +191,46 @@ suite("a plugin's configuration for a route", () => {
     );
   });
 
+  test("follows the plugin that a discovered filter has at the moment", async () => {
+    await using upstream = await FakeUpstream.start({ respond: RESPOND });
+    const write = (folder: string, module: string): void => {
+      const { typed_config } = wasmFilter("p", guest(module), "response add x-seen own") as {
+        readonly typed_config: object;
+      };
+      const type = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
+      const content = { resources: [{ "@type": type, name: "p", typed_config }] };
+      writeFileSync(join(folder, "plugins.new"), JSON.stringify(content));
+      renameSync(join(folder, "plugins.new"), join(folder, "plugins.json"));
+    };
+    await using sidecar = await SidecarProcess.start((folder) => {
+      write(folder, "headers");
+      const config_source = { path_config_source: { path: join(folder, "plugins.json") }, resource_api_version: "V3" };
+      const type_urls = ["envoy.extensions.filters.http.wasm.v3.Wasm"];
+      const filters = [{ name: "p", config_discovery: { config_source, type_urls } }];
+      const routes = [
+        to("/route", per({ p: configured("response add x-seen route") })),
+        to("/off", per({ p: OFF })),
+        to("/"),
+      ];
+      return bootstrap({
+        listeners: [listener("in", { routes, filters })],
+        clusters: [cluster("origin", [upstream.port])],
+      });
+    });
+    const seen = (name: string) =>
+      Promise.all(["/", "/route", "/off"].map((path) => header(sidecar.port("in"), name, "h", path)));
+    assert.deepEqual(await seen("x-seen"), ["own", "route", ""]);
+    write(sidecar.folder, "configuration");
+    await until(
+      "the new plugin",
+      () => seen("x-plugin-config"),
+      (texts) => texts[0] !== "",
+    );
+    assert.deepEqual(await seen("x-plugin-config"), ["response add x-seen own", "response add x-seen route", ""]);
+    assert.deepEqual(await seen("x-seen"), ["", "", ""]);
+    assert.equal(await sidecar.stat("wasm.envoy.wasm.runtime.v8.active"), 1);
+  });
+
   test("that brings code which is no module is refused", async () => {
     const { typed_config: bad } = wasmFilter("bad", guest("no-abi")) as { readonly typed_config: object };
     const routes = [to("/", per({ p: bad }))];
