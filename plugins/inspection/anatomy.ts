@@ -83,6 +83,7 @@ class Anatomy implements ModuleAnatomy {
   /** Type of each function, imported ones first. */
   readonly #functionTypes: number[] = [];
   #imported = 0;
+  #bodies: { readonly start: number; readonly end: number }[] | undefined = undefined;
   #code: { readonly start: number; readonly end: number } | undefined = undefined;
 
   constructor(bytes: Uint8Array) {
@@ -116,17 +117,23 @@ class Anatomy implements ModuleAnatomy {
   }
 
   bodyOf(index: number): { readonly start: number; readonly end: number } | undefined {
+    this.#bodies ??= this.#readBodies();
+    return this.#bodies[index - this.#imported];
+  }
+
+  /** Read once: a hostile module exports all its functions. */
+  #readBodies(): { readonly start: number; readonly end: number }[] {
+    const bodies: { readonly start: number; readonly end: number }[] = [];
     const code = this.#code;
-    if (code === undefined || index < this.#imported) return undefined;
+    if (code === undefined) return bodies;
     const reader = new ByteReader(this.#bytes, code.start, code.end);
-    const count = reader.count();
-    for (let i = this.#imported; i < this.#imported + count && !reader.failed; i++) {
+    eachEntry(reader, () => {
       const size = reader.u32();
       const start = reader.at;
       reader.skip(size);
-      if (i === index) return reader.failed ? undefined : { start, end: reader.at };
-    }
-    return undefined;
+      if (!reader.failed) bodies.push({ start, end: reader.at });
+    });
+    return bodies;
   }
 
   #readSection(id: number, section: ByteReader): void {

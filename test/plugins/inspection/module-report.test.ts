@@ -5,6 +5,7 @@ import { suite, test } from "node:test";
 import { inspectModule, type ModuleReport } from "../../../plugins/inspection/module-report.ts";
 import { loadPluginModule } from "../../../plugins/plugin-module.ts";
 import { assemble } from "../support/metered-pair.ts";
+import { unsigned, vectorOf } from "../support/random-operations.ts";
 import { exampleBytes, watBytes } from "../support/specs.ts";
 import { WatGuest } from "../support/wat-guest.ts";
 
@@ -259,4 +260,24 @@ suite("inspectModule() tells the author's callbacks from the SDK's", () => {
     ];
     assert.deepEqual(inspectModule(Buffer.concat(bytes)).pausesIn, ["proxy_on_request_body"]);
   });
+});
+
+test("inspectModule() reads a module that exports all of its many functions once", { timeout: 20_000 }, () => {
+  const count = 60_000;
+  const indices = Array.from({ length: count }, (_, i) => i);
+  const section = (id: number, content: readonly number[]): number[] => [id, ...unsigned(content.length)];
+  const parts = [
+    [1, [1, 0x60, 0, 1, 0x7f]],
+    [3, vectorOf(indices.map(() => [0]))],
+    [7, vectorOf(indices.map((i) => [15, ...Buffer.from(`proxy_on_${100_000 + i}`), 0, ...unsigned(i)]))],
+    [10, vectorOf(indices.map(() => [4, 0, 0x41, 0, 0x0b]))],
+  ] as const;
+  const head = Buffer.from("\0asm\x01\0\0\0", "latin1");
+  const bytes = Buffer.concat([
+    head,
+    ...parts.flatMap(([id, content]) => [section(id, content), content].map((each) => Buffer.from(each))),
+  ]);
+  const found = inspectModule(bytes);
+  assert.equal(found.callbacks.length, count);
+  assert.ok(found.callbacks.every(({ doesNothing, result }) => doesNothing && result === 0));
 });
