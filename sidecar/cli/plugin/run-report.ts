@@ -44,7 +44,7 @@ export function reportText(file: string, result: RunResult, quiet: boolean): str
 
 /** What a plugin did that did not start. */
 export function failedStartText(entries: readonly TranscriptEntry[], logs: readonly LogLine[], quiet: boolean): string {
-  const lines = quiet ? logLines(logs) : [...transcriptLines(entries), ""];
+  const lines = quiet ? logLines(logs) : transcriptLines(entries);
   return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
 }
 
