@@ -26,7 +26,7 @@ export function transcriptLines(entries: readonly TranscriptEntry[], options: Te
       ...entry.hostCalls.map(
         (call) => `${at(call.atMs)}    ${call.name}(${hostCallText(call, maxValue)}${took(call.tookMs)}`,
       ),
-      `${at(entry.atMs + entry.tookMs)}◀ ${resultText(entry)}${took(entry.tookMs)}${fuel}`,
+      `${at(entry.endedAtMs)}◀ ${resultText(entry)}${took(entry.tookMs)}${fuel}`,
     ];
   });
 }

@@ -33,6 +33,8 @@ export interface CallbackEntry {
   readonly contextId: number;
   readonly stream: LoggedStream | undefined;
   readonly atMs: number;
+  readonly endedAtMs: number;
+  /** Without what listening to its host calls took. */
   readonly tookMs: number;
   readonly arguments: Readonly<Record<string, number | boolean>>;
   /** "continue" or "pause", true or false for callbacks that answer so; undefined for the rest, and after a fault. */
@@ -104,6 +106,7 @@ export class Transcript implements HookObserver {
       contextId: record.contextId,
       stream: record.stream,
       atMs: record.startedAt - this.#beganAt,
+      endedAtMs: record.endedAt - this.#beganAt,
       tookMs: Math.max(0, record.endedAt - record.startedAt - listeningMs),
       arguments: namedArguments(name, record),
       result: resultOf(name, record),
@@ -125,6 +128,7 @@ export class Transcript implements HookObserver {
     this.#startCalls = [];
     this.#starting = undefined;
     const atMs = hostCalls[0]?.atMs ?? 0;
+    const endedAtMs = hostCalls.at(-1)?.atMs ?? atMs;
     this.entries.push({
       kind: "callback",
       name: NAME_OF_START,
@@ -132,7 +136,8 @@ export class Transcript implements HookObserver {
       contextId: 0,
       stream: undefined,
       atMs,
-      tookMs: (hostCalls.at(-1)?.atMs ?? atMs) - atMs,
+      endedAtMs,
+      tookMs: endedAtMs - atMs,
       arguments: {},
       result: undefined,
       fuel: -1,

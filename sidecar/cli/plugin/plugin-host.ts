@@ -15,10 +15,12 @@ import { propertyTable } from "../../../plugins/testing/test-properties.ts";
 import { TestMetrics } from "../../../plugins/testing/test-sinks.ts";
 import { WasmFilterFactory } from "../../filter/wasm-filter.ts";
 import type { ConnectionInfo } from "../../http/stream.ts";
+import { WasmNetworkFilterFactory } from "../../tcp/wasm-network-filter.ts";
 import { FOREIGN_FUNCTIONS, partialMatch } from "../../foreign-functions.ts";
 import type { CliIo } from "../verb.ts";
 import { readModuleAt } from "./module-source.ts";
 import { type PluginSettings, RunProblem } from "./plugin-flags.ts";
+import { RunConnection, type RunConnectionOptions } from "./run-connection.ts";
 import { RunStream } from "./run-stream.ts";
 import type { Scene } from "./scene-flags.ts";
 
@@ -108,6 +110,23 @@ export class PluginHost {
       factories,
       request: scene.request(),
       response: scene.response(),
+      connection: this.#connection,
+      bufferLimitBytes,
+      later: (run) => void clock.startTimer(ANSWER_MS, run),
+      note,
+    });
+  }
+
+  /** A TCP connection that has not begun. */
+  connection(data: Pick<RunConnectionOptions, "sent" | "answered">): RunConnection {
+    const { settings, clock, bufferLimitBytes, note } = this.#options;
+    return new RunConnection({
+      factory: new WasmNetworkFilterFactory({
+        name: settings.name,
+        plugin: this.plugin,
+        property: (path) => this.#properties.get(path),
+      }),
+      ...data,
       connection: this.#connection,
       bufferLimitBytes,
       later: (run) => void clock.startTimer(ANSWER_MS, run),

@@ -2,7 +2,8 @@
 
 import { LOG_LEVELS, type LogLevelName } from "../../../plugins/testing/test-sinks.ts";
 import { type Flag, parseFlags } from "../flags.ts";
-import { PLUGIN_FLAGS, type PluginSettings, pluginSettings, UsageProblem } from "./plugin-flags.ts";
+import { bytesOf, PLUGIN_FLAGS, type PluginSettings, pluginSettings, UsageProblem } from "./plugin-flags.ts";
+import type { RunConnectionOptions } from "./run-connection.ts";
 import { type Scene, SCENE_FLAGS, sceneOf } from "./scene-flags.ts";
 
 export interface RunOptions {
@@ -12,6 +13,8 @@ export interface RunOptions {
   readonly bufferLimitBytes: number;
   readonly timeoutMs: number;
   readonly times: number;
+  /** A TCP connection in place of the request: what the client and the upstream send over it, part by part. */
+  readonly tcp: Pick<RunConnectionOptions, "sent" | "answered"> | undefined;
   readonly json: boolean;
   readonly quiet: boolean;
 }
@@ -46,6 +49,9 @@ export const RUN_FLAGS: readonly Flag[] = [
     help: "when a stream that waits is given up; waiting takes no time, the clock jumps",
     defaultText: "15000",
   },
+  { name: "tcp", kind: "boolean", help: "a TCP connection in place of the request, for a network plugin" },
+  { name: "send", kind: "string", value: "TEXT", help: "what the client sends over it, or @FILE", repeats: true },
+  { name: "receive", kind: "string", value: "TEXT", help: "what the upstream then answers, or @FILE", repeats: true },
   {
     name: "times",
     short: "n",
@@ -64,13 +70,18 @@ export function runOptions(argv: readonly string[]): RunOptions {
   if (!flags.ok) {
     throw new UsageProblem(flags.problem);
   }
-  const { values } = flags;
+  const { values, lists } = flags;
   const plugin = pluginSettings(flags);
   const text = (name: string): string | undefined => values[name] as string | undefined;
   const number = (name: string, fallback: number): number => (values[name] as number | undefined) ?? fallback;
   const times = number("times", 1);
   if (times < 1 || times > MAX_TIMES) {
     throw new UsageProblem(`flag --times got "${times}": must be 1 to ${MAX_TIMES}`);
+  }
+  const isTcp = values["tcp"] === true;
+  const stray = isTcp ? undefined : ["send", "receive"].find((name) => lists[name]?.[0] !== undefined);
+  if (stray !== undefined) {
+    throw new UsageProblem(`flag --${stray} is for --tcp`);
   }
   return {
     plugin,
@@ -79,6 +90,9 @@ export function runOptions(argv: readonly string[]): RunOptions {
     bufferLimitBytes: number("buffer-limit", DEFAULT_BUFFER_LIMIT),
     timeoutMs: number("timeout-ms", DEFAULT_TIMEOUT_MS),
     times,
+    tcp: isTcp
+      ? { sent: (lists["send"] ?? []).map(bytesOf), answered: (lists["receive"] ?? []).map(bytesOf) }
+      : undefined,
     json: values["json"] === true,
     quiet: values["quiet"] === true,
   };

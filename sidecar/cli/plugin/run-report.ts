@@ -9,7 +9,8 @@ import type { HostCallEntry, TranscriptEntry } from "../../../plugins/testing/tr
 import { transcriptLines } from "../../../plugins/testing/transcript-text.ts";
 import type { RequestHead, ResponseHead } from "../../http/message.ts";
 import { messageLines } from "./http-text.ts";
-import type { RunResult, StreamResult } from "./run-request.ts";
+import type { PassedData } from "./run-connection.ts";
+import type { ConnectionResult, RunResult, StreamResult } from "./run-request.ts";
 import type { OutMessage } from "./run-stream.ts";
 
 interface Printed {
@@ -28,6 +29,9 @@ export function reportText(file: string, result: RunResult, quiet: boolean): str
   }
   for (const stream of result.streams) {
     lines.push(...streamLines(stream), "");
+  }
+  for (const connection of result.connections) {
+    lines.push(...connectionLines(connection), "");
   }
   lines.push(
     ...callLines(result.calls),
@@ -55,6 +59,7 @@ export function reportJson(file: string, result: RunResult): string {
     file,
     module: { abi: module.abi, language: module.language, size_bytes: module.sizeBytes, sha256: module.digest },
     streams: result.streams.map(streamJson),
+    connections: result.connections.map(connectionJson),
     transcript: transcript.entries.map(entryJson),
     transcript_dropped: transcript.dropped,
     calls: calls.map(({ id, cluster, headers, body, trailers, timeoutMs, state }) => ({
@@ -119,6 +124,38 @@ function streamLines({ pausedIn, stream }: StreamResult): string[] {
     lines.push("", stream.problem);
   }
   return lines;
+}
+
+function connectionLines({ outcome, pausedIn, connection }: ConnectionResult): string[] {
+  const { toUpstream, toClient } = connection;
+  const ending = outcome === "reset" ? ["", "and then the plugin closed the connection"] : [];
+  return [
+    ...dataLines("to the upstream", toUpstream),
+    "",
+    ...dataLines("to the client", toClient),
+    ...(pausedIn === undefined ? ending : ["", `the plugin holds the ${pausedIn}`]),
+  ];
+}
+
+function dataLines(where: string, { chunks, isEnded }: PassedData): string[] {
+  const shown = describeBytes(Buffer.concat(chunks));
+  const text = typeof shown === "string" ? shown : `0x${shown.hex}`;
+  const lines = text === "" ? ["(nothing)"] : text.replace(/\n$/, "").split("\n");
+  return [`${where}${isEnded ? "" : ", without its end"}:`, ...lines.map((line) => `  ${line}`)];
+}
+
+function connectionJson({ outcome, pausedIn, connection }: ConnectionResult): object {
+  const dataOf = ({ chunks, isEnded }: PassedData): object => ({
+    data: describeBytes(Buffer.concat(chunks)),
+    is_ended: isEnded,
+  });
+  return {
+    outcome,
+    paused_in: pausedIn ?? null,
+    is_admitted: connection.isAdmitted,
+    to_upstream: dataOf(connection.toUpstream),
+    to_client: dataOf(connection.toClient),
+  };
 }
 
 function requestLines(message: OutMessage<RequestHead>): string[] {

@@ -11,6 +11,7 @@ import { Transcript } from "../../../plugins/testing/transcript.ts";
 import type { CliIo } from "../verb.ts";
 import { moduleOf, PluginHost } from "./plugin-host.ts";
 import type { RunOptions } from "./run-options.ts";
+import type { RunConnection, RunConnectionOptions } from "./run-connection.ts";
 import type { RunStream } from "./run-stream.ts";
 
 /** How a stream ended. "paused": the plugin held it until the time was up. "failed": the plugin did, or made what cannot be sent. */
@@ -23,9 +24,18 @@ export interface StreamResult {
   readonly stream: RunStream;
 }
 
+export interface ConnectionResult {
+  /** "reset": the plugin closed it. */
+  readonly outcome: Outcome;
+  readonly pausedIn: RunConnection["waitsIn"];
+  readonly connection: RunConnection;
+}
+
 export interface RunResult {
   readonly module: PluginModule;
   readonly streams: readonly StreamResult[];
+  /** With --tcp, in place of streams. */
+  readonly connections: readonly ConnectionResult[];
   readonly transcript: Transcript;
   readonly calls: readonly TestCall[];
   readonly grpcCalls: readonly TestGrpcCall[];
@@ -65,17 +75,24 @@ export async function runRequests(
     throw error;
   }
   const streams: StreamResult[] = [];
+  const connections: ConnectionResult[] = [];
+  const run = new Runner(host, clock, transcript, options.timeoutMs, io.stop);
   for (let i = 0; i < options.times; i++) {
     if (io.stop.aborted) {
       break;
     }
-    streams.push(await runOne(host, clock, transcript, options.timeoutMs, io.stop));
+    if (options.tcp === undefined) {
+      streams.push(await run.stream());
+    } else {
+      connections.push(await run.connection(options.tcp));
+    }
   }
   const { lastFault: fault, memoryBytes } = host.plugin.view();
   host.runtime.dispose();
   return {
     module,
     streams,
+    connections,
     transcript,
     calls: host.calls.all,
     grpcCalls: host.grpcCalls.all,
@@ -86,34 +103,78 @@ export async function runRequests(
   };
 }
 
-async function runOne(
-  host: PluginHost,
-  clock: TestClock,
-  transcript: Transcript,
-  timeoutMs: number,
-  stop: AbortSignal,
-): Promise<StreamResult> {
-  const stream = host.stream();
-  const { method, path } = stream.facts.requestHead;
-  transcript.note(`${method} ${path} comes in`);
-  const faultsBefore = host.plugin.view().faults;
-  stream.start();
-  const end = clock.monotonicMs() + timeoutMs;
-  while (!stream.isOver) {
-    // Messages in queues are announced on a turn of their own.
-    await new Promise((resolve) => setImmediate(resolve));
-    const next = clock.nextTimerMs;
-    if (stream.isOver || next === undefined || next > end || stop.aborted) {
-      break;
+/** What can be run: until it is over, or waits for something that never comes. */
+interface Running {
+  readonly isOver: boolean;
+  start(): void;
+  giveUp(): void;
+}
+
+class Runner {
+  readonly #host: PluginHost;
+  readonly #clock: TestClock;
+  readonly #transcript: Transcript;
+  readonly #timeoutMs: number;
+  readonly #stop: AbortSignal;
+
+  constructor(host: PluginHost, clock: TestClock, transcript: Transcript, timeoutMs: number, stop: AbortSignal) {
+    this.#host = host;
+    this.#clock = clock;
+    this.#transcript = transcript;
+    this.#timeoutMs = timeoutMs;
+    this.#stop = stop;
+  }
+
+  async stream(): Promise<StreamResult> {
+    const stream = this.#host.stream();
+    const { method, path } = stream.facts.requestHead;
+    this.#transcript.note(`${method} ${path} comes in`);
+    const { faults } = this.#host.plugin.view();
+    await this.#run(stream);
+    const pausedIn = this.#givenUp(stream.waitsIn, stream);
+    const hasFailed = this.#hasFailed(faults) || stream.problem !== undefined;
+    return { outcome: outcomeOf(hasFailed, pausedIn !== undefined, stream.isReset), pausedIn, stream };
+  }
+
+  async connection(data: Pick<RunConnectionOptions, "sent" | "answered">): Promise<ConnectionResult> {
+    const connection = this.#host.connection(data);
+    this.#transcript.note("a connection comes in");
+    const { faults } = this.#host.plugin.view();
+    await this.#run(connection);
+    const pausedIn = this.#givenUp(connection.waitsIn, connection);
+    const outcome = outcomeOf(this.#hasFailed(faults), pausedIn !== undefined, connection.isCut);
+    return { outcome, pausedIn, connection };
+  }
+
+  #hasFailed(faultsBefore: number): boolean {
+    return this.#host.plugin.view().faults > faultsBefore;
+  }
+
+  async #run(running: Running): Promise<void> {
+    const clock = this.#clock;
+    running.start();
+    const end = clock.monotonicMs() + this.#timeoutMs;
+    while (!running.isOver) {
+      // Messages in queues are announced on a turn of their own.
+      await new Promise((resolve) => setImmediate(resolve));
+      const next = clock.nextTimerMs;
+      if (running.isOver || next === undefined || next > end || this.#stop.aborted) {
+        return;
+      }
+      clock.advanceToNextTimer();
     }
-    clock.advanceToNextTimer();
   }
-  const pausedIn = stream.waitsIn;
-  if (pausedIn !== undefined) {
-    transcript.note(`the plugin holds the ${pausedIn}: given up after ${timeoutMs} ms`);
-    stream.giveUp();
+
+  /** Ends what waits; where it did. */
+  #givenUp<Place extends string>(waitsIn: Place | undefined, running: Running): Place | undefined {
+    if (waitsIn !== undefined) {
+      this.#transcript.note(`the plugin holds the ${waitsIn}: given up after ${this.#timeoutMs} ms`);
+      running.giveUp();
+    }
+    return waitsIn;
   }
-  const hasFailed = host.plugin.view().faults > faultsBefore || stream.problem !== undefined;
-  const outcome = hasFailed ? "failed" : pausedIn !== undefined ? "paused" : stream.isReset ? "reset" : "completed";
-  return { outcome, pausedIn, stream };
+}
+
+function outcomeOf(hasFailed: boolean, isPaused: boolean, isReset: boolean): Outcome {
+  return hasFailed ? "failed" : isPaused ? "paused" : isReset ? "reset" : "completed";
 }

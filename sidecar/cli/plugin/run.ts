@@ -19,6 +19,7 @@ jumps to the next tick, answer or timeout.
   outrigger plugin run plugin.wasm --config '{"header":"x-a"}' --request 'GET /orders?id=1' -H 'cookie: a=b'
   outrigger plugin run plugin.wasm --request @request.http --response @response.http --chunk 1000
   outrigger plugin run plugin.wasm --callout 'auth=403 no' --property xds.route_name=web --json
+  outrigger plugin run plugin.wasm --tcp --send 'hello' --receive 'hello yourself'
 
 Exit codes: 0 the stream got through, however the plugin answered it; 1 the plugin did not load, failed, held the stream until
 the time was up, or left a message that cannot be sent; 2 wrong usage. FILE may be an http(s):// or oci:// address too.
@@ -41,6 +42,8 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
   );
   const { file } = options.plugin;
   io.out(options.json ? reportJson(file, result) : reportText(file, result, options.quiet));
-  const bad = result.streams.filter(({ outcome }) => outcome === "failed" || outcome === "paused");
+  const bad = [...result.streams, ...result.connections].filter(
+    ({ outcome }) => outcome === "failed" || outcome === "paused",
+  );
   return bad.length > 0 ? 1 : 0;
 }

@@ -276,6 +276,29 @@ suite("plugin run", () => {
     assert.deepEqual([streams[0]?.response?.status, streams[0]?.reply_details], [413, "request_payload_too_large"]);
   });
 
+  test("--tcp sends a connection's bytes through a network plugin", async () => {
+    const flags = ["--config", "upper\nprefix >", "--tcp", "--send", "one ", "--send", "two", "--receive", "three"];
+    const { code, out } = await run(guest("tcp"), ...flags);
+    assert.equal(code, 0);
+    assert.match(out, /▶ proxy_on_downstream_data \[2\] data_size=3, end_of_stream=true/);
+    assert.match(out, /^to the upstream:\n {2}ONE TWO$/m);
+    assert.match(out, /^to the client:\n {2}> ?three$/m);
+    assert.match(out, /▶ proxy_on_downstream_connection_close \[2\] peer_type=2/);
+    interface Connections {
+      readonly connections: readonly { outcome: string; paused_in: string | null; is_admitted: boolean }[];
+    }
+    const connectionsOf = async (code: number, ...argv: readonly string[]) =>
+      ((await report(code, guest("tcp"), "--tcp", ...argv)) as unknown as Connections).connections;
+    const [closed] = await connectionsOf(0, "--send", "close");
+    assert.deepEqual([closed?.outcome, closed?.is_admitted], ["reset", true]);
+    const [waiting] = await connectionsOf(1, "--config", "call auth", "--callout", "auth=timeout", "--timeout-ms", "1");
+    assert.deepEqual([waiting?.outcome, waiting?.paused_in, waiting?.is_admitted], ["paused", "beginning", false]);
+    const [failed] = await connectionsOf(1, "--send", "trap");
+    assert.equal(failed?.outcome, "failed");
+    const [held] = await connectionsOf(0, "--config", "hold\nwait", "--send", "hold it");
+    assert.equal(held?.outcome, "completed");
+  });
+
   test("shows what a plugin said that refuses to start", async () => {
     const { code, out, err } = await run(guest("refuse"), "--config", "refuse me");
     assert.deepEqual([code, out], [1, ""]);
@@ -307,6 +330,7 @@ suite("plugin run", () => {
       /request\.path is the request's own/,
     ],
     ["a property that is no JSON", 2, ["x.wasm", "--property", "a:=x"], /must be JSON/],
+    ["bytes to send over HTTP", 2, ["x.wasm", "--send", "a"], /flag --send is for --tcp/],
     ["two configurations", 2, ["x.wasm", "--config", "a", "--config-file", "b"], /exclude each other/],
     ["a module that is not there", 1, ["/nowhere/x.wasm"], /cannot read "\/nowhere\/x\.wasm": there is no such file/],
     ["a file that is not there", 1, ["x.wasm", "--body", "@/nowhere"], /cannot read \/nowhere: ENOENT/],
