@@ -148,27 +148,32 @@ const STORIES: Readonly<Record<string, (world: World) => Promise<void>>> = {
     again.destroy();
   },
 
-  async "a reader that is slow holds the writer up, both ways"(world) {
-    const [client, server] = await pair(world, "small");
-    for (const [from, to] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      to.socket.pause();
-      const size = 24 * 1024 * 1024;
-      from.send(Buffer.alloc(size, "y"));
-      const side = from === client ? "tcp.small.downstream" : "cluster.small.upstream";
+  async "readers that are slow hold their writers up, both ways, and get their own bytes"(world) {
+    const pairs = [await pair(world, "small"), await pair(world, "small")] as const;
+    const size = 12 * 1024 * 1024;
+    for (const way of [0, 1] as const) {
+      for (const [index, peers] of pairs.entries()) {
+        peers[1 - way]?.socket.pause();
+        peers[way].send(Buffer.alloc(size, "yz"[index]));
+      }
+      const side = way === 0 ? "tcp.small.downstream" : "cluster.small.upstream";
       await until(
-        "pause",
+        "pauses",
         () => world.stat(`${side}_flow_control_paused_reading_total`),
-        (paused) => paused > 0,
+        (paused) => paused > 1,
       );
-      assert.ok(from.socket.writableLength > 0);
-      to.received = "";
-      to.socket.resume();
-      await to.untilBytes(size);
+      for (const peers of pairs) {
+        assert.ok(peers[way].socket.writableLength > 0);
+        peers[1 - way]?.socket.resume();
+      }
+      for (const [index, peers] of pairs.entries()) {
+        const to = peers[1 - way] as TcpPeer;
+        await to.untilBytes(size);
+        assert.equal(to.received.replaceAll("yz"[index] ?? "", ""), "");
+        to.received = "";
+      }
     }
-    client.destroy();
+    pairs.forEach(([client]) => client.destroy());
   },
 
   async "weighted clusters: each gets its share"(world) {
