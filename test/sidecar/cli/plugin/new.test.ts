@@ -13,6 +13,7 @@ import { LANGUAGES, projectFiles } from "../../../../sidecar/cli/plugin/project-
 import { printed } from "../../../support/cli-printer.ts";
 
 const ROOT = join(import.meta.dirname, "../../../..");
+const OUTRIGGER = join(ROOT, "outrigger");
 const folder = mkdtempSync(join(tmpdir(), "plugin-new-"));
 after(() => rmSync(folder, { recursive: true }));
 
@@ -120,17 +121,17 @@ suite("plugin new", () => {
 
 const run = promisify(execFile);
 
-/** `make test` of what is built, as the author runs it; what the tests say. */
-async function makeTest(dir: string): Promise<string> {
-  const env: NodeJS.ProcessEnv = { ...process.env, OUTRIGGER: join(ROOT, "outrigger") };
+/** Runs a program in the project as its author does; what it prints. */
+async function inProject(dir: string, program: string, ...args: readonly string[]): Promise<string> {
+  const env: NodeJS.ProcessEnv = { ...process.env, OUTRIGGER };
   delete env["NODE_TEST_CONTEXT"];
-  const { stdout } = await run("make", ["-e", "test"], { cwd: dir, env });
+  const { stdout } = await run(program, args, { cwd: dir, env });
   return stdout;
 }
 
-function clang(): string | undefined {
+/** The first of these programs that is on PATH. */
+function findProgram(...names: readonly string[]): string | undefined {
   const folders = (process.env["PATH"] ?? "").split(delimiter).filter((each) => !each.includes("node_modules"));
-  const names = ["clang++-19", "clang++", "clang++-20", "clang++-18", "clang++-17", "clang++-16"];
   return names.find((name) => folders.some((each) => readdirOf(each).includes(name)));
 }
 
@@ -156,13 +157,14 @@ suite("a project that plugin new made builds, and its test passes", () => {
       [asc, "assembly/index.ts", "--config", "asconfig.json", "--optimizeLevel", "0", "--shrinkLevel", "0"],
       { cwd: dir },
     );
-    assert.match(await makeTest(dir), /^ℹ pass 3$/m);
+    assert.match(await inProject(dir, OUTRIGGER, "plugin", "test", "."), /^ℹ pass 3$/m);
   });
 
-  const compiler = clang();
-  test("in C++", { skip: compiler === undefined ? "no clang++ on PATH" : false }, async () => {
+  const compiler = findProgram("clang++-19", "clang++", "clang++-20", "clang++-18", "clang++-17", "clang++-16");
+  const missing = compiler === undefined ? "clang++" : findProgram("make") === undefined ? "make" : undefined;
+  test("in C++, by make test", { skip: missing === undefined ? false : `no ${missing} on PATH` }, async () => {
     const dir = join(folder, "cpp");
     assert.equal((await make("my-plugin", "--lang", "cpp", "--dir", dir)).code, 0);
-    assert.match(await makeTest(dir), /^ℹ pass 3$/m);
+    assert.match(await inProject(dir, "make", "-e", "test"), /^ℹ pass 3$/m);
   });
 });
