@@ -2,6 +2,7 @@
 // run the same number of them.
 
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { suite, test } from "node:test";
 import { bootstrap, cluster, guest } from "../support/bootstrap-builder.ts";
 import { ENVOY_MISSING, findEnvoy } from "../support/envoy-binary.ts";
@@ -10,6 +11,7 @@ import { ProxyProcess } from "../support/proxy-process.ts";
 import { SidecarProcess } from "../support/sidecar-process.ts";
 import { until } from "../support/sidecar-story.ts";
 
+const KILLER = join(import.meta.dirname, "../support/worker-killer.ts");
 const TYPE = "type.googleapis.com/envoy.extensions.wasm.v3.WasmService";
 const STRING = "type.googleapis.com/google.protobuf.StringValue";
 
@@ -87,6 +89,18 @@ suite("plugins that run by themselves", () => {
       .map(({ message }) => String(message))
       .filter((text) => /on_(done|delete)/.test(text));
     assert.deepEqual(ends, ["proxy_on_done [1]", "proxy_on_delete [1]"]);
+  });
+
+  test("a singleton runs on when its worker dies", async () => {
+    await using sidecar = await SidecarProcess.start(withServices([service("once", "callbacks", "")]), {
+      args: ["--concurrency", "2"],
+      env: { NODE_OPTIONS: `--import=${KILLER}` },
+    });
+    const starts = () => sidecar.logEntries.filter(({ message }) => message === "proxy_on_configure [1, 0]").length;
+    assert.equal(starts(), 1);
+    sidecar.signal("SIGUSR2");
+    await until("a second start", starts, (count) => count === 2);
+    assert.equal((await plugins(sidecar)).get("once")?.vms, 1);
   });
 
   test("one calls clusters by itself", async () => {
