@@ -9,7 +9,7 @@ import { address, bootstrap, cluster, fileAccessLog } from "../support/bootstrap
 import { ENVOY_MISSING, findEnvoy } from "../support/envoy-binary.ts";
 import { ProxyProcess } from "../support/proxy-process.ts";
 import { SidecarProcess } from "../support/sidecar-process.ts";
-import { until } from "../support/sidecar-story.ts";
+import { freePort, until } from "../support/sidecar-story.ts";
 import { TcpPeer, TcpServer } from "../support/tcp-peer.ts";
 
 const TCP_PROXY = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
@@ -315,6 +315,59 @@ suite("tcp_proxy", { timeout: 60_000 }, () => {
     assert.deepEqual(await until("the log", lines("lost"), ({ length }) => length === 1), [
       "NC 0 0 - 0 TcpConnectionEnd 0 - -",
     ]);
+  });
+
+  test("tries again after a while, logs at intervals, and closes on drain when it is told to", async () => {
+    await using upstream = await TcpServer.start();
+    const port = await freePort();
+    await using sidecar = await SidecarProcess.start(
+      (folder) =>
+        bootstrap({
+          listeners: [
+            tcp("late", {
+              cluster: "late",
+              max_connect_attempts: 1_000,
+              backoff_options: { base_interval: "0.01s", max_interval: "0.02s" },
+            }),
+            tcp("draining", {
+              cluster: "up",
+              check_drain_close: true,
+              access_log: [fileAccessLog(join(folder, "log"), "%ACCESS_LOG_TYPE% %BYTES_RECEIVED%\n")],
+              access_log_options: { access_log_flush_interval: "0.05s" },
+            }),
+          ],
+          clusters: [cluster("up", [upstream.port]), cluster("late", [port])],
+        }),
+      { args: ["--file-flush-interval-msec", "20", "--drain-time-s", "60"] },
+    );
+    const waiting = await TcpPeer.connect(sidecar.port("late"));
+    await sidecar.untilStat("cluster.late.upstream_cx_connect_fail", 3);
+    await using late = await TcpServer.start(port);
+    waiting.send("at last");
+    const lateServer = await late.next();
+    await lateServer.untilReceived("at last");
+    lateServer.destroy();
+    waiting.destroy();
+
+    const client = await TcpPeer.connect(sidecar.port("draining"));
+    const server = await upstream.next();
+    client.send("abc");
+    await server.untilReceived("abc");
+    const log = () => {
+      const file = join(sidecar.folder, "log");
+      return existsSync(file) ? readFileSync(file, "utf8") : "";
+    };
+    await until("two lines", log, (text) => text.split("TcpPeriodic 3\n").length > 2);
+    sidecar.signal("SIGTERM");
+    await until(
+      "draining",
+      async () => (await sidecar.admin("/ready")).status,
+      (status) => status === 503,
+    );
+    assert.equal(client.hasEnd, false, "nothing has moved");
+    client.send("d");
+    await Promise.all([client.untilClosed(), server.untilClosed()]);
+    assert.equal((await sidecar.untilEnded()).code, 0);
   });
 
   test("lets connections live until the drain time is over", async () => {

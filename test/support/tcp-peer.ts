@@ -96,9 +96,9 @@ export class TcpServer {
     });
   }
 
-  static async start(): Promise<TcpServer> {
+  static async start(port = 0): Promise<TcpServer> {
     const made = new TcpServer();
-    made.#server.listen(0, "127.0.0.1");
+    made.#server.listen(port, "127.0.0.1");
     await once(made.#server, "listening");
     return made;
   }
