@@ -121,7 +121,7 @@ export class TcpContext {
     const { vm } = (this.#guest as GuestContext).root;
     this.#current = direction;
     this.#continueAsked = 0;
-    this.writable |= direction;
+    if (callback !== Callback.OnNewConnection) this.writable |= direction;
     const result = vm.call(callback, this.#guest as GuestContext, first, second, 0, 0);
     this.#current = 0;
     let status: NetworkStatus = NetworkStatus.Continue;

@@ -42,6 +42,8 @@ export interface CaseOrigin {
 
 /** A plugin of the case's own, in a VM of its own. */
 export interface CasePlugin {
+  /** Default: an HTTP filter, or a network filter in a case with `tcp`. */
+  readonly as?: "access_log";
   /** A module of test/guests/wasm instead of the scripted guest. */
   readonly module?: string;
   /** Scripts of the root context; `case NAME` is put before them. */
@@ -72,6 +74,13 @@ export interface CaseRow {
   readonly origin?: CaseOrigin;
   /** One or more plugins of its own, in this order; else the shared plugin of the ABI version. */
   readonly plugins?: readonly CasePlugin[];
+  /**
+   * A TCP connection instead of requests: `client TEXT`, `server TEXT` send and wait for the plugin's callback, `client ends` and
+   * `server ends` shut a side, `guest TEXT` waits for a line of the plugin's.
+   */
+  readonly tcp?: readonly string[];
+  /** The listener is taken away in the end; the case is over when the root context was deleted. */
+  readonly removed?: boolean;
   /** Statistics that are observed after it: full names. */
   readonly stats?: readonly string[];
   /** The case is over when the guest has logged a line with this text. Default: the stream's `delete`. */
@@ -98,6 +107,8 @@ const KEYS = new Set([
   "request",
   "times",
   "gap_ms",
+  "tcp",
+  "removed",
   "origin",
   "plugins",
   "stats",

@@ -14,6 +14,8 @@ export interface Answer {
   readonly headers?: readonly string[];
   readonly body?: string;
   readonly trailers?: readonly string[];
+  /** What a TCP upstream got. */
+  readonly upstream?: string;
 }
 
 /** Resolves when the guest has said a line with this text, for this case. */

@@ -7,65 +7,37 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { AddressInfo } from "node:net";
 import { type Case, withoutCase } from "./case.ts";
 import { type Answer, exchange } from "./exchange.ts";
+import { GuestLines } from "./guest-lines.ts";
 import { answerLines, foldedEnds, type Observation, requestLines } from "./observation.ts";
 import { CaseOriginServer } from "./origin.ts";
+import { GrpcOrigin } from "../support/grpc-origin.ts";
+import { TcpServer } from "../support/tcp-peer.ts";
 import { listenerOf, sceneOf } from "./scene.ts";
-import { type GuestLine, Subject, type SubjectKind } from "./subject.ts";
+import { Subject, type SubjectKind } from "./subject.ts";
+import { tcpExchange } from "./tcp-exchange.ts";
 
 const LINE_DEADLINE_MS = 4_000;
 /** The host has one worker: more at a time only wait. */
 const AT_A_TIME = 16;
 
-/** What the guests said, by case. */
-class GuestLines {
-  readonly streams = new Map<string, string[]>();
-  readonly roots = new Map<string, Set<string>>();
-  readonly #waiting = new Map<string, (() => void)[]>();
-
-  add({ level, text }: GuestLine): void {
-    const found = /^#(c\d+-\d+)(\^?) (.*)$/s.exec(text);
-    const [, id = "", isRoot, said = ""] = found ?? /^(c\d+-\d+)()\b(.*)$/s.exec(text) ?? [];
-    if (id === "") {
-      return;
-    }
-    const line = level === "info" ? said : `[${level}] ${said}`;
-    if (isRoot === "^") {
-      this.roots.set(id, (this.roots.get(id) ?? new Set()).add(line));
-    } else {
-      this.streams.set(id, [...(this.streams.get(id) ?? []), line]);
-    }
-    for (const check of this.#waiting.get(id) ?? []) {
-      check();
-    }
-  }
-
-  /** Resolves when `times` lines with this text are there, or after the deadline. */
-  async until(id: string, text: string, times: number): Promise<void> {
-    const isThere = () => {
-      const all = [...(this.streams.get(id) ?? []), ...(this.roots.get(id) ?? [])];
-      return all.filter((line) => ` ${line}`.includes(text)).length >= times;
-    };
-    if (isThere()) {
-      return;
-    }
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, LINE_DEADLINE_MS);
-      const check = () => {
-        if (isThere()) {
-          clearTimeout(timer);
-          resolve();
-        }
-      };
-      this.#waiting.set(id, [...(this.#waiting.get(id) ?? []), check]);
-    });
-  }
-}
-
 /** What was seen of each case, by its id. */
 export async function runCases(kind: SubjectKind, cases: readonly Case[]): Promise<Map<string, Observation>> {
-  await using origin = await CaseOriginServer.start();
+  await using servers = new AsyncDisposableStack();
+  const origin = servers.use(await CaseOriginServer.start());
+  const grpc = servers.use(await GrpcOrigin.start());
+  const tcp = new Map<string, TcpServer>();
+  for (const { id, row } of cases) {
+    if (row.tcp !== undefined) {
+      tcp.set(id, servers.use(await TcpServer.start()));
+    }
+  }
   const said = new GuestLines();
-  const ports = { origin: origin.port, dead: await freePort() };
+  const ports = {
+    origin: origin.port,
+    dead: await freePort(),
+    grpc: grpc.port,
+    tcp: new Map([...tcp].map(([id, { port }]) => [id, port])),
+  };
   await using subject = await Subject.start(
     kind,
     (folder) => sceneOf(cases, folder, ports),
@@ -78,21 +50,26 @@ export async function runCases(kind: SubjectKind, cases: readonly Case[]): Promi
   const left = [...cases];
   const takeNext = async () => {
     for (let one = left.shift(); one !== undefined; one = left.shift()) {
-      answers.set(one.id, await play(one, subject, said));
+      answers.set(one.id, await play(one, subject, said, tcp.get(one.id)));
     }
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, takeNext));
-  const access = await accessLines(subject.accessLog, [...answers.values()].flat().length);
+  await takeAway(cases, subject, said);
+  const requests = cases.filter(({ row }) => row.tcp === undefined).flatMap(({ id }) => answers.get(id) ?? []);
+  const access = await accessLines(subject.scene.accessLog, requests.length);
   const stats = await subject.stats();
   return new Map(
     cases.map((one) => [
       one.id,
       {
         answers: (answers.get(one.id) ?? []).map((answer) => answerLines(one, answer)),
-        upstream: origin
-          .seen(one.id)
-          .map((request) => requestLines(one, request))
-          .toSorted((a, b) => ((a[0] ?? "") < (b[0] ?? "") ? -1 : 1)),
+        upstream: [
+          ...(answers.get(one.id) ?? []).flatMap(({ upstream }) => (upstream === undefined ? [] : [[upstream]])),
+          ...origin
+            .seen(one.id)
+            .map((request) => requestLines(one, request))
+            .toSorted((a, b) => ((a[0] ?? "") < (b[0] ?? "") ? -1 : 1)),
+        ],
         guest: foldedEnds(said.streams.get(one.id) ?? []).map((line) => withoutCase(one, line)),
         root: [...(said.roots.get(one.id) ?? [])].map((line) => withoutCase(one, line)),
         access: (access.get(one.id) ?? []).map((line) => withoutCase(one, line)),
@@ -105,7 +82,16 @@ export async function runCases(kind: SubjectKind, cases: readonly Case[]): Promi
   );
 }
 
-async function play(one: Case, subject: Subject, said: GuestLines): Promise<Answer[]> {
+/** Takes the listeners away of which a case wants to see the end, and waits for that of their root contexts. */
+async function takeAway(cases: readonly Case[], subject: Subject, said: GuestLines): Promise<void> {
+  const removed = cases.filter(({ row }) => row.removed === true);
+  if (removed.length > 0) {
+    subject.scene.removeListeners();
+    await Promise.all(removed.map(({ id }) => said.until(id, " delete", 1)));
+  }
+}
+
+async function play(one: Case, subject: Subject, said: GuestLines, tcp: TcpServer | undefined): Promise<Answer[]> {
   const port = subject.port(listenerOf(one));
   const answers: Answer[] = [];
   const times = one.row.times ?? 1;
@@ -116,7 +102,12 @@ async function play(one: Case, subject: Subject, said: GuestLines): Promise<Answ
     if (turn > 1 && one.row.gap_ms !== undefined) {
       await delay(one.row.gap_ms);
     }
-    answers.push(await exchange(one, turn, port, (text, count) => said.until(one.id, text, count ?? 1)));
+    const waitForLine = (text: string, count = 1) => said.until(one.id, text, count);
+    answers.push(
+      tcp === undefined
+        ? await exchange(one, turn, port, waitForLine)
+        : await tcpExchange(one.row.tcp ?? [], port, tcp, waitForLine),
+    );
     if (one.row.until === undefined) {
       await said.until(one.id, " delete", turn);
     }

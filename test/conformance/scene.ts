@@ -1,14 +1,25 @@
 // What a host is started with: an Envoy bootstrap with one listener for each ABI version, on which most cases run in one
 // VM, and one for each case that has plugins of its own.
 
-import { writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { bootstrap, cluster, fileAccessLog, guest, listener } from "../support/bootstrap-builder.ts";
+import {
+  address,
+  bootstrap,
+  cluster,
+  fileAccessLog,
+  guest,
+  http2Cluster,
+  listener,
+} from "../support/bootstrap-builder.ts";
 import { ABI_VERSIONS, type Abi, type Case, type CasePlugin, forCase } from "./case.ts";
 
 const LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener";
 const BUFFER_LIMIT = 65_536;
 const WASM = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+const NETWORK_WASM = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm";
+const LOG_WASM = "type.googleapis.com/envoy.extensions.access_loggers.wasm.v3.WasmAccessLog";
+const TCP_PROXY = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 const TEXT = "type.googleapis.com/google.protobuf.StringValue";
 
 const CLUSTER = {
@@ -28,6 +39,8 @@ export interface Scene {
   readonly bootstrap: object;
   /** File name of the access log, in the folder. */
   readonly accessLog: string;
+  /** Takes away the listeners of the cases that want it. */
+  readonly removeListeners: () => void;
 }
 
 /** Which listener a case's requests go to. */
@@ -37,6 +50,10 @@ export function listenerOf(one: Case): string {
 
 export interface Ports {
   readonly origin: number;
+  /** A gRPC server: support/grpc-origin.ts. */
+  readonly grpc: number;
+  /** The upstream of each case with `tcp`, by its id. */
+  readonly tcp: ReadonlyMap<string, number>;
   /** Nobody listens there. */
   readonly dead: number;
 }
@@ -45,7 +62,44 @@ export interface Ports {
 export function sceneOf(cases: readonly Case[], folder: string, ports: Ports): Scene {
   const accessLog = join(folder, "access.log");
   const own = cases.filter(({ row }) => row.plugins !== undefined);
-  const plugins = (filters: readonly object[], name: string) => ({
+  const listenersOf = (kept: readonly Case[]) => [
+    ...ABI_VERSIONS.map((abi) => httpListener(`shared-${abi}`, [sharedPlugin(abi)], [], accessLog)),
+    ...kept.map((one) => ownListener(one, accessLog)),
+  ];
+  // A listener that cannot be made must not keep the host from starting: that is why they come by LDS.
+  const listenersFile = join(folder, "listeners.json");
+  const write = (version: string, kept: readonly Case[]) => {
+    writeFileSync(`${listenersFile}.new`, JSON.stringify({ version_info: version, resources: listenersOf(kept) }));
+    renameSync(`${listenersFile}.new`, listenersFile);
+  };
+  write("1", own);
+  return {
+    accessLog,
+    removeListeners: () =>
+      write(
+        "2",
+        own.filter(({ row }) => row.removed !== true),
+      ),
+    bootstrap: bootstrap({
+      clusters: [
+        cluster("origin", [ports.origin], CLUSTER),
+        cluster("other", [ports.origin], CLUSTER),
+        cluster("dead", [ports.dead]),
+        cluster("empty", []),
+        http2Cluster("grpc", ports.grpc),
+        ...[...ports.tcp].map(([id, port]) => cluster(`tcp-${id}`, [port])),
+      ],
+      // Every line counts here.
+      runtime: { "outrigger.wasm.log_lines_per_s": 1_000_000 },
+      more: {
+        dynamic_resources: { lds_config: { resource_api_version: "V3", path_config_source: { path: listenersFile } } },
+      },
+    }),
+  };
+}
+
+function httpListener(name: string, filters: readonly object[], loggers: readonly object[], accessLog: string): object {
+  return {
     "@type": LISTENER,
     per_connection_buffer_limit_bytes: BUFFER_LIMIT,
     ...listener(name, {
@@ -61,51 +115,53 @@ export function sceneOf(cases: readonly Case[], folder: string, ports: Ports): S
       manager: {
         generate_request_id: false,
         http_protocol_options: { enable_trailers: true },
-        access_log: [fileAccessLog(accessLog, ACCESS_FORMAT)],
-      },
-    }),
-  });
-  const listeners = [
-    ...ABI_VERSIONS.map((abi) => plugins([sharedPlugin(abi)], `shared-${abi}`)),
-    ...own.map((one) =>
-      plugins(
-        (one.row.plugins ?? []).map((plugin, index) => ownPlugin(one, plugin, index)),
-        one.id,
-      ),
-    ),
-  ];
-  // A listener that cannot be made must not keep the host from starting: that is why they come by LDS.
-  const listenersFile = join(folder, "listeners.json");
-  writeFileSync(listenersFile, JSON.stringify({ version_info: "1", resources: listeners }));
-  return {
-    accessLog,
-    bootstrap: bootstrap({
-      clusters: [
-        cluster("origin", [ports.origin], CLUSTER),
-        cluster("other", [ports.origin], CLUSTER),
-        cluster("dead", [ports.dead]),
-        cluster("empty", []),
-      ],
-      // Every line counts here.
-      runtime: { "outrigger.wasm.log_lines_per_s": 1_000_000 },
-      more: {
-        dynamic_resources: { lds_config: { resource_api_version: "V3", path_config_source: { path: listenersFile } } },
+        access_log: [fileAccessLog(accessLog, ACCESS_FORMAT), ...loggers],
       },
     }),
   };
 }
 
+function ownListener(one: Case, accessLog: string): object {
+  const rows = one.row.plugins ?? [];
+  const made = rows.map((row, index) => ({ row, name: `${one.id}-${index}`, config: ownPlugin(one, row, index) }));
+  if (one.row.tcp !== undefined) {
+    const filters = made.map(({ name, config }) => ({ name, typed_config: { "@type": NETWORK_WASM, config } }));
+    const proxy = { "@type": TCP_PROXY, stat_prefix: one.id, cluster: `tcp-${one.id}` };
+    return {
+      "@type": LISTENER,
+      name: one.id,
+      address: address(0),
+      filter_chains: [{ filters: [...filters, { name: "envoy.filters.network.tcp_proxy", typed_config: proxy }] }],
+    };
+  }
+  const typed = (type: string, which: typeof made) =>
+    which.map(({ name, config }) => ({ name, typed_config: { "@type": type, config } }));
+  return httpListener(
+    one.id,
+    typed(
+      WASM,
+      made.filter(({ row }) => row.as === undefined),
+    ),
+    typed(
+      LOG_WASM,
+      made.filter(({ row }) => row.as === "access_log"),
+    ),
+    accessLog,
+  );
+}
+
 function sharedPlugin(abi: Abi): object {
-  return plugin(`shared-${abi}`, {
+  const config = pluginConfig(`shared-${abi}`, {
     module: moduleOf(abi),
     vm_id: `shared-${abi}`,
     configuration: "tick 20",
   });
+  return { name: "shared", typed_config: { "@type": WASM, config } };
 }
 
 function ownPlugin(one: Case, row: CasePlugin, index: number): object {
   const head = `case ${one.id};${(one.row.plugins?.length ?? 0) > 1 ? `plugin ${index + 1};` : ""}`;
-  return plugin(`${one.id}-${index}`, {
+  return pluginConfig(`${one.id}-${index}`, {
     ...row,
     module: row.module ?? moduleOf(one.abi),
     vm_id: forCase(one, row.vm_id ?? one.id),
@@ -118,8 +174,8 @@ function moduleOf(abi: Abi): string {
   return `conformance-${abi.replaceAll(".", "-")}`;
 }
 
-function plugin(name: string, row: CasePlugin & { readonly module: string }): object {
-  const config = {
+function pluginConfig(name: string, row: CasePlugin & { readonly module: string }): object {
+  return {
     name,
     root_id: row.root_id ?? name,
     configuration: { "@type": TEXT, value: row.configuration ?? "" },
@@ -140,5 +196,4 @@ function plugin(name: string, row: CasePlugin & { readonly module: string }): ob
       ...(row.environment === undefined ? {} : { environment_variables: { key_values: row.environment } }),
     },
   };
-  return { name, typed_config: { "@type": WASM, config } };
 }

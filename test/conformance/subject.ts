@@ -27,7 +27,7 @@ export interface SubjectKind {
   guestLine(line: string): GuestLine | undefined;
 }
 
-const COMMON = ["--concurrency", "1", "--file-flush-interval-msec", "20", "-l", "warning"];
+const COMMON = ["--concurrency", "1", "--file-flush-interval-msec", "20", "--drain-time-s", "1", "-l", "warning"];
 
 export const OUTRIGGER: SubjectKind = {
   name: "outrigger",
@@ -59,7 +59,7 @@ export class Subject implements AsyncDisposable {
   readonly kind: SubjectKind;
   /** All lines of its log. */
   readonly lines: string[] = [];
-  readonly accessLog: string;
+  readonly scene: Scene;
   readonly #child: ChildProcess;
   readonly #reader: LogReader;
   readonly #folder: string;
@@ -94,7 +94,7 @@ export class Subject implements AsyncDisposable {
       const listeners = await (await fetch(`http://127.0.0.1:${adminPort}/listeners`)).text();
       const found = listeners.matchAll(/^(\S+)::127\.0\.0\.1:(\d+)$/gm);
       const ports = new Map([...found].map((match) => [match[1] ?? "", Number(match[2])]));
-      return new Subject(kind, lines, scene.accessLog, child, reader, folder, ports, adminPort);
+      return new Subject(kind, lines, scene, child, reader, folder, ports, adminPort);
     } catch (cause) {
       child.kill("SIGKILL");
       reader.stop();
@@ -106,7 +106,7 @@ export class Subject implements AsyncDisposable {
   private constructor(
     kind: SubjectKind,
     lines: string[],
-    accessLog: string,
+    scene: Scene,
     child: ChildProcess,
     reader: LogReader,
     folder: string,
@@ -115,7 +115,7 @@ export class Subject implements AsyncDisposable {
   ) {
     this.kind = kind;
     this.lines = lines;
-    this.accessLog = accessLog;
+    this.scene = scene;
     this.#child = child;
     this.#reader = reader;
     this.#folder = folder;

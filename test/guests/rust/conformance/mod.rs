@@ -9,6 +9,7 @@ mod words;
 use script::{Script, Variables};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// Host functions that only this ABI version has.
 pub type More = fn(&str, &[u64]) -> Option<u32>;
@@ -18,7 +19,7 @@ struct Context {
     case: String,
     /// `(N) ` before lines of the Nth of several plugins.
     label: String,
-    script: Script,
+    script: Rc<Script>,
     variables: Variables,
     calls: BTreeMap<String, u32>,
     waits_for_tick: bool,
@@ -50,7 +51,7 @@ fn say(id: u32, text: &str) {
 }
 
 /// The context's name and script are known now: says what waited for it.
-fn begin(id: u32, case: &str, script: Script) {
+fn begin(id: u32, case: &str, script: Rc<Script>) {
     let pending = with(id, |context| {
         if !case.is_empty() {
             context.case = case.to_string();
@@ -69,7 +70,7 @@ pub fn create(id: u32, root: u32) {
         root,
         case: String::new(),
         label: with(root, |root| root.label.clone()).unwrap_or_default(),
-        script: Script::parse(""),
+        script: Rc::new(Script::parse("")),
         variables,
         calls: BTreeMap::new(),
         waits_for_tick: false,
@@ -82,7 +83,7 @@ pub fn create(id: u32, root: u32) {
 /// VM or plugin configuration: `case NAME`, `plugin NUMBER`, `tick MS`, then sections.
 pub fn configure(id: u32, callback: &str, buffer: u32, size: u32, more: More) -> u32 {
     let text = String::from_utf8_lossy(&host::buffer(buffer)).into_owned();
-    let script = Script::parse(&text);
+    let script = Rc::new(Script::parse(&text));
     let case = script.setting("case").unwrap_or("").to_string();
     if let Some(label) = script.setting("plugin") {
         with(id, |context| context.label = format!("({label}) "));
@@ -100,8 +101,16 @@ pub fn configure(id: u32, callback: &str, buffer: u32, size: u32, more: More) ->
 pub fn request_headers(id: u32, count: u32, end: Option<u32>, more: More) -> u32 {
     let case = String::from_utf8_lossy(&host::request_header("x-case")).into_owned();
     let text = String::from_utf8_lossy(&host::request_header("x-script")).into_owned();
-    begin(id, &case, Script::parse(&text));
+    begin(id, &case, Rc::new(Script::parse(&text)));
     event(id, "request_headers", &headers_arguments(0, count, end), end == Some(1), 0, more)
+}
+
+/// Connections and access logs bring no script of their own: they have that of their root context.
+fn adopt(id: u32) {
+    let root = with(id, |context| if context.case.is_empty() { context.root } else { 0 }).unwrap_or(0);
+    if let Some((case, script)) = with(root, |root| (root.case.clone(), root.script.clone())) {
+        begin(id, &case, script);
+    }
 }
 
 /// The number as it is told, which should be that of the map; `end_of_stream` where the version has it.
@@ -118,6 +127,7 @@ pub fn headers_arguments(map: u32, count: u32, end: Option<u32>) -> String {
 
 /// Says that the callback came, and runs its section. Answers what the section returns, else `default`.
 pub fn event(id: u32, callback: &str, arguments: &str, at_end: bool, default: u32, more: More) -> u32 {
+    adopt(id);
     // How a long body is cut into pieces is nobody's promise.
     let is_quiet = with(id, |context| context.script.setting("quiet").is_some()).unwrap_or(false);
     if !is_quiet || !callback.ends_with("_body") {
@@ -269,7 +279,7 @@ macro_rules! common_callbacks {
         }
         #[no_mangle]
         pub extern "C" fn proxy_on_grpc_receive_initial_metadata(id: u32, token: u32, count: u32) {
-            conformance::answered(id, token, "grpc_receive_initial_metadata", &count.to_string(), more);
+            conformance::answered(id, token, "grpc_receive_initial_metadata", &conformance::headers_arguments(4, count, None), more);
         }
         #[no_mangle]
         pub extern "C" fn proxy_on_grpc_receive(id: u32, token: u32, size: u32) {
@@ -277,7 +287,7 @@ macro_rules! common_callbacks {
         }
         #[no_mangle]
         pub extern "C" fn proxy_on_grpc_receive_trailing_metadata(id: u32, token: u32, count: u32) {
-            conformance::answered(id, token, "grpc_receive_trailing_metadata", &count.to_string(), more);
+            conformance::answered(id, token, "grpc_receive_trailing_metadata", &conformance::headers_arguments(5, count, None), more);
         }
         #[no_mangle]
         pub extern "C" fn proxy_on_grpc_close(id: u32, token: u32, status: u32) {
