@@ -1,10 +1,7 @@
 // Runs cases against one host: starts it with the scene of all of them, sends their requests, and gathers what was seen.
 
 import { existsSync, readFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import type { AddressInfo } from "node:net";
 import { type Case, withoutCase } from "./case.ts";
 import { type Answer, exchange } from "./exchange.ts";
 import { GuestLines } from "./guest-lines.ts";
@@ -34,7 +31,6 @@ export async function runCases(kind: SubjectKind, cases: readonly Case[]): Promi
   const said = new GuestLines();
   const ports = {
     origin: origin.port,
-    dead: await freePort(),
     grpc: grpc.port,
     tcp: new Map([...tcp].map(([id, { port }]) => [id, port])),
   };
@@ -137,14 +133,4 @@ async function accessLines(file: string, count: number): Promise<Map<string, str
     }
     await delay(20);
   }
-}
-
-/** A port on which nobody listens. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -15,6 +15,8 @@ import {
 import { ABI_VERSIONS, type Abi, type Case, type CasePlugin, forCase } from "./case.ts";
 
 const LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener";
+/** Nobody listens there, and nobody is given it who asks for any port: a free one would soon be a listener's. */
+const DEAD_PORT = 1;
 const BUFFER_LIMIT = 65_536;
 const WASM = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 const NETWORK_WASM = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm";
@@ -54,8 +56,6 @@ export interface Ports {
   readonly grpc: number;
   /** The upstream of each case with `tcp`, by its id. */
   readonly tcp: ReadonlyMap<string, number>;
-  /** Nobody listens there. */
-  readonly dead: number;
 }
 
 /** `folder`: where the access log goes, and the listeners are. */
@@ -84,7 +84,7 @@ export function sceneOf(cases: readonly Case[], folder: string, ports: Ports): S
       clusters: [
         cluster("origin", [ports.origin], CLUSTER),
         cluster("other", [ports.origin], CLUSTER),
-        cluster("dead", [ports.dead]),
+        cluster("dead", [DEAD_PORT]),
         cluster("empty", []),
         http2Cluster("grpc", ports.grpc),
         ...[...ports.tcp].map(([id, port]) => cluster(`tcp-${id}`, [port])),
@@ -92,7 +92,14 @@ export function sceneOf(cases: readonly Case[], folder: string, ports: Ports): S
       // Every line counts here.
       runtime: { "outrigger.wasm.log_lines_per_s": 1_000_000 },
       more: {
-        dynamic_resources: { lds_config: { resource_api_version: "V3", path_config_source: { path: listenersFile } } },
+        dynamic_resources: {
+          // However long it takes: without them there is nothing to see.
+          lds_config: {
+            initial_fetch_timeout: "0s",
+            resource_api_version: "V3",
+            path_config_source: { path: listenersFile },
+          },
+        },
       },
     }),
   };

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import type { Scene } from "./scene.ts";
 
 const POLL_MS = 4;
-const START_DEADLINE_MS = 30_000;
+const START_DEADLINE_MS = 60_000;
 const OURS = join(import.meta.dirname, "../../outrigger");
 
 /** A line that a plugin logged. */
