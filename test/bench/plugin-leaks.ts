@@ -81,7 +81,7 @@ for (let part = 1; part <= parts; part++) {
     (each) => `${each.name}: ${contextsOf(each)} context, ${each.vms} VM of ${each.memory_bytes / 1024} KiB`,
   );
   console.log(
-    `${part * perPart} requests, ${load.errors} failed, ${Math.round(load.requestsPerSecond)}/s, ` +
+    `${part * perPart} requests, ${load.errors} failed${load.errors > 0 ? ` (${JSON.stringify(load.problems)})` : ""}, ${Math.round(load.requestsPerSecond)}/s, ` +
       `RSS ${last.toFixed(1)} MiB; ${views.join("; ")}`,
   );
 }
