@@ -11,7 +11,13 @@ export interface MetadataTag {
   read(info: StreamInfo): string | undefined;
 }
 
-const SOURCES = { request: "DYNAMIC", route: "ROUTE", cluster: "CLUSTER", host: "UPSTREAM_HOST" } as const;
+const SOURCES = {
+  nothing: "DYNAMIC",
+  request: "DYNAMIC",
+  route: "ROUTE",
+  cluster: "CLUSTER",
+  host: "UPSTREAM_HOST",
+} as const;
 
 export function compileMetadataTag(
   tag: string,

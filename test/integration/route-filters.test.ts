@@ -228,7 +228,11 @@ suite("a plugin's configuration for a route", () => {
     );
     assert.deepEqual(await seen("x-plugin-config"), ["response add x-seen own", "response add x-seen route", ""]);
     assert.deepEqual(await seen("x-seen"), ["", "", ""]);
-    assert.equal(await sidecar.stat("wasm.envoy.wasm.runtime.v8.active"), 1);
+    await until(
+      "the end of the plugin before",
+      () => sidecar.stat("wasm.envoy.wasm.runtime.v8.active"),
+      (count) => count === 1,
+    );
   });
 
   test("that brings code which is no module is refused", async () => {

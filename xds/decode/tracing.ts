@@ -47,7 +47,7 @@ function decodeCustomTag(message: CustomTagMessage, _path: string, _findings: Fi
     }
     case "metadata": {
       const { kind, metadataKey, defaultValue } = type.value;
-      const of = kind?.kind.case ?? "request";
+      const of = kind?.kind.case ?? "nothing";
       const keys = (metadataKey?.path ?? []).map(({ segment }) => (segment.case === "key" ? segment.value : ""));
       return { tag, value: { kind: "metadata", of, path: [metadataKey?.key ?? "", ...keys], defaultValue } };
     }

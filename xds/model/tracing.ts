@@ -9,8 +9,8 @@ export interface CustomTag {
     | { readonly kind: "environment"; readonly variable: string; readonly defaultValue: string }
     | {
         readonly kind: "metadata";
-        /** `request` is dynamic metadata. */
-        readonly of: "request" | "route" | "cluster" | "host";
+        /** `request` is dynamic metadata; `nothing` that the configuration does not say. */
+        readonly of: "request" | "route" | "cluster" | "host" | "nothing";
         /** The namespace, then keys. */
         readonly path: readonly string[];
         readonly defaultValue: string;
