@@ -103,22 +103,24 @@ export class Plugin {
 
   /** A root context in a live VM for a stream, after a fault in a fresh one; undefined while the plugin may not run. */
   liveRoot(stream?: object): RootContext | undefined {
-    let root = this.root;
     const group = this.#group;
-    const isLive =
-      root !== undefined && root.vm.fault === undefined
-        ? group.trial === undefined || !group.isForTrialOnly(stream)
-        : group.revive(this, stream);
-    root = isLive ? this.root : undefined;
+    const isLive = this.#isAlive
+      ? group.trial === undefined || !group.isForTrialOnly(stream)
+      : group.revive(this, stream);
+    const root = isLive ? this.root : undefined;
     if (root === undefined) this.#streamsWithout++;
     return root;
   }
 
+  /** Asked without a variable for the root: that would keep a dead VM from being collected while its successor is made. */
+  get #isAlive(): boolean {
+    return this.root !== undefined && this.root.vm.fault === undefined;
+  }
+
   /** For a plugin that runs without streams, now and then: after a fault it is started again, when that may be. */
   keepRunning(): void {
-    const { root } = this;
     const group = this.#group;
-    if (root === undefined || root.vm.fault !== undefined) group.revive(this, undefined);
+    if (!this.#isAlive) group.revive(this, undefined);
     else if (group.trial !== undefined) group.isForTrialOnly(undefined);
   }
 

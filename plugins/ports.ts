@@ -318,6 +318,8 @@ export interface RuntimePorts {
   readonly properties: PropertySource;
   readonly limits?: LimitCounter;
   readonly watch?: CallbackWatch;
+  /** A VM with so many bytes of memory will not be used any more; a new one takes its place when this returns. */
+  readonly memoryGivenUp?: (bytes: number) => void;
   readonly foreign?: ReadonlyMap<string, ForeignFunction>;
   /** RE2's partial match, for `matches` in expressions: undefined for what is no regular expression. Without it: never one. */
   readonly matches?: (text: string, pattern: string) => boolean | undefined;

@@ -101,9 +101,9 @@ export class VmGroup {
   revive(wanted: Plugin, stream: object | undefined): boolean {
     const [first] = this.plugins;
     if (first === undefined) return false;
-    const vm = this.vm;
-    if (vm !== undefined && vm.fault === undefined) {
-      if (wanted.root === undefined) this.#restart(vm, wanted);
+    // No name for the VM here: a variable would keep a dead one from being collected while its successor is made.
+    if (this.vm !== undefined && this.vm.fault === undefined) {
+      if (wanted.root === undefined) this.#restart(this.vm, wanted);
     } else if (!this.#mayReplace(wanted, stream)) return false;
     else this.#reviveAll(first);
     const isLive = this.vm?.fault === undefined && wanted.root !== undefined;
@@ -144,10 +144,20 @@ export class VmGroup {
 
   #reviveAll(starter: Plugin): Vm {
     this.restarts++;
+    this.#giveUp();
     const vm = this.#createVm(starter);
     this.vm = vm;
     for (const plugin of this.plugins) this.#restart(vm, plugin);
     return vm;
+  }
+
+  /** Lets go of the dead VM, so that its memory can be had back before a new one takes as much. */
+  #giveUp(): void {
+    const bytes = this.vm?.memory.size ?? 0;
+    this.#peakBytes = this.peakMemoryBytes;
+    this.vm = undefined;
+    for (const plugin of this.plugins) plugin.root = undefined;
+    this.host.ports.memoryGivenUp?.(bytes);
   }
 
   #restart(vm: Vm, plugin: Plugin): void {

@@ -26,6 +26,7 @@ import { StatsTable } from "./stats/table.ts";
 import { ChunkWriter } from "./tcp/chunk-writer.ts";
 import { WasmNetworkFilter } from "./tcp/wasm-network-filter.ts";
 import { ConnectionTracing } from "./tcp/connection-tracing.ts";
+import { HeapTrim } from "./heap-trim.ts";
 import { HookMeter } from "./telemetry/hook-meter.ts";
 import { LogFiles } from "./telemetry/log-file.ts";
 import { parseComponentLevels, parseLogLevel } from "./telemetry/log-level.ts";
@@ -51,6 +52,7 @@ class DataWorker {
   readonly #wheel = new TimerWheel();
   readonly #files: LogFiles;
   readonly #random = new RandomSource();
+  readonly #heap = new HeapTrim();
   readonly #recorder: TraceRecorder;
   readonly #calls: PluginCalls;
   readonly #grpcCalls: PluginGrpcCalls;
@@ -104,6 +106,7 @@ class DataWorker {
         matches: partialMatch,
         limits: new PluginLimits(this.#stats),
         watch: new PulseWriter(settings.pulse),
+        memoryGivenUp: (bytes) => this.#heap.givenUp(bytes),
         properties: { property: (_plugin, path, segments) => this.#property(path, segments) },
       },
       observer: new HookMeter(this.#stats, this.#recorder),
