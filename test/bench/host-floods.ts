@@ -5,7 +5,7 @@
 import { PluginRuntime } from "../../plugins/plugin-runtime.ts";
 import { FilterChain, type ChainOwner } from "../../sidecar/filter/filter-chain.ts";
 import type { FilterFactory } from "../../sidecar/filter/filter.ts";
-import { WasmFilterFactory, type WasmStream } from "../../sidecar/filter/wasm-filter.ts";
+import { WasmFilterFactory } from "../../sidecar/filter/wasm-filter.ts";
 import { HeaderMap } from "../../sidecar/http/headers.ts";
 import { RequestHead } from "../../sidecar/http/message.ts";
 import type { DownstreamStream } from "../../sidecar/http/stream.ts";
@@ -15,6 +15,7 @@ import { StreamRecord } from "../../sidecar/stream-record.ts";
 import { fakePorts } from "../plugins/support/fake-ports.ts";
 import { goodModule, specOf } from "../plugins/support/specs.ts";
 import { OUT, WatGuest } from "../plugins/support/wat-guest.ts";
+import { SocketlessStream } from "./socketless-stream.ts";
 
 const LIMIT_MS = 150;
 const ORIGIN = {
@@ -137,31 +138,6 @@ function floods(guest: WatGuest): Readonly<Record<string, readonly [once: string
   };
 }
 
-class FloodStream implements ChainOwner, WasmStream {
-  readonly facts: StreamRecord;
-  requestPassEnded = false;
-  responsePassEnded = false;
-  constructor(facts: StreamRecord) {
-    this.facts = facts;
-  }
-  ensureRoute(): void {}
-  onPluginResumed(): void {}
-  onRequestHeadersPassed(): void {}
-  onRequestDataPassed(): void {}
-  onRequestTrailersPassed(): void {}
-  onResponseHeadersPassed(): void {}
-  onResponseDataPassed(): void {}
-  onResponseTrailersPassed(): void {}
-  onFilterReply(): void {}
-  onFilterReset(): void {}
-  onTooLarge(): void {}
-  pauseRequestSource(): void {}
-  resumeRequestSource(): void {}
-  pauseResponseSource(): void {}
-  resumeResponseSource(): void {}
-  clearRouteCache(): void {}
-}
-
 /** Milliseconds of the processor that one callback took, and how many host calls it made. */
 function flood(name: string): { ms: number; calls: number; kind: string } {
   const guest = new WatGuest({ memory: "4" });
@@ -193,7 +169,7 @@ function flood(name: string): { ms: number; calls: number; kind: string } {
   const head = new RequestHead("POST", "/", "a.example", "http", headers);
   const downstream = { head, startedAt: performance.now(), requestHeaderBytes: 80 } as unknown as DownstreamStream;
   const facts = new StreamRecord(downstream, ORIGIN);
-  const chain = new FilterChain([factory as unknown as FilterFactory<ChainOwner>], new FloodStream(facts), {
+  const chain = new FilterChain([factory as unknown as FilterFactory<ChainOwner>], new SocketlessStream(facts), {
     requestBytes: 1 << 20,
     responseBytes: 1 << 20,
   });

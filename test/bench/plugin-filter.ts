@@ -6,7 +6,7 @@ import { performance } from "node:perf_hooks";
 import { PluginRuntime } from "../../plugins/plugin-runtime.ts";
 import { FilterChain, type ChainOwner } from "../../sidecar/filter/filter-chain.ts";
 import type { FilterFactory } from "../../sidecar/filter/filter.ts";
-import { WasmFilter, WasmFilterFactory, type WasmStream } from "../../sidecar/filter/wasm-filter.ts";
+import { WasmFilter, WasmFilterFactory } from "../../sidecar/filter/wasm-filter.ts";
 import { HeaderMap } from "../../sidecar/http/headers.ts";
 import { RequestHead, ResponseHead } from "../../sidecar/http/message.ts";
 import type { DownstreamStream } from "../../sidecar/http/stream.ts";
@@ -18,6 +18,7 @@ import { RandomSource } from "../../sidecar/random-id.ts";
 import { TraceRecorder } from "../../sidecar/telemetry/trace-recorder.ts";
 import { fakePorts } from "../plugins/support/fake-ports.ts";
 import { exampleBytes, goodModule, specOf } from "../plugins/support/specs.ts";
+import { SocketlessStream } from "./socketless-stream.ts";
 
 const ROUNDS = 7;
 const STREAMS = 40_000;
@@ -41,32 +42,6 @@ const recorder = new TraceRecorder({
   traceOf: (stream) => (stream instanceof WasmFilter ? (stream.stream.facts as StreamRecord).trace : undefined),
 });
 
-/** A stream of the proxy's, without its sockets. */
-class BenchStream implements ChainOwner, WasmStream {
-  readonly facts: StreamRecord;
-  requestPassEnded = false;
-  responsePassEnded = false;
-  constructor(facts: StreamRecord) {
-    this.facts = facts;
-  }
-  ensureRoute(): void {}
-  onPluginResumed(): void {}
-  onRequestHeadersPassed(): void {}
-  onRequestDataPassed(): void {}
-  onRequestTrailersPassed(): void {}
-  onResponseHeadersPassed(): void {}
-  onResponseDataPassed(): void {}
-  onResponseTrailersPassed(): void {}
-  onFilterReply(): void {}
-  onFilterReset(): void {}
-  onTooLarge(): void {}
-  pauseRequestSource(): void {}
-  resumeRequestSource(): void {}
-  pauseResponseSource(): void {}
-  resumeResponseSource(): void {}
-  clearRouteCache(): void {}
-}
-
 function fields(...lines: readonly [string, string][]): HeaderMap {
   return HeaderMap.from(lines);
 }
@@ -78,7 +53,10 @@ function run(factories: readonly FilterFactory<ChainOwner>[]): void {
   const facts = new StreamRecord(downstream, ORIGIN);
   const trace = recorder.begin(head, downstream.startedAt);
   facts.trace = trace;
-  const chain = new FilterChain(factories, new BenchStream(facts), { requestBytes: 1 << 20, responseBytes: 1 << 20 });
+  const chain = new FilterChain(factories, new SocketlessStream(facts), {
+    requestBytes: 1 << 20,
+    responseBytes: 1 << 20,
+  });
   chain.request.headers(0, true);
   facts.responseHead = new ResponseHead(200, "OK", fields(["Content-Length", "12"], ["Date", "now"]));
   chain.response.headers(0, false);
