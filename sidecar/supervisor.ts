@@ -139,7 +139,7 @@ export class Supervisor {
       createWarming: (onChanged) => new CodeWarming({ code: this.code, onChanged }),
       send: (delta) => {
         this.serverStats.onPublished(delta);
-        this.workers.forEach((worker) => worker.send({ kind: "config", delta }));
+        this.workers.forEach((worker) => worker.configure(delta));
       },
       onFailures: (failures) => this.#onFailures(failures),
       onPublished: () => (this.#watchdog.isNeeded = this.publisher.plugins.length > 0),
@@ -292,9 +292,10 @@ export class Supervisor {
             worker.send({ kind: "health", isFailing: true });
           }
           if (this.publisher.version > 0) {
-            worker.send({ kind: "config", delta: this.publisher.everything() });
+            worker.configure(this.publisher.everything());
           }
         },
+        onJoined: () => this.stats.counter("outrigger_config_updates_joined_total").inc(),
         onDied: (worker, reason) => {
           log.error({ worker: worker.index, reason }, "a worker ended unexpectedly and is started again");
           this.stats.counter("server.worker_restarts").inc();

@@ -4,13 +4,16 @@
 
 import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
+import { ConfigOutbox } from "./config-outbox.ts";
 import { type Pulse, readPulse } from "./worker-pulse.ts";
-import type { FromWorker, Question, ToWorker, WorkerSettings } from "./worker-link.ts";
+import type { ConfigDelta, FromWorker, Question, ToWorker, WorkerSettings } from "./worker-link.ts";
 
 export interface WorkerEvents {
   onMessage(handle: WorkerHandle, message: FromWorker): void;
   /** A worker thread runs from its start: send it the whole configuration. */
   onStarted(handle: WorkerHandle): void;
+  /** It is so slow that configuration for it was joined to what waits already. */
+  onJoined(handle: WorkerHandle): void;
   /** It ended without being asked to; another one is started. */
   onDied(handle: WorkerHandle, reason: string): void;
 }
@@ -34,6 +37,10 @@ export class WorkerHandle {
   readonly #events: WorkerEvents;
   readonly #settings: (incarnation: number) => WorkerSettings;
   readonly #answers = new Map<number, (value: unknown) => void>();
+  readonly #configs = new ConfigOutbox({
+    post: (delta) => this.send({ kind: "config", delta }),
+    onJoined: () => this.#events.onJoined(this),
+  });
   #worker: Worker | undefined = undefined;
   #incarnation = 0;
   #nextQuestion = 1;
@@ -78,6 +85,7 @@ export class WorkerHandle {
     this.#pulse = settings.pulse;
     this.#endReason = "";
     this.#startedAt = performance.now();
+    this.#configs.reset();
     let reason = "";
     worker.on("message", (message: FromWorker) => this.#onMessage(message));
     worker.on("error", (error: unknown) => {
@@ -89,6 +97,13 @@ export class WorkerHandle {
 
   send(message: ToWorker): void {
     this.#worker?.postMessage(message);
+  }
+
+  /** Configuration, at the worker's pace. A worker that does not run gets everything at its start. */
+  configure(delta: ConfigDelta): void {
+    if (this.#worker !== undefined) {
+      this.#configs.send(delta);
+    }
   }
 
   /** undefined when the worker does not answer in time. */
@@ -145,6 +160,9 @@ export class WorkerHandle {
     if (message.kind === "answer") {
       this.#answers.get(message.id)?.(message.value);
       return;
+    }
+    if (message.kind === "in-use") {
+      this.#configs.onAnswered();
     }
     this.#events.onMessage(this, message);
   }

@@ -32,7 +32,7 @@ import type { Assembly, Wait, Wanted, Warming } from "./snapshot.ts";
 import { Sources } from "./sources.ts";
 import type { Interest, Outcome } from "./subscriptions.ts";
 import { CLUSTER_TYPE, LISTENER_TYPE, RUNTIME_TYPE, typeLabel } from "./type-urls.ts";
-import { UpdateStats } from "./update-stats.ts";
+import { sourceStats, UpdateStats } from "./update-stats.ts";
 import type { StatValues } from "./update-stats.ts";
 import { WaitTimers } from "./wait-timers.ts";
 
@@ -123,6 +123,7 @@ class Client implements XdsClient {
   #runtime: Runtime = EMPTY_SNAPSHOT.runtime;
   #isInitialized = false;
   #isClosed = false;
+  #expired = 0;
   #cancelUpdate: (() => void) | undefined;
 
   constructor(options: XdsClientOptions) {
@@ -205,7 +206,13 @@ class Client implements XdsClient {
   stats(): StatValues {
     const connected = this.#sources.servers.some((server) => server.name === "ads" && server.isConnected);
     const values = this.#stats.values(this.#store.tables);
-    return { ...values, "control_plane.connected_state": connected ? 1 : 0 };
+    const sources = sourceStats(this.#sources.servers.map(({ counts }) => counts));
+    return {
+      ...values,
+      ...sources,
+      outrigger_xds_resources_expired_total: this.#expired,
+      "control_plane.connected_state": connected ? 1 : 0,
+    };
   }
 
   #take(source: string, response: DiscoveryResponse): Outcome | Promise<Outcome> {
@@ -363,6 +370,7 @@ class Client implements XdsClient {
     if (ttlMs === undefined) return;
     const expire = () => {
       this.#ttls.delete(key);
+      this.#expired += 1;
       this.#store.expire(typeUrl, name);
       this.#sources.forget(typeUrl, name);
       this.#scheduleUpdate();

@@ -11,6 +11,9 @@ import { Refusals } from "./refusals.ts";
 
 type Answer = Readonly<{ nonce: string; error: ErrorDetail | undefined }>;
 
+/** Answers that a server does not read, or that are held: beyond this the oldest are dropped, so that a flood stays small. */
+const MAX_ANSWERS = 1_000;
+
 const NO_VERSIONS: ReadonlyMap<string, string> = new Map();
 
 /** What became of a response after its resources were validated. */
@@ -95,11 +98,11 @@ export class DeltaSubscription {
     const answer = { nonce: verdict.nonce, error: verdict.error };
     if (verdict.error === undefined) {
       this.#refusals.clear();
-      this.#answers.push(answer);
+      pushBounded(this.#answers, answer);
       return 0;
     }
     const wait = this.#refusals.note(verdict.fingerprint);
-    (wait === 0 ? this.#answers : this.#heldAnswers).push(answer);
+    pushBounded(wait === 0 ? this.#answers : this.#heldAnswers, answer);
     return wait;
   }
 
@@ -110,7 +113,7 @@ export class DeltaSubscription {
 
   /** The pause is over: the held NACKs may go out. */
   release(): void {
-    this.#answers.push(...this.#heldAnswers);
+    for (const answer of this.#heldAnswers) pushBounded(this.#answers, answer);
     this.#heldAnswers = [];
   }
 
@@ -152,4 +155,9 @@ export class DeltaSubscription {
       withNode: false,
     };
   }
+}
+
+function pushBounded(answers: Answer[], answer: Answer): void {
+  answers.push(answer);
+  if (answers.length > MAX_ANSWERS) answers.shift();
 }

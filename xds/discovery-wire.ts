@@ -110,8 +110,38 @@ export function encodeResponse(response: DiscoveryResponse): Uint8Array {
   return toBinary(DeltaDiscoveryResponseSchema, message);
 }
 
+/**
+ * Resources and removed names of one response. Two bytes on the wire make an object of some hundred bytes, so that a
+ * response within the limit of bytes could still fill the memory; a mesh of 10,000 services has some 50,000 resources.
+ */
+const MAX_FIELDS = 500_000;
+
+/** Whether a message has more than `most` fields at its top level; one that does not parse is left to the parser. */
+export function hasMoreFields(bytes: Uint8Array, most: number): boolean {
+  let offset = 0;
+  const varint = (): number => {
+    let value = 0;
+    for (let scale = 1; offset < bytes.length; scale *= 128) {
+      const byte = bytes[offset++] ?? 0;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) break;
+    }
+    return value;
+  };
+  for (let count = 0; offset < bytes.length; count++) {
+    if (count === most) return true;
+    const wireType = varint() % 8;
+    const length = wireType === 0 || wireType === 2 ? varint() : 0;
+    if (wireType === 1) offset += 8;
+    else if (wireType === 2) offset += length;
+    else if (wireType === 5) offset += 4;
+  }
+  return false;
+}
+
 /** The resources' bytes are views into `bytes`: keep a copy of those that live on. */
 export function decodeResponse(variant: Variant, bytes: Uint8Array): Parsed<DiscoveryResponse> {
+  if (hasMoreFields(bytes, MAX_FIELDS)) return { ok: false, problem: `it has more than ${MAX_FIELDS} resources` };
   return parse(() => (variant === "sotw" ? decodeSotwResponse(bytes) : decodeDeltaResponse(bytes)));
 }
 

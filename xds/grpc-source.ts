@@ -46,6 +46,19 @@ export type LatestResponse = Readonly<{
   error: string;
 }>;
 
+/** What a source went through, counted from its start. */
+export type SourceCounts = {
+  responses: number;
+  /** Responses that answer nothing that was asked. */
+  ignored: number;
+  /** Refusals whose answer waits, because the same content was refused before. */
+  held: number;
+  /** Times that the stream was not read, because responses are prepared more slowly than they come. */
+  paused: number;
+  /** Streams that ended, or were never made. */
+  failures: number;
+};
+
 export type ServerStatus = Readonly<{
   name: string;
   /** The target of the present or last attempt. */
@@ -61,6 +74,7 @@ export type ServerStatus = Readonly<{
   controlPlane: string;
   /** By type, in the order of the first response of each. */
   latest: readonly LatestResponse[];
+  counts: Readonly<SourceCounts>;
 }>;
 
 /** NACKs of content that was refused before: at least half a second, at most 10 s, so that a repaired push is not kept waiting. */
@@ -93,7 +107,9 @@ export class GrpcSource {
   #isClosed = false;
   #isBlocked = false;
   #failures = 0;
-  #status: Omit<ServerStatus, "latest">;
+  #isPaused = false;
+  #status: Omit<ServerStatus, "latest" | "counts">;
+  readonly #counts: SourceCounts = { responses: 0, ignored: 0, held: 0, paused: 0, failures: 0 };
 
   constructor(deps: GrpcSourceDeps) {
     this.#deps = deps;
@@ -110,7 +126,7 @@ export class GrpcSource {
   }
 
   get status(): ServerStatus {
-    return { ...this.#status, latest: [...this.#latest.values()] };
+    return { ...this.#status, latest: [...this.#latest.values()], counts: { ...this.#counts } };
   }
 
   /** Connects at the first interest: a source without one is not bothered. */
@@ -150,6 +166,7 @@ export class GrpcSource {
     const isCurrent = () => this.#stream === stream;
     this.#stream = stream;
     this.#isBlocked = false;
+    this.#isPaused = false;
     this.#status = { ...this.#status, target, attempts: attempt + 1 };
     this.#deps.log.debug("xds stream opened", { source: this.#deps.name, target, attempt });
     this.#subscriptions.onStreamOpen();
@@ -171,6 +188,7 @@ export class GrpcSource {
     this.#status = { ...this.#status, isConnected: false, since, lastError: reason };
     const delayMs = Math.round(backoffDelayMs(backoff, this.#failures, random));
     this.#failures += 1;
+    this.#counts.failures += 1;
     // The first failure of a row is news, the others are not.
     const say = wasConnected || this.#failures === 1 ? log.warn.bind(log) : log.debug.bind(log);
     say("the control plane is away", { source: name, target: this.#status.target, reason, retryInMs: delayMs });
@@ -186,10 +204,12 @@ export class GrpcSource {
 
   #onResponse(response: DiscoveryResponse): void {
     this.#failures = 0;
+    this.#counts.responses += 1;
     if (response.controlPlane !== "") this.#status = { ...this.#status, controlPlane: response.controlPlane };
     this.#onConnected();
     const receipt = this.#subscriptions.onResponse(response);
     if (receipt === undefined) {
+      this.#counts.ignored += 1;
       this.#deps.log.debug("xds response that nobody asked for", { source: this.#deps.name, type: response.typeUrl });
       this.#flush();
       return;
@@ -203,7 +223,10 @@ export class GrpcSource {
       return;
     }
     queue.push(receipt);
-    if (queue.length >= MAX_WAITING) this.#stream?.pause();
+    if (queue.length < MAX_WAITING || this.#isPaused) return;
+    this.#isPaused = true;
+    this.#counts.paused += 1;
+    this.#stream?.pause();
   }
 
   /** Takes the responses of one type in their order; those that come while one is prepared join the queue. */
@@ -223,6 +246,8 @@ export class GrpcSource {
       this.#settle(current, outcome);
     }
     this.#queues.delete(typeUrl);
+    if (!this.#isPaused || [...this.#queues.values()].some(({ length }) => length >= MAX_WAITING)) return;
+    this.#isPaused = false;
     this.#stream?.resume();
   }
 
@@ -240,7 +265,10 @@ export class GrpcSource {
     }
     this.#pauses.get(typeUrl)?.cancel();
     this.#pauses.delete(typeUrl);
-    if (wait > 0) this.#hold(typeUrl, backoffDelayMs(REFUSAL_PAUSE, wait - 1, random), false);
+    if (wait > 0) {
+      this.#counts.held += 1;
+      this.#hold(typeUrl, backoffDelayMs(REFUSAL_PAUSE, wait - 1, random), false);
+    }
     if (outcome.error === undefined && version !== this.#accepted.get(typeUrl)) {
       this.#accepted.set(typeUrl, version);
       this.#hasten(version);

@@ -4,6 +4,7 @@
 // statistics".
 
 import type { DiscoveryResponse } from "./discovery-messages.ts";
+import type { SourceCounts } from "./grpc-source.ts";
 import type { ResourceTables } from "./snapshot.ts";
 import { endpointsName } from "./snapshot.ts";
 import type { Outcome } from "./subscriptions.ts";
@@ -100,6 +101,21 @@ export class UpdateStats {
     }
     return values;
   }
+}
+
+const SOURCE_STATS: readonly (readonly [keyof SourceCounts, string])[] = [
+  ["responses", "outrigger_xds_responses_total"],
+  ["ignored", "outrigger_xds_responses_ignored_total"],
+  ["held", "outrigger_xds_refusals_held_total"],
+  ["paused", "outrigger_xds_reading_paused_total"],
+  ["failures", "outrigger_xds_stream_failures_total"],
+];
+
+/** What all sources went through together, by full name. Envoy has no such counters. */
+export function sourceStats(counts: readonly SourceCounts[]): StatValues {
+  return Object.fromEntries(
+    SOURCE_STATS.map(([key, stat]) => [stat, counts.reduce((sum, each) => sum + each[key], 0)]),
+  );
 }
 
 /** Where the counters of a named subscription stand, by "type name": one place for each cluster or connection manager. */

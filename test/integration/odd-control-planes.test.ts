@@ -2,61 +2,12 @@
 // removed while they serve, answers out of turn. The client's own rules are in test/xds/; here requests run meanwhile.
 
 import assert from "node:assert/strict";
-import { suite, test, type TestContext } from "node:test";
-import type { FileResource } from "../../xds/decode/resources-file.ts";
+import { suite, test } from "node:test";
 import type { DiscoveryRequest } from "../../xds/discovery-messages.ts";
 import { CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "../../xds/type-urls.ts";
-import { runLoad, type LoadResult } from "../bench/load.ts";
-import { FakeControlPlane, type FakeStream } from "../support/fake-control-plane.ts";
-import { servedResources } from "../support/served-resources.ts";
-import { adsBootstrapText, RunningSidecar, startOrigin, until } from "../support/sidecar-story.ts";
-import { resources, type AdsVariant } from "../support/xds-resources.ts";
+import { answerTo, controlPlaneStory } from "../support/control-plane-story.ts";
+import { until } from "../support/sidecar-story.ts";
 import { delta, sotw } from "../support/xds-scene.ts";
-
-type Story = Readonly<{
-  sidecar: RunningSidecar;
-  stream: FakeStream;
-  /** The served resource of a type. */
-  one: (typeUrl: string) => FileResource;
-  port: number;
-  /** Ends the load: what came of it. */
-  stopLoad: () => Promise<LoadResult>;
-}>;
-
-/** A sidecar that serves what a fake control plane sent, under load. */
-async function story(t: TestContext, variant: AdsVariant): Promise<Story> {
-  const served = resources(servedResources({ upstream: await startOrigin(t, "one") }));
-  const one = (typeUrl: string): FileResource => {
-    const found = served.find((each) => each.typeUrl === typeUrl);
-    assert.ok(found);
-    return found;
-  };
-  const server = new FakeControlPlane();
-  t.after(() => server.close());
-  const bootstrap = adsBootstrapText(await server.listen(), variant);
-  const sidecar = await RunningSidecar.start(t, bootstrap, "--concurrency", "1");
-  const stream = await server.nextStream();
-  for (const typeUrl of [CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTE_TYPE]) {
-    await stream.requests.first(`a request of ${typeUrl}`, ({ request }) => request.typeUrl === typeUrl);
-    const all = [one(typeUrl)];
-    stream.send(variant === "GRPC" ? sotw(typeUrl, "1", ...all) : delta(typeUrl, `1 ${typeUrl}`, all));
-  }
-  await sidecar.untilReady();
-  const port = await sidecar.port();
-  const over = new AbortController();
-  t.after(() => over.abort());
-  const load = runLoad({ port, connections: 4, rate: 200, seconds: 60, signal: over.signal });
-  const stopLoad = (): Promise<LoadResult> => {
-    over.abort();
-    return load;
-  };
-  return { sidecar, stream, one, port, stopLoad };
-}
-
-const answerTo = async (stream: FakeStream, nonce: string): Promise<string> => {
-  const { request } = await stream.requests.first(`an answer to ${nonce}`, (each) => each.request.nonce === nonce);
-  return request.error?.message ?? "";
-};
 
 const isGone = (port: number): Promise<boolean> =>
   fetch(`http://127.0.0.1:${port}/`, { headers: { connection: "close" } }).then(
@@ -66,7 +17,7 @@ const isGone = (port: number): Promise<boolean> =>
 
 suite("odd control planes", { concurrency: 2 }, () => {
   test("run (GRPC) serves on through empty names, resources sent twice, other types and unasked answers", async (t) => {
-    const { sidecar, stream, one, port, stopLoad } = await story(t, "GRPC");
+    const { sidecar, stream, one, port, stopLoad } = await controlPlaneStory(t, "GRPC");
     const cluster = one(CLUSTER_TYPE);
     stream.send(sotw(CLUSTER_TYPE, "twice", cluster, cluster));
     assert.match(await answerTo(stream, "nonce-twice"), /"app" is in the response twice/);
@@ -90,7 +41,7 @@ suite("odd control planes", { concurrency: 2 }, () => {
 
   for (const variant of ["GRPC", "DELTA_GRPC"] as const) {
     test(`run (${variant}) closes a listener that is removed, and opens it when it comes again`, async (t) => {
-      const { sidecar, stream, one, port, stopLoad } = await story(t, variant);
+      const { sidecar, stream, one, port, stopLoad } = await controlPlaneStory(t, variant);
       assert.deepEqual((await stopLoad()).problems, {});
       const removal = variant === "GRPC" ? sotw(LISTENER_TYPE, "2") : delta(LISTENER_TYPE, "2", [], ["in"]);
       stream.send(removal);
@@ -121,7 +72,7 @@ suite("odd control planes", { concurrency: 2 }, () => {
   }
 
   test("run (DELTA_GRPC) keeps endpoints and routes that are taken away while a cluster and a listener name them", async (t) => {
-    const { stream, port, stopLoad } = await story(t, "DELTA_GRPC");
+    const { stream, port, stopLoad } = await controlPlaneStory(t, "DELTA_GRPC");
     stream.send(delta(ENDPOINTS_TYPE, "gone endpoints", [], ["app"]));
     stream.send(delta(ROUTE_TYPE, "gone routes", [], ["routes"]));
     assert.equal(await answerTo(stream, "gone endpoints"), "");

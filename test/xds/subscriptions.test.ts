@@ -198,6 +198,24 @@ test("Subscriptions(delta) asks again for a resource whose TTL ran out", () => {
   assert.deepEqual([...request.initialVersions], []);
 });
 
+test("Subscriptions(delta) keeps a thousand answers of a server that does not read, the newest", () => {
+  const subscriptions = new Subscriptions("delta", false);
+  subscriptions.setInterest(CDS, { isWildcard: true, names: new Set() });
+  subscriptions.onStreamOpen();
+  subscriptions.next();
+  const none = { accepted: new Map(), removed: [], refused: [], error: undefined, fingerprint: "" };
+  for (let i = 1; i <= 1_500; i++) {
+    const receipt = subscriptions.onResponse(delta(CDS, `n${i}`));
+    assert.ok(receipt);
+    subscriptions.settle(receipt, none);
+  }
+  const nonces: string[] = [];
+  for (let request = subscriptions.next(); request !== undefined; request = subscriptions.next()) {
+    nonces.push(request.nonce);
+  }
+  assert.deepEqual([nonces.length, nonces[0], nonces.at(-1)], [1_000, "n501", "n1500"]);
+});
+
 // A server's view of one stream: the names it believes the client wants must follow the client's interest.
 test("Subscriptions tells the server exactly the names that are wanted, whatever the order of changes", () => {
   const names = fc.uniqueArray(fc.constantFrom("a", "b", "c", "d"), { maxLength: 4 });
