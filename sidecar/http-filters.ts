@@ -1,24 +1,27 @@
 // The HTTP filters of one connection manager: the set that requests pass through, and the sets of routes that switch a filter
-// off or on or give a plugin another configuration (typed_per_filter_config). Made by live-config.ts; proxy.ts asks once for
+// off or on or give it another configuration (typed_per_filter_config). Made by live-config.ts; proxy.ts asks once for
 // each request, with what the route says that the request matched when it came in: as in Envoy the filters of a stream are
 // chosen then and never again, also when a filter has the route chosen anew.
 // A plugin with another configuration is a plugin of its own, with a root context of its own; equal VM keys share the VM.
 
+import type { BuiltinFilter } from "../xds/model/builtin-filter.ts";
 import type { HttpFilter } from "../xds/model/listener.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
-import type { FilterOverride } from "../xds/model/route.ts";
+import { compileBuiltin } from "./builtin/builtin-filters.ts";
+import type { BuiltinDeps } from "./builtin/builtin-stream.ts";
 import { FailingFilterFactory } from "./filter/failing-filter.ts";
 import type { FilterFactory } from "./filter/filter.ts";
-import { type PluginSource, WasmFilterFactory, type WasmStream } from "./filter/wasm-filter.ts";
+import { type PluginSource, WasmFilterFactory } from "./filter/wasm-filter.ts";
 import { type NamedPlugin, policyWithoutCode } from "./named-plugin.ts";
 import type { PluginLease, PluginPool } from "./plugin-pool.ts";
 import type { ProxyStream } from "./proxy.ts";
-import type { FilterOverrides } from "./route/filter-overrides.ts";
+import type { EffectiveOverride, FilterOverrides } from "./route/filter-overrides.ts";
 
 export interface HttpFilterDeps {
   readonly plugins: PluginPool;
   readonly property: PluginSource["property"];
   readonly named: (name: string) => NamedPlugin;
+  readonly builtin: BuiltinDeps;
 }
 
 /** The filters of a stream. */
@@ -55,10 +58,12 @@ export interface PreparedSets {
 interface Slot {
   readonly name: string;
   readonly isDisabled: boolean;
-  /** undefined: the plugin has no code, and its policy lets streams pass. */
-  readonly factory: FilterFactory<WasmStream> | undefined;
+  /** undefined: it does nothing; so does a plugin without code whose policy lets streams pass. */
+  readonly factory: FilterFactory<ProxyStream> | undefined;
   readonly named: NamedPlugin | undefined;
   readonly config: PluginConfig | undefined;
+  /** A filter of the proxy's own. */
+  readonly builtin?: BuiltinFilter;
 }
 
 const NOTHING: PreparedSets = { sets: new Map(), leases: [], problems: [] };
@@ -119,7 +124,15 @@ export class HttpFilters {
 
   /** The slot with the configuration that the route has for its plugin, or with the route's own plugin. */
   #configured(slot: Slot, overrides: FilterOverrides, leases: PluginLease[], problems: string[]): Slot {
-    const config = configOf(slot, overrides.get(slot.name));
+    const override = overrides.get(slot.name);
+    if (slot.builtin !== undefined) {
+      const levels = override?.levels ?? [];
+      const { builtin, name } = slot;
+      return levels.length === 0
+        ? slot
+        : { ...slot, factory: compileBuiltin(name, builtin, levels, this.#deps.builtin) };
+    }
+    const config = configOf(slot, override);
     if (config === undefined) {
       return slot;
     }
@@ -174,6 +187,10 @@ function compileSlot(filter: HttpFilter, deps: HttpFilterDeps, leases: PluginLea
       const problem = config.defaultPlugin === undefined ? undefined : useDefault(named, config.defaultPlugin, deps);
       return problem ?? { name, isDisabled, factory: named, named, config: undefined };
     }
+    case "builtin": {
+      const factory = compileBuiltin(name, config.filter, [], deps.builtin);
+      return { name, isDisabled, factory, named: undefined, config: undefined, builtin: config.filter };
+    }
     case "router":
     case "inert":
       return undefined;
@@ -198,7 +215,7 @@ function useDefault(named: NamedPlugin, plugin: PluginConfig, { plugins }: HttpF
 }
 
 /** undefined: the slot's own plugin as it is. */
-function configOf(slot: Slot, override: FilterOverride | undefined): PluginConfig | undefined {
+function configOf(slot: Slot, override: EffectiveOverride | undefined): PluginConfig | undefined {
   const base = slot.named === undefined ? slot.config : slot.named.config;
   if (override?.plugin !== undefined) {
     return override.plugin;
@@ -209,11 +226,11 @@ function configOf(slot: Slot, override: FilterOverride | undefined): PluginConfi
     : { ...base, configuration };
 }
 
-function factoryOf(name: string, { plugin }: PluginLease, { property }: HttpFilterDeps): FilterFactory<WasmStream> {
+function factoryOf(name: string, { plugin }: PluginLease, { property }: HttpFilterDeps): FilterFactory<ProxyStream> {
   return new WasmFilterFactory({ name, plugin, property });
 }
 
-function withoutPlugin(name: string, config: PluginConfig): FilterFactory<WasmStream> | undefined {
+function withoutPlugin(name: string, config: PluginConfig): FilterFactory<ProxyStream> | undefined {
   return policyWithoutCode(config) === "closed" ? new FailingFilterFactory(name) : undefined;
 }
 

@@ -16,7 +16,7 @@ import { NamedPlugin, policyWithoutCode } from "./named-plugin.ts";
 import { compileNetworkFilters, type NetworkFilters } from "./network-filters.ts";
 import type { PluginLease, PluginPool } from "./plugin-pool.ts";
 import { compileRoutes, type RouteTable } from "./route/route-table.ts";
-import type { StatsScope } from "./stats/scope.ts";
+import type { ProcessScope } from "./stats/scope.ts";
 import type { StreamOrigin } from "./stream-record.ts";
 import type { NetworkFilterFactory } from "./tcp/network-filter.ts";
 import { TcpServing } from "./tcp/tcp-serving.ts";
@@ -28,7 +28,7 @@ import type { ApplyFailure, ConfigDelta } from "./worker-link.ts";
 export interface LiveConfigDeps {
   readonly cluster: ClusterDeps;
   readonly environment: StreamEnvironment;
-  readonly scope: StatsScope;
+  readonly scope: ProcessScope;
   readonly plugins: PluginPool;
   readonly format: FormatContext;
   readonly property: PluginSource["property"];
@@ -371,10 +371,13 @@ export class LiveConfig {
     listener: Listener,
     { origin, accessLogs }: ChainParts,
   ): HttpServing | string {
+    const { environment, plugins, property, scope } = this.#deps;
+    const statPrefix = `http.${hcm.statPrefix}.`;
     const filters = compileHttpFilters(hcm.httpFilters, {
-      plugins: this.#deps.plugins,
-      property: this.#deps.property,
+      plugins,
+      property,
       named: (name) => this.#namedPlugin(name),
+      builtin: { ...environment, scope, runtime: () => this.#runtime, statPrefix },
     });
     if (typeof filters === "string") {
       return filters;

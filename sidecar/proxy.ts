@@ -18,7 +18,7 @@ import type { DeadlineOwner } from "./http/timer-wheel.ts";
 import type { HttpServing } from "./http-serving.ts";
 import type { ClusterPick } from "./route/cluster-choice.ts";
 import type { RouteMatch } from "./route/route-table.ts";
-import { failureReply, replyMessage, routeMessage } from "./stream-answers.ts";
+import { failureReply, routedReply, routeMessage } from "./stream-answers.ts";
 import { StreamRecord } from "./stream-record.ts";
 import { prepareUpstreamHead, StreamRoute } from "./stream-route.ts";
 import { StreamTimeout, StreamTimers, TIMEOUT_ERRORS } from "./stream-timers.ts";
@@ -52,10 +52,9 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   start(isInternal: boolean): void {
     const { accessLogs, environment, filters, hcm } = this.#serving;
     accessLogs.begin();
-    const head = this.#downstream.head;
-    const trace = environment.recorder.begin(head, this.#downstream.startedAt);
+    const trace = environment.recorder.begin(this.#downstream.head, this.#downstream.startedAt);
     this.facts.trace = trace;
-    this.#serving.tracing.start(trace, head.headers, isInternal);
+    this.#serving.tracing.start(trace, this.#downstream.head.headers, isInternal);
     const end = this.#downstream.endOfRequest;
     if (end) {
       this.#onRequestEnd();
@@ -238,6 +237,9 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   resumeRequestSource(): void {
     this.#downstream.resumeRequest();
   }
+  onInjected(): void {
+    this.#timers.touch();
+  }
   pauseResponseSource(): void {
     this.#forward?.pauseResponse();
   }
@@ -374,8 +376,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     const isReplacement = this.facts.responseHead !== undefined;
     this.requestPassEnded = true;
     this.#forward?.abort();
-    const { head, body } = replyMessage(reply, this.facts.requestHead);
-    (this.#route.pick ?? this.#route.match)?.responseMutations?.apply(head.headers, this.facts);
+    const { head, body } = routedReply(reply, this.facts, this.#route.responseMutations);
     // Over a response whose head the filters have begun with, the reply goes past them (Envoy's sendDirectLocalReply).
     this.responsePassEnded = isReplacement;
     this.#send(head, body);

@@ -5,7 +5,9 @@ import type { ErrorCode } from "./errors.ts";
 import type { FilterReply } from "./filter/filter.ts";
 import { buildReply, type BuiltReply, LOCAL_REPLIES, timeoutStatus } from "./http/local-reply.ts";
 import { type RequestHead, ResponseHead } from "./http/message.ts";
+import type { MutationList } from "./route/header-mutations.ts";
 import type { RouteMatch } from "./route/route-table.ts";
+import type { StreamRecord } from "./stream-record.ts";
 
 const EMPTY = new Uint8Array(0);
 
@@ -20,6 +22,15 @@ export function failureReply(code: ErrorCode, requestEnded: boolean, status: num
     grpcStatus: -1,
     flag: entry.flag,
   };
+}
+
+/** The reply with what the route adds to responses, unless a filter has made the whole message. */
+export function routedReply(reply: FilterReply, facts: StreamRecord, mutations: MutationList | undefined): BuiltReply {
+  const built = replyMessage(reply, facts.requestHead);
+  if (reply.isWhole !== true) {
+    mutations?.apply(built.head.headers, facts);
+  }
+  return built;
 }
 
 /** A filter's or failure's reply in the form that this request can read (gRPC's, for gRPC). */

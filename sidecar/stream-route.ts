@@ -7,6 +7,7 @@ import type { ClusterPick } from "./route/cluster-choice.ts";
 import type { RequestHead } from "./http/message.ts";
 import type { ForwardAction } from "../xds/model/route.ts";
 import type { FilterOverrides } from "./route/filter-overrides.ts";
+import type { MutationList } from "./route/header-mutations.ts";
 import { rewriteHost, rewritePath } from "./route/rewrite.ts";
 import { requestTimeouts, type RequestTimeouts } from "./route/timeouts.ts";
 import { pickCluster, type RouteMatch, type RouteTable } from "./route/route-table.ts";
@@ -71,6 +72,11 @@ export class StreamRoute {
   /** Of the last `choose`: what the route says of HTTP filters. */
   get filterOverrides(): FilterOverrides | undefined {
     return (this.pick ?? this.match)?.filterOverrides;
+  }
+
+  /** Of the last `choose`: what the route says of responses. */
+  get responseMutations(): MutationList | undefined {
+    return (this.pick ?? this.match)?.responseMutations;
   }
 
   forget(): void {

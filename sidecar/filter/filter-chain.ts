@@ -47,6 +47,8 @@ export interface ChainOwner {
   pauseResponseSource(): void;
   resumeResponseSource(): void;
   clearRouteCache(): void;
+  /** A filter sends body on by itself: the stream is not idle. */
+  onInjected(): void;
 }
 
 export class FilterChain {
@@ -242,6 +244,21 @@ class FilterHandle implements FilterCallbacks {
 
   clearRouteCache(): void {
     this.#owner.clearRouteCache();
+  }
+
+  injectResponse(chunk: Uint8Array, end: boolean): void {
+    if (!this.#owner.responsePassEnded) {
+      this.#owner.onInjected();
+      this.#chain.response.data(this.#chain.size - this.#index, chunk, end);
+    }
+  }
+
+  pauseResponse(): void {
+    this.#owner.pauseResponseSource();
+  }
+
+  resumeResponse(): void {
+    this.#owner.resumeResponseSource();
   }
 }
 

@@ -44,6 +44,8 @@ export interface FilterReply {
   readonly grpcStatus: number;
   /** Envoy's response flag letters, empty for none. */
   readonly flag: string;
+  /** The filter's own message: the route adds no headers of its own. Absent: a local reply. */
+  readonly isWhole?: boolean;
 }
 
 /** One filter on one stream. Calls come in the order of the message; none comes after `onDestroy`. */
@@ -79,6 +81,11 @@ export interface FilterCallbacks {
   responseHeadersForwarded(): boolean;
   /** The router chooses the route anew. */
   clearRouteCache(): void;
+  /** Sends body on to the next response filter, outside of a data call. The filter has taken it in calls that kept nothing. */
+  injectResponse(chunk: Uint8Array, end: boolean): void;
+  /** Counted: the upstream is read again after as many resumes. */
+  pauseResponse(): void;
+  resumeResponse(): void;
 }
 
 /** Made once for each configuration, makes one filter for each stream. */

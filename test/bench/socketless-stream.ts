@@ -27,4 +27,6 @@ export class SocketlessStream implements ChainOwner, WasmStream {
   pauseResponseSource(): void {}
   resumeResponseSource(): void {}
   clearRouteCache(): void {}
+
+  onInjected(): void {}
 }

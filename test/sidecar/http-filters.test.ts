@@ -8,7 +8,9 @@ import {
   type HttpFilterDeps,
   type HttpFilters,
 } from "../../sidecar/http-filters.ts";
+import { TimerWheel } from "../../sidecar/http/timer-wheel.ts";
 import { NamedPlugin } from "../../sidecar/named-plugin.ts";
+import { StatsTable } from "../../sidecar/stats/table.ts";
 import type { HttpFilter } from "../../xds/model/listener.ts";
 import type { PluginConfig } from "../../xds/model/plugin-config.ts";
 import type { FilterOverride } from "../../xds/model/route.ts";
@@ -41,7 +43,15 @@ function setUp(filters: readonly HttpFilter[]) {
     },
   } as unknown as HttpFilterDeps["plugins"];
   const property = (): undefined => undefined;
-  const compiled = compileHttpFilters(filters, { plugins, property, named: (name) => new NamedPlugin(name, property) });
+  const builtin: HttpFilterDeps["builtin"] = {
+    scope: new StatsTable({ onDefine: () => undefined }),
+    wheel: new TimerWheel(),
+    random: Math.random,
+    runtime: () => ({}),
+    statPrefix: "http.test.",
+  };
+  const named = (name: string): NamedPlugin => new NamedPlugin(name, property);
+  const compiled = compileHttpFilters(filters, { plugins, property, named, builtin });
   return { inUse, compiled };
 }
 

@@ -111,6 +111,12 @@ export const LAYERS: readonly Layer[] = [
     why: "filters act on streams only; a plugin is handed to them by live-config.ts",
   },
   {
+    at: "sidecar/builtin/",
+    code: [...STREAM_WORDS, "sidecar/filter/", "sidecar/route/"],
+    types: [MODEL, "sidecar/stats/", "sidecar/stream-record.ts"],
+    why: "filters of the proxy's own: they act on streams, match as routes do, and count",
+  },
+  {
     at: "sidecar/telemetry/access-log.ts",
     code: ["sidecar/route/matchers.ts"],
     types: [MODEL, "sidecar/http/", "sidecar/filter/", "sidecar/stats/"],
@@ -171,7 +177,7 @@ export const LAYERS: readonly Layer[] = [
   {
     at: "sidecar/stream-answers.ts",
     code: STREAM_WORDS,
-    types: ["sidecar/filter/", "sidecar/route/"],
+    types: ["sidecar/filter/", "sidecar/route/", "sidecar/stream-record.ts"],
     why: "makes messages, and sends nothing",
   },
   {
@@ -237,7 +243,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/http-filters.ts",
-    code: ["sidecar/filter/", "sidecar/named-plugin.ts"],
+    code: ["sidecar/builtin/", "sidecar/filter/", "sidecar/named-plugin.ts"],
     types: [MODEL, "sidecar/"],
     why: "models of filters to factories; who starts plugins is handed to it",
   },

@@ -18,8 +18,6 @@ export interface Unpacked {
   readonly problem: string | undefined;
   /** Added to the Any's path to reach the message's fields: "value" inside a TypedStruct, else empty. */
   readonly step: "" | "value";
-  /** No field is set. */
-  readonly isEmpty: boolean;
 }
 
 const unpacked = new WeakMap<Any, Unpacked>();
@@ -41,39 +39,35 @@ export function unpackAny(any: Any): Unpacked {
 
 function unpackBytes(typeName: string, bytes: Uint8Array): Unpacked {
   if (TYPED_STRUCTS.has(typeName)) return unpackTypedStruct(bytes);
-  const isEmpty = bytes.length === 0;
   const desc = messageTypes.getMessage(typeName);
-  if (desc === undefined) return { typeName, desc, message: undefined, problem: undefined, step: "", isEmpty };
+  if (desc === undefined) return { typeName, desc, message: undefined, problem: undefined, step: "" };
   try {
-    return { typeName, desc, message: fromBinary(desc, bytes), problem: undefined, step: "", isEmpty };
+    return { typeName, desc, message: fromBinary(desc, bytes), problem: undefined, step: "" };
   } catch (error) {
     const problem = `does not parse as ${typeName}: ${reason(error)}`;
-    return { typeName, desc, message: undefined, problem, step: "", isEmpty };
+    return { typeName, desc, message: undefined, problem, step: "" };
   }
 }
 
 function unpackTypedStruct(bytes: Uint8Array): Unpacked {
   let typeName = "";
   let desc: DescMessage | undefined;
-  let isEmpty = true;
   try {
     const envelope = fromBinary(TypedStructSchema, bytes);
     typeName = typeNameOf(envelope.typeUrl);
     desc = messageTypes.getMessage(typeName);
     const json = envelope.value ?? {};
-    isEmpty = Object.keys(json).length === 0;
-    if (desc === undefined) return { typeName, desc, message: undefined, problem: undefined, step: "value", isEmpty };
+    if (desc === undefined) return { typeName, desc, message: undefined, problem: undefined, step: "value" };
     return {
       typeName,
       desc,
       message: fromJson(desc, json, { registry: messageTypes }),
       problem: undefined,
       step: "value",
-      isEmpty,
     };
   } catch (error) {
     const problem = `TypedStruct does not parse as ${typeName}: ${reason(error)}`;
-    return { typeName, desc, message: undefined, problem, step: "value", isEmpty };
+    return { typeName, desc, message: undefined, problem, step: "value" };
   }
 }
 

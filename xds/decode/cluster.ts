@@ -138,7 +138,7 @@ function checkFilters(message: ClusterMessage, path: string, findings: Findings)
   for (const [index, filter] of message.filters.entries()) {
     const filterPath = item(child(path, "filters"), index);
     const typeName = filter.typedConfig === undefined ? filter.name : unpackAny(filter.typedConfig).typeName;
-    if (isInert(typeName, false)) {
+    if (isInert(typeName)) {
       findings.warn(
         "no_effect",
         filterPath,

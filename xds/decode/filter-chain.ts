@@ -68,7 +68,7 @@ function decodeFilters(
     if (isTerminal && !isLast) {
       findings.issue(filterPath, `terminal filter ${quoted(message.name)} must be the last network filter`);
     }
-    if (!isTerminal && isLast && (typeName === WASM || isInert(typeName, false))) {
+    if (!isTerminal && isLast && (typeName === WASM || isInert(typeName))) {
       findings.issue(
         filterPath,
         `filter ${quoted(message.name)} is last, but must be followed by ${HCM} or ${TCP_PROXY}`,
@@ -96,7 +96,7 @@ function decodeNetworkFilter(any: Any, path: string, findings: Findings): Filter
   const innerPath = inner.step === "" ? path : child(path, inner.step);
   if (inner.typeName === HCM) return decodeHttpConnectionManager(inner.message as HcmMessage, innerPath, findings);
   if (inner.typeName === TCP_PROXY) return decodeTcpProxy(inner.message as TcpProxyMessage, innerPath, findings);
-  if (isInert(inner.typeName, inner.isEmpty)) {
+  if (isInert(inner.typeName)) {
     findings.warn("no_effect", path, inner.typeName, `network filter ${inner.typeName} is accepted without effect`);
   } else {
     findings.issue(path, unsupported("network filter", inner.typeName, [WASM, HCM, TCP_PROXY]));

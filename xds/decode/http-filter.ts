@@ -9,6 +9,7 @@ import type { HttpFilter as HttpFilterMessage } from "../gen/envoy/extensions/fi
 import type { HttpFilter } from "../model/listener.ts";
 import type { PluginConfig } from "../model/plugin-config.ts";
 import { typeNameOf, unpackAny } from "./any.ts";
+import { BUILTIN_FILTER_TYPES, builtinFilterDecoder } from "./builtin-filter.ts";
 import { decodeConfigSource } from "./config-source.ts";
 import { quoted } from "./constraint.ts";
 import { isInert } from "./inert.ts";
@@ -17,6 +18,21 @@ import { decodePluginConfig } from "./wasm.ts";
 
 export const ROUTER_TYPE = "envoy.extensions.filters.http.router.v3.Router";
 export const HTTP_WASM_TYPE = "envoy.extensions.filters.http.wasm.v3.Wasm";
+
+/** Filters that keep requests out. Envoy has them all, so that `is_optional` does not leave them out there either. */
+const PROTECTING: ReadonlySet<string> = new Set(
+  [
+    "api_key_auth.v3.ApiKeyAuth",
+    "basic_auth.v3.BasicAuth",
+    "csrf.v3.CsrfPolicy",
+    "ext_authz.v3.ExtAuthz",
+    "jwt_authn.v3.JwtAuthentication",
+    "local_ratelimit.v3.LocalRateLimit",
+    "oauth2.v3.OAuth2",
+    "ratelimit.v3.RateLimit",
+    "rbac.v3.RBAC",
+  ].map((name) => `envoy.extensions.filters.http.${name}`),
+);
 
 /** All filters, in order; the router must be the last and only once. */
 export function decodeHttpFilters(
@@ -91,26 +107,32 @@ function decodeTyped(
       const plugin = decodePluginConfig(config, filter.name, child(path, "config"), findings);
       return plugin === undefined ? undefined : { kind: "wasm", plugin };
     }
-    default:
-      return decodeUnknown(inner.typeName, inner.isEmpty, filter, path, findings);
+    default: {
+      const decode = builtinFilterDecoder(inner.typeName);
+      if (decode === undefined || inner.message === undefined)
+        return decodeUnknown(inner.typeName, filter, path, findings);
+      const builtin = decode(inner.message, path, findings);
+      return builtin === undefined ? undefined : { kind: "builtin", filter: builtin };
+    }
   }
 }
 
 function decodeUnknown(
   typeName: string,
-  isEmpty: boolean,
   filter: HttpFilterMessage,
   path: string,
   findings: Findings,
 ): HttpFilter["config"] | undefined {
-  if (isInert(typeName, isEmpty)) {
+  if (isInert(typeName)) {
     findings.warn("no_effect", path, typeName, `HTTP filter ${typeName} is accepted without effect`);
     return { kind: "inert", typeUrl: `type.googleapis.com/${typeName}` };
   }
-  if (filter.isOptional) {
+  if (PROTECTING.has(typeName)) {
+    findings.issue(path, `HTTP filter ${typeName} is not supported, and without it what is behind it is unprotected`);
+  } else if (filter.isOptional) {
     findings.warn("no_effect", path, typeName, `optional HTTP filter ${typeName} is not supported and left out`);
   } else {
-    findings.issue(path, unsupported("HTTP filter", typeName, [ROUTER_TYPE, HTTP_WASM_TYPE]));
+    findings.issue(path, unsupported("HTTP filter", typeName, [ROUTER_TYPE, HTTP_WASM_TYPE, ...BUILTIN_FILTER_TYPES]));
   }
   return undefined;
 }

@@ -10,6 +10,7 @@ import type { Wasm } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.
 import type { PluginConfig } from "../gen/envoy/extensions/wasm/v3/wasm_pb.ts";
 import type { FilterOverride, PerFilterConfig } from "../model/route.ts";
 import { unpackAny } from "./any.ts";
+import { BUILTIN_SETTINGS_TYPES, builtinSettingsDecoder } from "./builtin-filter.ts";
 import { HTTP_WASM_TYPE } from "./http-filter.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { configurationBytes, decodePluginConfig } from "./wasm.ts";
@@ -59,13 +60,18 @@ function decodeSettings(
   if (typeName === HTTP_WASM_TYPE)
     return decodePlugin((message as Wasm).config, filter, child(path, "config"), findings);
   if (typeName === PLUGIN_TYPE) return decodePlugin(message as PluginConfig, filter, path, findings);
+  const decode = builtinSettingsDecoder(typeName);
+  if (decode !== undefined && message !== undefined) {
+    const builtin = decode(message, path, findings);
+    return builtin === undefined ? undefined : { ...SWITCHED_ON, builtin };
+  }
   if (isOptional) {
     findings.warn("no_effect", path, `${FILTER_CONFIG}.config`, `optional ${typeName} is not supported and left out`);
     return SWITCHED_ON;
   }
   findings.issue(
     path,
-    `per-route configuration ${typeName} is not supported; supported: ${HTTP_WASM_TYPE}, ${PLUGIN_TYPE}, and ${FILTER_CONFIG} with an empty config or disabled`,
+    `per-route configuration ${typeName} is not supported; supported: ${[HTTP_WASM_TYPE, PLUGIN_TYPE, ...BUILTIN_SETTINGS_TYPES].join(", ")}, and ${FILTER_CONFIG} with an empty config or disabled`,
   );
   return undefined;
 }

@@ -25,6 +25,9 @@ import { file_envoy_config_trace_v3_opentelemetry } from "../gen/envoy/config/tr
 import { file_envoy_extensions_access_loggers_file_v3_file } from "../gen/envoy/extensions/access_loggers/file/v3/file_pb.ts";
 import { file_envoy_extensions_access_loggers_stream_v3_stream } from "../gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts";
 import { file_envoy_extensions_access_loggers_wasm_v3_wasm } from "../gen/envoy/extensions/access_loggers/wasm/v3/wasm_pb.ts";
+import { file_envoy_extensions_filters_common_fault_v3_fault } from "../gen/envoy/extensions/filters/common/fault/v3/fault_pb.ts";
+import { file_envoy_extensions_filters_http_cors_v3_cors } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts";
+import { file_envoy_extensions_filters_http_fault_v3_fault } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
 import { file_envoy_extensions_filters_http_router_v3_router } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 import { file_envoy_extensions_filters_http_wasm_v3_wasm } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
 import { file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector } from "../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts";
@@ -77,6 +80,9 @@ export const messageTypes: Registry = createRegistry(
   file_envoy_extensions_access_loggers_file_v3_file,
   file_envoy_extensions_access_loggers_stream_v3_stream,
   file_envoy_extensions_access_loggers_wasm_v3_wasm,
+  file_envoy_extensions_filters_common_fault_v3_fault,
+  file_envoy_extensions_filters_http_cors_v3_cors,
+  file_envoy_extensions_filters_http_fault_v3_fault,
   file_envoy_extensions_filters_http_router_v3_router,
   file_envoy_extensions_filters_http_wasm_v3_wasm,
   file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector,

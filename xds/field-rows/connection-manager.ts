@@ -109,6 +109,41 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
       upstream_http_filters: "upstream HTTP filters are not supported",
     },
   },
+  "envoy.extensions.filters.http.cors.v3.Cors": {
+    supported: "",
+  },
+  "envoy.extensions.filters.http.cors.v3.CorsPolicy": {
+    supported:
+      "allow_origin_string_match allow_methods allow_headers expose_headers max_age allow_credentials filter_enabled shadow_enabled allow_private_network_access forward_not_matching_preflights",
+  },
+  "envoy.extensions.filters.http.fault.v3.HTTPFault": {
+    supported:
+      "delay abort upstream_cluster headers downstream_nodes max_active_faults response_rate_limit delay_percent_runtime abort_percent_runtime delay_duration_runtime abort_http_status_runtime max_active_faults_runtime response_rate_limit_percent_runtime abort_grpc_status_runtime disable_downstream_cluster_stats",
+    accepted: {
+      filter_metadata: "filters leave no metadata on a request",
+    },
+  },
+  "envoy.extensions.filters.http.fault.v3.FaultAbort": {
+    supported: "http_status grpc_status header_abort percentage response_body",
+  },
+  "envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort": {
+    supported: "",
+  },
+  "envoy.extensions.filters.common.fault.v3.FaultDelay": {
+    supported: "fixed_delay header_delay percentage",
+  },
+  "envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay": {
+    supported: "",
+  },
+  "envoy.extensions.filters.common.fault.v3.FaultRateLimit": {
+    supported: "fixed_limit header_limit percentage",
+  },
+  "envoy.extensions.filters.common.fault.v3.FaultRateLimit.FixedLimit": {
+    supported: "limit_kbps",
+  },
+  "envoy.extensions.filters.common.fault.v3.FaultRateLimit.HeaderLimit": {
+    supported: "",
+  },
   "envoy.extensions.filters.http.wasm.v3.Wasm": {
     supported: "config",
   },

@@ -28,7 +28,7 @@ export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
       include_attempt_count_in_response: "requests are not retried yet",
       virtual_clusters: "no such statistics",
       rate_limits: "rate limits are not supported",
-      cors: "only has an effect with the CORS filter",
+      cors: "give the CORS filter its policy in typed_per_filter_config",
       retry_policy: "requests are not retried yet",
       retry_policy_typed_config: "this extension point is not supported",
       hedge_policy: "requests are not hedged",
@@ -90,7 +90,7 @@ export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
       rate_limits: "rate limits are not supported",
       include_vh_rate_limits: "rate limits are not supported",
       hash_policy: "hosts are picked without affinity",
-      cors: "only has an effect with the CORS filter",
+      cors: "give the CORS filter its policy in typed_per_filter_config",
       hedge_policy: "requests are not hedged",
     },
     refused: {

@@ -3,6 +3,7 @@
 
 import type { AccessLog } from "./access-log.ts";
 import type { Address, CidrRange } from "./address.ts";
+import type { BuiltinFilter } from "./builtin-filter.ts";
 import type { ConfigSource } from "./config-source.ts";
 import type { PluginConfig } from "./plugin-config.ts";
 import type { RouteConfiguration } from "./route.ts";
@@ -30,6 +31,7 @@ export interface HttpFilter {
   readonly config:
     | { readonly kind: "router"; readonly suppressEnvoyHeaders: boolean; readonly startChildSpan: boolean }
     | { readonly kind: "wasm"; readonly plugin: PluginConfig }
+    | { readonly kind: "builtin"; readonly filter: BuiltinFilter }
     | {
         /** ECDS: the filter's configuration arrives by the filter's own name. */
         readonly kind: "discovered";

@@ -1,6 +1,7 @@
 // Routes in the proxy's words. Source: envoy.config.route.v3.
 // Decoded by xds/decode/route.ts, compiled by sidecar/route/route-table.ts. Types only.
 
+import type { BuiltinSettings } from "./builtin-filter.ts";
 import type { DataSource, PluginConfig } from "./plugin-config.ts";
 import type { RegexMatcher, RegexRewrite, RuntimeFraction, StringMatcher } from "./matcher.ts";
 
@@ -162,6 +163,8 @@ export interface FilterOverride {
   readonly configuration: Uint8Array | undefined;
   /** Another plugin in the filter's place, with a VM of its own; absent keeps the filter's. */
   readonly plugin?: PluginConfig;
+  /** For a filter of the proxy's own. */
+  readonly builtin?: BuiltinSettings;
 }
 
 export interface Route {

@@ -339,6 +339,8 @@ export class RunStream implements ChainOwner, WasmStream {
   ensureRoute(): void {}
   clearRouteCache(): void {}
 
+  onInjected(): void {}
+
   onPluginResumed(_pluginIndex: number, isRequest: boolean): void {
     this.#options.note(`the plugin lets the ${isRequest ? "request" : "response"} go on`);
   }

@@ -53,6 +53,8 @@ class FakeOwner implements ChainOwner, WasmStream {
   pauseResponseSource(): void {}
   resumeResponseSource(): void {}
   clearRouteCache(): void {}
+
+  onInjected(): void {}
 }
 
 function chainOf(guest: WatGuest, changes: Partial<PluginSpec> = {}): { owner: FakeOwner; chain: FilterChain } {

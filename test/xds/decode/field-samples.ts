@@ -10,7 +10,12 @@ const ROUTER = `${EXTENSIONS}.filters.http.router.v3.Router`;
 const FILTER_CONFIG = "envoy.config.route.v3.FilterConfig";
 
 const ANY_TYPES: Readonly<Record<string, readonly string[]>> = {
-  "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter.typed_config": [WASM, ROUTER],
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter.typed_config": [
+    WASM,
+    ROUTER,
+    `${EXTENSIONS}.filters.http.fault.v3.HTTPFault`,
+    `${EXTENSIONS}.filters.http.cors.v3.Cors`,
+  ],
   "envoy.config.listener.v3.Filter.typed_config": [
     `${EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
   ],
@@ -41,7 +46,10 @@ const ANY_TYPES: Readonly<Record<string, readonly string[]>> = {
   "envoy.extensions.wasm.v3.VmConfig.configuration": ["google.protobuf.StringValue"],
   "envoy.config.route.v3.RouteConfiguration.typed_per_filter_config": [FILTER_CONFIG],
   "envoy.config.route.v3.VirtualHost.typed_per_filter_config": [FILTER_CONFIG],
-  "envoy.config.route.v3.Route.typed_per_filter_config": [FILTER_CONFIG],
+  "envoy.config.route.v3.Route.typed_per_filter_config": [
+    FILTER_CONFIG,
+    `${EXTENSIONS}.filters.http.cors.v3.CorsPolicy`,
+  ],
   "envoy.config.route.v3.WeightedCluster.ClusterWeight.typed_per_filter_config": [FILTER_CONFIG],
   "envoy.config.core.v3.Metadata.typed_filter_metadata": ["google.protobuf.StringValue"],
 };

@@ -4,6 +4,8 @@ import { KEPT_KEY, TYPE, type Row } from "./variant-row.ts";
 
 const FILTER_CONFIG = `${TYPE}envoy.config.route.v3.FilterConfig`;
 const ROUTER_TYPE = `${TYPE}envoy.extensions.filters.http.router.v3.Router`;
+const CORS = `${TYPE}envoy.extensions.filters.http.cors.v3.CorsPolicy`;
+const FAULT = `${TYPE}envoy.extensions.filters.http.fault.v3.HTTPFault`;
 const PLUGIN = `{"@type": ${TYPE}envoy.extensions.filters.http.wasm.v3.Wasm, config: {configuration: {"@type": ${TYPE}google.protobuf.StringValue, value: x}}}`;
 
 function perFilter(name: string, config: string): string {
@@ -217,5 +219,22 @@ export const ACTIONS: readonly Row[] = [
   [perFilter("x", `{"@type": ${FILTER_CONFIG}, config: {"@type": ${ROUTER_TYPE}}}`), "is not supported"],
   [perFilter("x", `{"@type": ${ROUTER_TYPE}}`), "is not supported"],
   [perFilter("x", `{"@type": ${TYPE}made.Up}`), "made.Up"],
+  [
+    perFilter(
+      "cors",
+      `{"@type": ${CORS}, allow_origin_string_match: [{safe_regex: {regex: "a.*"}}], allow_credentials: false}`,
+    ),
+  ],
+  [perFilter("cors", `{"@type": ${CORS}, allow_origin_string_match: [{safe_regex: {regex: "("}}]}`), "regex"],
+  [perFilter("cors", `{"@type": ${CORS}, filter_enabled: {runtime_key: x}}`), "default_value: is required"],
+  [perFilter("fault", `{"@type": ${FAULT}, abort: {http_status: 503, percentage: {numerator: 1}}}`)],
+  [perFilter("fault", `{"@type": ${FAULT}, abort: {http_status: 600}}`), "http_status: is 600, must be less than 600"],
+  [perFilter("fault", `{"@type": ${FAULT}, abort: {http_status: 199}}`), "http_status: is 199"],
+  [perFilter("fault", `{"@type": ${FAULT}, abort: {percentage: {numerator: 1}}}`), "error_type"],
+  [perFilter("fault", `{"@type": ${FAULT}, delay: {fixed_delay: 0s}}`), "fixed_delay: is 0s"],
+  [perFilter("fault", `{"@type": ${FAULT}, delay: {}}`), "fault_delay_secifier"],
+  [perFilter("fault", `{"@type": ${FAULT}, response_rate_limit: {fixed_limit: {}}}`), "limit_kbps: is 0"],
+  [perFilter("fault", `{"@type": ${FAULT}, response_rate_limit: {header_limit: {}}}`)],
+  [perFilter("fault", `{"@type": ${FAULT}, headers: [{name: ""}]}`), "name: must not be empty"],
   [perFilter("x", PLUGIN), "", "Envoy has no configuration of plugins for routes"],
 ];

@@ -7,6 +7,16 @@ export const EXTENSIONS_CONSTRAINTS: Constraints = {
   "envoy.extensions.access_loggers.file.v3.FileAccessLog": { path: { minLen: 1 }, log_format: { required: true } },
   "envoy.extensions.access_loggers.stream.v3.StderrAccessLog": { log_format: { required: true } },
   "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog": { log_format: { required: true } },
+  "envoy.extensions.filters.common.fault.v3.FaultDelay": {
+    fault_delay_secifier: { oneofRequired: true },
+    fixed_delay: { gt: 0 },
+  },
+  "envoy.extensions.filters.common.fault.v3.FaultRateLimit": { limit_type: { oneofRequired: true } },
+  "envoy.extensions.filters.common.fault.v3.FaultRateLimit.FixedLimit": { limit_kbps: { gte: 1 } },
+  "envoy.extensions.filters.http.fault.v3.FaultAbort": {
+    error_type: { oneofRequired: true },
+    http_status: { lt: 600, gte: 200 },
+  },
   "envoy.extensions.filters.http.router.v3.Router": {
     strict_check_headers: {
       items: {

@@ -1,0 +1,31 @@
+// Models of the proxy's own filters → factories: the filter as the connection manager has it, and as a route changes it.
+// Called by http-filters.ts.
+
+import type { BuiltinFilter, BuiltinSettings } from "../../xds/model/builtin-filter.ts";
+import type { FilterFactory } from "../filter/filter.ts";
+import type { BuiltinDeps, BuiltinStream } from "./builtin-stream.ts";
+import { CorsFilterFactory } from "./cors-filter.ts";
+import { FaultFilterFactory, isFault } from "./fault-filter.ts";
+
+/**
+ * `levels`: what the route's levels say, the most specific first; what is meant for a filter of another kind is passed over.
+ * undefined: the filter does nothing here, and costs nothing.
+ */
+export function compileBuiltin(
+  name: string,
+  filter: BuiltinFilter,
+  levels: readonly BuiltinSettings[],
+  deps: BuiltinDeps,
+): FilterFactory<BuiltinStream> | undefined {
+  switch (filter.kind) {
+    case "cors": {
+      const policies = levels.flatMap((level) => (level.kind === "cors" ? level.policy : []));
+      return policies.length === 0 ? undefined : new CorsFilterFactory(name, policies, deps);
+    }
+    case "fault": {
+      const own = levels.find((level) => level.kind === "fault");
+      const fault = own?.fault ?? filter.fault;
+      return isFault(fault) ? new FaultFilterFactory(name, fault, deps) : undefined;
+    }
+  }
+}

@@ -1,0 +1,76 @@
+// HTTP filters that are the proxy's own, as configuration names them: CORS and faults. Decoded by xds/decode/builtin-filter.ts,
+// run by sidecar/builtin/. Types only; plain values, because they travel to the workers.
+
+import type { RuntimeFraction, StringMatcher } from "./matcher.ts";
+import type { HeaderMatcher } from "./route.ts";
+
+/** A filter of the connection manager. */
+export type BuiltinFilter = { readonly kind: "cors" } | { readonly kind: "fault"; readonly fault: Fault };
+
+/** What one level of a route says to such a filter (`typed_per_filter_config`). */
+export type BuiltinSettings =
+  | { readonly kind: "cors"; readonly policy: CorsPolicy }
+  | { readonly kind: "fault"; readonly fault: Fault };
+
+/** Source: envoy.extensions.filters.http.cors.v3.CorsPolicy. Empty or undefined: a less specific level says. */
+export interface CorsPolicy {
+  readonly allowOrigins: readonly StringMatcher[];
+  readonly allowMethods: string;
+  readonly allowHeaders: string;
+  readonly exposeHeaders: string;
+  readonly maxAge: string;
+  readonly allowCredentials: boolean | undefined;
+  readonly allowPrivateNetworkAccess: boolean | undefined;
+  readonly forwardNotMatchingPreflights: boolean | undefined;
+  /** undefined: always. */
+  readonly filterEnabled: RuntimeFraction | undefined;
+  /** undefined: never. */
+  readonly shadowEnabled: RuntimeFraction | undefined;
+}
+
+/** Source: envoy.extensions.filters.http.fault.v3.HTTPFault. The percentages have their runtime keys. */
+export interface Fault {
+  readonly delay: FaultDelay | undefined;
+  readonly abort: FaultAbort | undefined;
+  readonly rateLimit: FaultRateLimit | undefined;
+  /** Only requests that go there; empty for all. */
+  readonly upstreamCluster: string;
+  /** All must match. */
+  readonly headers: readonly HeaderMatcher[];
+  /** Only requests of these nodes; empty for all. */
+  readonly downstreamNodes: readonly string[];
+  /** undefined: no limit. */
+  readonly maxActiveFaults: number | undefined;
+  readonly delayDurationKey: string;
+  readonly abortHttpStatusKey: string;
+  readonly abortGrpcStatusKey: string;
+  readonly maxActiveFaultsKey: string;
+  /** Statistics by the caller's cluster as well. */
+  readonly countsDownstreamClusters: boolean;
+}
+
+/** `by: "header"`: the request's own header says how much, and may lower the percentage. */
+export interface FaultDelay {
+  readonly by: "configuration" | "header";
+  /** 0 with `by: "header"`. */
+  readonly delayMs: number;
+  readonly percentage: RuntimeFraction;
+}
+
+export interface FaultAbort {
+  readonly by: "configuration" | "header";
+  /** 0: none. */
+  readonly httpStatus: number;
+  /** undefined: none. */
+  readonly grpcStatus: number | undefined;
+  /** Empty: Envoy's text. */
+  readonly body: string;
+  readonly percentage: RuntimeFraction;
+}
+
+export interface FaultRateLimit {
+  readonly by: "configuration" | "header";
+  /** KiB a second; 0 with `by: "header"`. */
+  readonly kibPerSecond: number;
+  readonly percentage: RuntimeFraction;
+}
