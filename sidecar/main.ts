@@ -23,7 +23,17 @@ const io: CliIo = {
   kill: kill.signal,
   // Without a listener Node.js would open its debugger.
   onReopen: (run) => void process.on("SIGUSR1", run),
+  user: { uid: process.geteuid?.() ?? 0, become },
 };
+
+function become(uid: number): boolean {
+  try {
+    process.seteuid?.(uid);
+    return process.geteuid?.() === uid;
+  } catch {
+    return false;
+  }
+}
 
 async function main(argv: readonly string[]): Promise<number> {
   const [first, ...rest] = argv;

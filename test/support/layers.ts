@@ -66,6 +66,13 @@ export const LAYERS: readonly Layer[] = [
     types: [],
     why: "random numbers and ids for whoever names a request or a trace",
   },
+  { at: "sidecar/socket-options.ts", code: [], types: [], why: "calls to libc, for whoever has a socket" },
+  {
+    at: "sidecar/interception/",
+    code: [],
+    types: [],
+    why: "rules of the kernel as data and text; who runs them is the verb iptables",
+  },
   { at: "sidecar/version.ts", code: [], types: [], why: "a constant" },
   { at: "sidecar/stats/", code: [], types: [], why: "statistics know nobody who counts" },
   {
