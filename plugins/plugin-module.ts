@@ -47,6 +47,8 @@ export interface ModuleOptions {
   readonly metering?: boolean;
 }
 
+/** How a problem begins that `metering: false` would take away. */
+export const CANNOT_BE_METERED = "the module cannot be metered: ";
 export const PAGE_BYTES = 65_536;
 const PAGES_PER_MIB = 16;
 export const DEFAULT_MEMORY_MIB = 128;
@@ -133,7 +135,7 @@ function compile(bytes: Uint8Array<ArrayBuffer>, isMetered: boolean): WebAssembl
       return "not a valid WebAssembly module";
     }
     const metered = meterModule(bytes);
-    return metered.ok ? new WebAssembly.Module(metered.bytes) : `the module cannot be metered: ${metered.problem}`;
+    return metered.ok ? new WebAssembly.Module(metered.bytes) : `${CANNOT_BE_METERED}${metered.problem}`;
   } catch (error) {
     return `not a valid WebAssembly module: ${engineMessage(error)}`;
   }

@@ -7,7 +7,12 @@
 //   oci ─────▶ memory ─▶ disk ─▶ pull ──┘
 
 import { setTimeout as delay } from "node:timers/promises";
-import { loadPluginModule, type ModuleOptions, type PluginModule } from "../../plugins/plugin-module.ts";
+import {
+  CANNOT_BE_METERED,
+  loadPluginModule,
+  type ModuleOptions,
+  type PluginModule,
+} from "../../plugins/plugin-module.ts";
 import type { PluginConfig } from "../../xds/model/plugin-config.ts";
 import { isMetered, numberSetting, type RuntimeSettings } from "../runtime-settings.ts";
 import type { StatsScope } from "../stats/scope.ts";
@@ -186,7 +191,7 @@ export class PluginCodeLoader {
     }
     const loaded = loadPluginModule(bytes, { memoryMib, metering });
     if (!loaded.ok) {
-      return { ok: false, problem: `${loadProblem(plugin, where)}: ${loaded.problem}` };
+      return { ok: false, problem: loadProblem(plugin, where, loaded.problem) };
     }
     this.#byKey.set(key, new WeakRef(loaded.module));
     return loaded;
@@ -210,8 +215,7 @@ export class PluginCodeLoader {
     }
     return {
       ok: false,
-      problem:
-        module === undefined ? `${loadProblem(plugin, where)}: ${made.problem}` : startProblem(plugin, made.problem),
+      problem: module === undefined ? loadProblem(plugin, where, made.problem) : startProblem(plugin, made.problem),
     };
   }
 
@@ -244,8 +248,12 @@ export class PluginCodeLoader {
   }
 }
 
-function loadProblem(plugin: PluginConfig, where: string): string {
-  return `Cannot load the module of plugin "${plugin.name}"${where}`;
+function loadProblem({ name }: PluginConfig, where: string, problem: string): string {
+  const key = `outrigger.wasm.plugin.${name}`;
+  const way = problem.startsWith(CANNOT_BE_METERED)
+    ? `; with the runtime keys ${key}.fuel_per_callback and ${key}.start_fuel both 0 it loads without a limit on its processor time`
+    : "";
+  return `Cannot load the module of plugin "${name}"${where}: ${problem}${way}`;
 }
 
 function startProblem(plugin: PluginConfig, problem: string): string {

@@ -8,6 +8,7 @@ import { FakeStream } from "./support/fake-stream.ts";
 import { loaded } from "./support/loaded.ts";
 import { assemble } from "./support/metered-pair.ts";
 import { exampleBytes, watBytes } from "./support/specs.ts";
+import { unmeterableModule } from "./support/unmeterable-module.ts";
 import { WatGuest } from "./support/wat-guest.ts";
 
 function wat(body: string): Uint8Array {
@@ -208,18 +209,7 @@ test("a guest cannot grow a table beyond the limit, nor have many tables or memo
 });
 
 test("code that cannot be metered is refused, and loads without metering", () => {
-  // struct.new_default of a garbage-collected type
-  const bytes = wat(`${MEMORY} ${MARKER} ${MALLOC} (func (export "proxy_on_tick") (param i32))`);
-  const withType = Buffer.from(bytes);
-  const section = withType.indexOf(Buffer.from([1, withType[9] as number]));
-  const count = withType[section + 2] as number;
-  const gc = Buffer.concat([
-    withType.subarray(0, section),
-    Buffer.from([1, (withType[section + 1] as number) + 2, count + 1]),
-    withType.subarray(section + 3, section + 2 + (withType[section + 1] as number)),
-    Buffer.from([0x5f, 0]),
-    withType.subarray(section + 2 + (withType[section + 1] as number)),
-  ]);
+  const gc = unmeterableModule();
   const refused = loadPluginModule(gc);
   assert.equal(
     refused.ok ? "" : refused.problem,

@@ -99,7 +99,7 @@ function meteringText({ metering }: ModuleReport): string {
   }
   return metering.works
     ? `works, makes it ${bytesText(metering.sizeBytes)} (+${metering.growthPercent} %)`
-    : `does not work: ${metering.problem}`;
+    : `does not work: ${metering.problem} (it loads where the runtime keys outrigger.wasm.plugin.NAME.fuel_per_callback and .start_fuel are 0)`;
 }
 
 function callbackText({ name, type, isCalled, doesNothing, result, isOwn }: CallbackReport): [string, string] {

@@ -8,6 +8,7 @@ import { type CodeLoaderDeps, type CodeResult, PluginCodeLoader } from "../../..
 import { StatsTable } from "../../../sidecar/stats/table.ts";
 import type { PluginCode, PluginConfig } from "../../../xds/model/plugin-config.ts";
 import { guest } from "../../support/bootstrap-builder.ts";
+import { unmeterableModule } from "../../plugins/support/unmeterable-module.ts";
 import { FakeRegistry, imageManifest } from "../../support/fake-registry.ts";
 
 const FILE = guest("headers");
@@ -129,6 +130,16 @@ suite("PluginCodeLoader.load()", () => {
       assert.doesNotMatch(result, /\n/);
     });
   }
+
+  test("names the runtime keys with which code that cannot be metered loads, and loads it with them", async () => {
+    const code: PluginCode = { kind: "bytes", bytes: unmeterableModule() };
+    assert.match(
+      textOf(await loader().load(plugin(code))),
+      /^Cannot load the module of plugin "p": the module cannot be metered: .*; with the runtime keys outrigger\.wasm\.plugin\.p\.fuel_per_callback and outrigger\.wasm\.plugin\.p\.start_fuel both 0 it loads without a limit/,
+    );
+    const keys = { "outrigger.wasm.plugin.p.fuel_per_callback": 0, "outrigger.wasm.plugin.p.start_fuel": 0 };
+    assert.ok((await loader({}, keys).load(plugin(code))).ok);
+  });
 
   test("does not read a module that is larger than allowed", async (t) => {
     const path = join(folderFor(t), "large.wasm");
