@@ -3,6 +3,7 @@
 import { VERSION } from "../version.ts";
 import { CONTROL_PLANE } from "./control-plane.ts";
 import { demoVerb } from "./demo.ts";
+import { injectVerb } from "./inject.ts";
 import { iptablesVerb } from "./iptables.ts";
 import { pluginVerb } from "./plugin.ts";
 import { runVerb } from "./run.ts";
@@ -10,7 +11,16 @@ import { validateVerb } from "./validate.ts";
 import { warmUpVerb } from "./warm-up.ts";
 import type { Verb } from "./verb.ts";
 
-const VERBS: readonly Verb[] = [runVerb, validateVerb, CONTROL_PLANE, pluginVerb, iptablesVerb, demoVerb, warmUpVerb];
+const VERBS: readonly Verb[] = [
+  runVerb,
+  validateVerb,
+  CONTROL_PLANE,
+  pluginVerb,
+  injectVerb,
+  iptablesVerb,
+  demoVerb,
+  warmUpVerb,
+];
 
 export const VERSION_TEXT = `outrigger ${VERSION}`;
 

@@ -149,6 +149,12 @@ export const LAYERS: readonly Layer[] = [
     why: "the admin port is a window: what it shows and changes is handed to it (admin/ports.ts)",
   },
   {
+    at: "sidecar/inject/",
+    code: [],
+    types: [],
+    why: "a pod and settings in, a patch out: it knows nothing of the proxy that it injects",
+  },
+  {
     at: "sidecar/tcp/",
     code: [
       ...STREAM_WORDS,
@@ -307,5 +313,5 @@ export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   pino: ["sidecar/telemetry/log.ts"],
   re2js: ["xds/decode/regex.ts", "sidecar/route/re2-engine.ts"],
   undici: ["sidecar/plugin-calls.ts"],
-  yaml: ["xds/decode/yaml-document.ts"],
+  yaml: ["xds/decode/yaml-document.ts", "sidecar/inject/"],
 };

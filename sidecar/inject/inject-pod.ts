@@ -1,0 +1,253 @@
+// Injection as one pure function: a pod and the settings in, a JSON Patch out, or the reason why not. No clock, no network, no
+// random number: the same pod gives the same patch, and a pod that was patched gives none. `inject` applies the patch to files,
+// `webhook` sends it to the API server.
+//
+//   readPod ─▶ decide ─▶ settingsOfPod (annotations) ─▶ probes, metrics ─▶ containers, volumes, labels ─▶ PatchRecorder
+
+import { decide, type SkipCode, STATUS_ANNOTATION } from "./decision.ts";
+import { isObject, type JsonObject, type Operation, PatchRecorder } from "./json-patch.ts";
+import { mergeMetrics } from "./metrics-merge.ts";
+import { INIT_CONTAINER, PROXY_CONTAINER } from "./names.ts";
+import { type Pod, PodProblem, readPod } from "./pod.ts";
+import { type PodSettings, settingsOfPod } from "./pod-settings.ts";
+import { type ProbeRewrite, rewriteProbes } from "./probes.ts";
+import { type InjectSettings, PORTS } from "./settings.ts";
+import type { Identity } from "./sidecar-bootstrap.ts";
+import { initContainer, proxyContainer, volumes } from "./sidecar-containers.ts";
+import { readYaml } from "./yaml-text.ts";
+
+/** What is known of the pod from outside it. */
+export interface Surroundings {
+  readonly namespace: string;
+  /** The workload that makes the pod; undefined: by the pod's owner, or the pod itself. */
+  readonly owner?: { readonly apiVersion: string; readonly kind: string; readonly name: string } | undefined;
+}
+
+export type Injection =
+  | {
+      readonly kind: "patched";
+      readonly because: string;
+      readonly operations: readonly Operation[];
+      readonly notes: readonly string[];
+    }
+  | { readonly kind: "skipped"; readonly code: SkipCode; readonly reason: string }
+  | { readonly kind: "refused"; readonly problems: readonly string[] };
+
+/** `json` is a Pod or a pod template (both have `metadata` and `spec`); it is not changed. Paths of the patch begin in it. */
+export function injectPod(json: JsonObject, settings: InjectSettings, surroundings: Surroundings): Injection {
+  let pod: Pod;
+  try {
+    pod = readPod(json);
+  } catch (error) {
+    if (error instanceof PodProblem) {
+      return { kind: "refused", problems: [error.message] };
+    }
+    throw error;
+  }
+  const decision = decide(pod, surroundings.namespace, settings);
+  if (!decision.inject) {
+    return { kind: "skipped", code: decision.code, reason: decision.reason };
+  }
+  const own = settingsOfPod(pod, settings, readYaml);
+  const merge =
+    own.settings.mergeMetrics && own.settings.statusPort !== 0
+      ? mergeMetrics(pod, own.settings.statusPort)
+      : { annotations: {}, application: undefined, problems: [] };
+  const problems = [...own.problems, ...merge.problems, ...clashes(pod, own.settings)];
+  if (problems.length > 0) {
+    return { kind: "refused", problems };
+  }
+  const probes = probesOf(pod, own.settings);
+  const identity = identityOf(pod, surroundings);
+  const recorder = new PatchRecorder(json);
+  const proxy = proxyContainer(pod, own.settings, identity, {
+    probers: probes.probers,
+    applicationMetrics: merge.application,
+  });
+  editProbes(recorder, probes, own.settings.statusPort);
+  addContainers(recorder, proxy, own.settings);
+  addVolumes(recorder, own.settings);
+  addMetadata(recorder, pod, own.settings, identity, merge.annotations);
+  return {
+    kind: "patched",
+    because: decision.because,
+    operations: recorder.operations,
+    notes: [...notesOf(own.settings, probes), ...probes.remarks, ...own.remarks],
+  };
+}
+
+/** What the API server would refuse after the patch, said in the pod's words instead of the patch's. */
+function clashes(pod: Pod, settings: PodSettings): string[] {
+  const declared = pod.spec["volumes"];
+  const names = Array.isArray(declared)
+    ? declared.map((volume) => (isObject(volume) ? volume["name"] : undefined))
+    : [];
+  const taken = volumes(settings).flatMap(({ name }) =>
+    typeof name === "string" && names.includes(name) ? [name] : [],
+  );
+  const reserved: readonly number[] = [PORTS.admin, PORTS.outbound, PORTS.inbound, PORTS.health, settings.statusPort];
+  const ports = [...pod.initContainers, ...pod.containers].flatMap(({ name, ports: list }) =>
+    list
+      .filter(({ containerPort }) => reserved.includes(containerPort))
+      .map(({ containerPort }) => `container ${name}: port ${containerPort} is one of the sidecar's`),
+  );
+  return [...taken.map((name) => `volume ${name}: the sidecar has one of that name`), ...ports];
+}
+
+function probesOf(pod: Pod, { rewriteProbes: wanted, statusPort }: PodSettings): ProbeRewrite {
+  return wanted && statusPort !== 0
+    ? rewriteProbes([...pod.initContainers, ...pod.containers], statusPort)
+    : { edits: [], probers: {}, remarks: [] };
+}
+
+function editProbes(recorder: PatchRecorder, { edits }: ProbeRewrite, statusPort: number): void {
+  for (const { path, kind, url } of edits) {
+    const at = ["spec", ...path];
+    if (kind !== "httpGet") {
+      recorder.remove([...at, kind]);
+    }
+    recorder.set([...at, "httpGet", "path"], url);
+    recorder.set([...at, "httpGet", "port"], statusPort);
+    // The kubelet asks the sidecar in plain text; the sidecar speaks TLS to the application.
+    if (recorder.at([...at, "httpGet", "scheme"]) === "HTTPS") {
+      recorder.set([...at, "httpGet", "scheme"], "HTTP");
+    }
+  }
+}
+
+/**
+ * Native: rules, sidecar, then the pod's init containers, which are in the mesh already. Classic: the rules after all other init containers,
+ * which have no sidecar yet, and the sidecar last, so that `kubectl exec` still finds the application; first where the application is held.
+ */
+function addContainers(recorder: PatchRecorder, proxy: JsonObject, settings: PodSettings): void {
+  const intercepts = settings.interceptionMode !== "NONE" && settings.initContainer;
+  if (settings.nativeSidecar) {
+    recorder.insert(["spec", "initContainers"], 0, proxy);
+    if (intercepts) {
+      recorder.insert(["spec", "initContainers"], 0, initContainer(settings));
+    }
+    return;
+  }
+  if (intercepts) {
+    recorder.insert(["spec", "initContainers"], "end", initContainer(settings));
+  }
+  recorder.insert(["spec", "containers"], settings.holdApplication ? 0 : "end", proxy);
+}
+
+function addVolumes(recorder: PatchRecorder, settings: PodSettings): void {
+  for (const volume of volumes(settings)) {
+    recorder.insert(["spec", "volumes"], "end", volume);
+  }
+  const present = recorder.at(["spec", "imagePullSecrets"]);
+  for (const name of settings.imagePullSecrets) {
+    if (!Array.isArray(present) || !present.some((secret) => isObject(secret) && secret["name"] === name)) {
+      recorder.insert(["spec", "imagePullSecrets"], "end", { name });
+    }
+  }
+}
+
+function addMetadata(
+  recorder: PatchRecorder,
+  pod: Pod,
+  settings: PodSettings,
+  identity: Identity,
+  annotations: Readonly<Record<string, string>>,
+): void {
+  const label = (name: string, value: string): void => {
+    if (pod.labels[name] === undefined) {
+      recorder.set(["metadata", "labels", name], value);
+    }
+  };
+  const annotation = (name: string, value: string): void => recorder.set(["metadata", "annotations", name], value);
+  label("service.istio.io/canonical-name", identity.service);
+  label("service.istio.io/canonical-revision", revisionOf(pod));
+  // kubectl's exec and logs go on meaning the application.
+  for (const name of ["kubectl.kubernetes.io/default-container", "kubectl.kubernetes.io/default-logs-container"]) {
+    if (pod.annotations[name] === undefined) {
+      annotation(name, pod.containers[0]?.name ?? "");
+    }
+  }
+  for (const [name, value] of Object.entries(annotations)) {
+    annotation(name, value);
+  }
+  annotation(STATUS_ANNOTATION, statusOf(settings));
+}
+
+/** What was added, in the form of Istio's status. */
+function statusOf(settings: PodSettings): string {
+  const init = settings.interceptionMode !== "NONE" && settings.initContainer ? [INIT_CONTAINER] : [];
+  return JSON.stringify({
+    initContainers: settings.nativeSidecar ? [...init, PROXY_CONTAINER] : init,
+    containers: settings.nativeSidecar ? [] : [PROXY_CONTAINER],
+    volumes: volumes(settings).map(({ name }) => name ?? ""),
+    imagePullSecrets: settings.imagePullSecrets,
+    revision: "default",
+  });
+}
+
+/** Istio's rule for `service.istio.io/canonical-name`. */
+function identityOf(pod: Pod, { namespace, owner }: Surroundings): Identity {
+  const made = owner ?? ownerOf(pod);
+  const workload = made?.name ?? (pod.name === "" ? "unknown" : pod.name.replace(/-$/, ""));
+  const service =
+    pod.labels["service.istio.io/canonical-name"] ??
+    pod.labels["app.kubernetes.io/name"] ??
+    pod.labels["app"] ??
+    workload;
+  return {
+    workload,
+    service: labelValue(service),
+    owner:
+      made === undefined
+        ? undefined
+        : `kubernetes://apis/${made.apiVersion}/namespaces/${namespace}/${made.kind.toLowerCase()}s/${made.name}`,
+  };
+}
+
+/** The controller of a pod. A ReplicaSet of a Deployment is the Deployment: its name ends in the template's hash. */
+function ownerOf(pod: Pod): Surroundings["owner"] {
+  const references = pod.metadata["ownerReferences"];
+  const controller = Array.isArray(references)
+    ? references.find((each) => isObject(each) && each["controller"] === true)
+    : undefined;
+  if (!isObject(controller)) {
+    return undefined;
+  }
+  const [apiVersion, kind, name] = [controller["apiVersion"], controller["kind"], controller["name"]];
+  if (typeof apiVersion !== "string" || typeof kind !== "string" || typeof name !== "string") {
+    return undefined;
+  }
+  const hash = pod.labels["pod-template-hash"];
+  return kind === "ReplicaSet" && hash !== undefined && name.endsWith(`-${hash}`)
+    ? { apiVersion, kind: "Deployment", name: name.slice(0, -hash.length - 1) }
+    : { apiVersion, kind, name };
+}
+
+function revisionOf({ labels }: Pod): string {
+  return labelValue(
+    labels["service.istio.io/canonical-revision"] ??
+      labels["app.kubernetes.io/version"] ??
+      labels["version"] ??
+      "latest",
+  );
+}
+
+/** At most 63 characters, letter or digit at both ends. */
+function labelValue(text: string): string {
+  return text.slice(0, 63).replace(/^[-_.]+|[-_.]+$/g, "");
+}
+
+function notesOf(settings: PodSettings, { edits }: ProbeRewrite): string[] {
+  const mode = settings.nativeSidecar
+    ? "a native sidecar (an init container with restartPolicy: Always)"
+    : settings.holdApplication
+      ? "a classic container, first, the others wait for it"
+      : "a classic container, last";
+  const capture =
+    settings.interceptionMode === "NONE"
+      ? "captures nothing (interceptionMode NONE)"
+      : `captures by ${settings.interceptionMode}${settings.initContainer ? "" : ", with rules that something else sets"}`;
+  const probes =
+    edits.length === 0 ? [] : [`probes and hooks that go through its port ${settings.statusPort}: ${edits.length}`];
+  return [mode, capture, ...probes];
+}

@@ -1,0 +1,115 @@
+// JSON Patch (RFC 6902) as it is made here: a list of operations, each applied to a working copy as it is recorded, so that whoever makes a
+// patch always sees the object as it will be. `inject-pod.ts` records; the webhook sends the list, `manifest-edit.ts` applies it to YAML.
+
+export type Json = null | boolean | number | string | Json[] | JsonObject;
+export interface JsonObject {
+  [key: string]: Json;
+}
+
+/** Keys of objects are strings, positions in arrays numbers. */
+export type Path = readonly (string | number)[];
+
+export type Operation =
+  | { readonly op: "add" | "replace"; readonly path: Path; readonly value: Json }
+  | { readonly op: "remove"; readonly path: Path };
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** `["metadata", "annotations", "a/b"]` → `/metadata/annotations/a~1b` (RFC 6901). */
+export function pointerOf(path: Path): string {
+  return path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+}
+
+/** The patch as a client of RFC 6902 reads it. */
+export function wireForm(operations: readonly Operation[]): JsonObject[] {
+  return operations.map((operation) => ({ ...operation, path: pointerOf(operation.path) }));
+}
+
+/** Records operations on a copy of an object. */
+export class PatchRecorder {
+  readonly operations: Operation[] = [];
+  readonly result: JsonObject;
+
+  constructor(original: JsonObject) {
+    // By text, because a value that came from YAML may share parts (aliases), which structuredClone() would keep shared.
+    this.result = JSON.parse(JSON.stringify(original)) as JsonObject;
+  }
+
+  /** What stands at `path` now. */
+  at(path: Path): Json | undefined {
+    let value: Json | undefined = this.result;
+    for (const part of path) {
+      value = Array.isArray(value) ? value[Number(part)] : isObject(value) ? own(value, String(part)) : undefined;
+    }
+    return value;
+  }
+
+  /** Sets a key of an object. Objects on the way that are missing (or null) are made; an equal value is no operation. */
+  set(path: Path, value: Json): void {
+    const parent = path.slice(0, -1);
+    if (!isObject(this.at(parent))) {
+      this.set(parent, {});
+    }
+    const before = this.at(path);
+    if (before === undefined) {
+      this.#record({ op: "add", path, value });
+    } else if (JSON.stringify(before) !== JSON.stringify(value)) {
+      this.#record({ op: "replace", path, value });
+    }
+  }
+
+  remove(path: Path): void {
+    if (this.at(path) !== undefined) {
+      this.#record({ op: "remove", path });
+    }
+  }
+
+  /** Puts `value` into the array at `path`, before the element at `index` (`"end"`: after the last). A missing array is made. */
+  insert(path: Path, index: number | "end", value: Json): void {
+    const array = this.at(path);
+    if (!Array.isArray(array)) {
+      this.set(path, [value]);
+      return;
+    }
+    this.#record({ op: "add", path: [...path, index === "end" ? array.length : index], value });
+  }
+
+  #record(operation: Operation): void {
+    this.operations.push(operation);
+    applyOperation(this.result, operation);
+  }
+}
+
+/** Applies one operation in place. The path's parent must exist. */
+export function applyOperation(root: JsonObject, operation: Operation): void {
+  const { path } = operation;
+  const last = path[path.length - 1];
+  let parent: Json | undefined = root;
+  for (const part of path.slice(0, -1)) {
+    parent = Array.isArray(parent) ? parent[Number(part)] : isObject(parent) ? own(parent, String(part)) : undefined;
+  }
+  if (Array.isArray(parent)) {
+    const added = operation.op === "remove" ? [] : [structuredClone(operation.value)];
+    parent.splice(Number(last), operation.op === "add" ? 0 : 1, ...added);
+  } else if (isObject(parent)) {
+    if (operation.op === "remove") {
+      delete parent[String(last)];
+    } else {
+      // A key such as "__proto__" comes from outside: it is a key, not a prototype.
+      Object.defineProperty(parent, String(last), {
+        value: structuredClone(operation.value),
+        enumerable: true,
+        configurable: true,
+        writable: true,
+      });
+    }
+  } else {
+    throw new TypeError(`Cannot apply ${operation.op} at ${pointerOf(path)}: its parent is not there`);
+  }
+}
+
+function own(value: JsonObject, key: string): Json | undefined {
+  return Object.hasOwn(value, key) ? value[key] : undefined;
+}
