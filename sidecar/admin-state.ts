@@ -2,10 +2,13 @@
 // cli/run.ts hands `openAdmin` to the supervisor. What only workers know is asked for with a deadline (worker-handle.ts).
 
 import { writeFile } from "node:fs/promises";
+import type { Socket } from "node:net";
 import type { PluginView as HostPluginView } from "../plugins/plugin.ts";
 import { anyToJson } from "../xds/decode/resource-json.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import type { ResourceView } from "../xds/resource-store.ts";
+import type { ClientStatus } from "../xds/client-status-wire.ts";
+import type { ClientStatusService } from "../xds/server/client-status.ts";
 import {
   CLUSTER_TYPE,
   ENDPOINTS_TYPE,
@@ -51,6 +54,8 @@ export async function openAdmin(supervisor: Supervisor): Promise<AdminServer | s
 
 class AdminState implements Ports.AdminPorts {
   readonly #supervisor: Supervisor;
+  /** Loaded with the first connection that speaks gRPC: few ever do. */
+  #clientStatus: Promise<ClientStatusService> | undefined;
 
   constructor(supervisor: Supervisor) {
     this.#supervisor = supervisor;
@@ -210,8 +215,25 @@ class AdminState implements Ports.AdminPorts {
     this.#supervisor.reopenLogs();
   }
 
+  acceptGrpc(socket: Socket): void {
+    this.#clientStatus ??= import("../xds/server/client-status.ts").then(
+      (module) => new module.ClientStatusService(() => this.#statusOfClient()),
+    );
+    this.#clientStatus
+      .then((service) => service.accept(socket))
+      .catch((error: unknown) => {
+        this.#supervisor.deps.log.error({ error }, "Client status cannot be served");
+        socket.destroy();
+      });
+  }
+
   quit(): void {
     this.#supervisor.quit();
+  }
+
+  #statusOfClient(): ClientStatus {
+    const { deps, client } = this.#supervisor;
+    return { nodeBytes: deps.bootstrap.nodeBytes, resources: client?.status().resources ?? [] };
   }
 }
 

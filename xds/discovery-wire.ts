@@ -184,7 +184,7 @@ function wireResource(resource: Resource): WireResource {
   };
 }
 
-function parse<T>(decode: () => T): Parsed<T> {
+export function parse<T>(decode: () => T): Parsed<T> {
   try {
     return { ok: true, value: decode() };
   } catch (error) {

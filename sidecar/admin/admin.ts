@@ -4,12 +4,13 @@
 
 import { chmodSync } from "node:fs";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import { createServer } from "../node-http.ts";
-import type { AddressInfo } from "node:net";
 import type { Log } from "../telemetry/log-level.ts";
 import type { StatsScope } from "../stats/scope.ts";
 import { AdminStats } from "./admin-stats.ts";
 import { ENDPOINTS, helpText } from "./endpoints.ts";
+import { byFirstBytes } from "./first-bytes.ts";
 import type { AdminPorts } from "./ports.ts";
 import { textReply } from "./reply.ts";
 import type { AdminReply } from "./reply.ts";
@@ -40,6 +41,7 @@ export class AdminServer {
   readonly #ports: AdminPorts;
   readonly #log: Log;
   readonly #server: Server;
+  readonly #connections = new Set<Socket>();
   readonly #stats: AdminStats | undefined;
   #isLoopback = true;
 
@@ -51,9 +53,7 @@ export class AdminServer {
     this.#stats = stats;
     this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS });
     this.#server.maxConnections = MAX_CONNECTIONS;
-    if (stats !== undefined) {
-      this.#server.on("connection", (socket) => socket.once("close", stats.connection()));
-    }
+    this.#shareConnections();
     this.#server.on("request", (request, response) => {
       this.#onRequest(request, response).catch((error: unknown) => {
         this.#log.error({ error, url: request.url }, "Admin request failed");
@@ -102,9 +102,33 @@ export class AdminServer {
       this.#server.close(() => resolve());
     });
     this.#server.closeIdleConnections();
-    const timer = setTimeout(() => this.#server.closeAllConnections(), 1000);
+    const timer = setTimeout(() => this.#connections.forEach((socket) => socket.destroy()), 1000);
     await closed;
     clearTimeout(timer);
+  }
+
+  /** The port is gRPC's too: a connection is HTTP/1.1's when its first bytes have told. */
+  #shareConnections(): void {
+    const [toHttp] = this.#server.listeners("connection");
+    this.#server.removeAllListeners("connection");
+    this.#server.on("connection", (socket: Socket) => {
+      const done = this.#stats?.connection();
+      this.#connections.add(socket);
+      socket.once("close", () => {
+        this.#connections.delete(socket);
+        done?.();
+      });
+      byFirstBytes(socket, REQUEST_TIMEOUT_MS, (isHttp2) => {
+        if (!isHttp2) {
+          toHttp?.call(this.#server, socket);
+          socket.resume();
+        } else if (this.#ports.acceptGrpc === undefined) {
+          socket.destroy();
+        } else {
+          this.#ports.acceptGrpc(socket);
+        }
+      });
+    });
   }
 
   async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -3,6 +3,7 @@
 // Functions that return promises may ask the workers; the implementer gives them a deadline of its own, so that the admin
 // port answers while the workers are saturated.
 
+import type { Socket } from "node:net";
 import type { StatsReader } from "../stats/reader.ts";
 import type { TracedRequest } from "../telemetry/trace-view.ts";
 
@@ -263,6 +264,8 @@ export interface AdminPorts {
   /** Answers at once; the drain goes on by itself. */
   drain(options: DrainOptions): void;
   reopenLogs(): void;
+  /** A connection that speaks HTTP/2: the Client Status Discovery Service is on it. Missing: it is closed. */
+  acceptGrpc?(socket: Socket): void;
   /** Starts the shutdown and returns; the answer is sent before the server closes. */
   quit(): void;
 }
