@@ -60,6 +60,7 @@ export function joinDeltas(first: ConfigDelta, second: ConfigDelta): ConfigDelta
     version: second.version,
     listeners: joinChanges(first.listeners, second.listeners),
     routes: joinChanges(first.routes, second.routes),
+    scopes: joinChanges(first.scopes, second.scopes),
     clusters: joinChanges(first.clusters, second.clusters),
     endpoints: joinChanges(first.endpoints, second.endpoints),
     plugins: joinChanges(first.plugins, second.plugins),

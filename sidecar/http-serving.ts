@@ -2,11 +2,13 @@
 // Made by live-config.ts, read by proxy.ts. A push makes a new one (or swaps `routes.table`); streams in flight keep theirs.
 
 import type { HttpConnectionManager } from "../xds/model/listener.ts";
+import type { ScopeKeyFragment } from "../xds/model/scoped-routes.ts";
 import type { AccessLogs } from "./access-logs.ts";
 import type { LiveCluster } from "./cluster/cluster.ts";
 import type { HttpFilters } from "./http-filters.ts";
 import type { TimerWheel } from "./http/timer-wheel.ts";
 import type { RouteTable } from "./route/route-table.ts";
+import type { ScopeTable } from "./route/scope-table.ts";
 import type { Counter, StatsScope } from "./stats/scope.ts";
 import type { StreamOrigin } from "./stream-record.ts";
 import type { RequestTracing } from "./telemetry/request-tracing.ts";
@@ -18,6 +20,19 @@ export interface RouteSource {
   table: RouteTable | undefined;
 }
 
+export interface ServingRoutes {
+  /** Without a table where there are scopes. */
+  readonly routes: RouteSource;
+  /** undefined: `routes` serve every request. */
+  readonly scopes: RouteScopes | undefined;
+}
+
+/** Many routes, one for each key. */
+export interface RouteScopes {
+  readonly fragments: readonly ScopeKeyFragment[];
+  readonly table: ScopeTable<RouteSource>;
+}
+
 /** Things of the worker that every stream uses. */
 export interface StreamEnvironment {
   readonly wheel: TimerWheel;
@@ -26,12 +41,11 @@ export interface StreamEnvironment {
   readonly recorder: TraceRecorder;
 }
 
-export interface HttpServing {
+export interface HttpServing extends ServingRoutes {
   readonly hcm: HttpConnectionManager;
   readonly origin: StreamOrigin;
   readonly environment: StreamEnvironment;
   readonly filters: HttpFilters;
-  readonly routes: RouteSource;
   readonly clusters: ReadonlyMap<string, LiveCluster>;
   readonly stats: HttpStats;
   readonly tracing: RequestTracing;

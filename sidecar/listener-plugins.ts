@@ -4,6 +4,8 @@
 import type { AccessLog } from "../xds/model/access-log.ts";
 import type { FilterChain, HttpConnectionManager, HttpFilter, Listener } from "../xds/model/listener.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
+import type { RouteConfiguration } from "../xds/model/route.ts";
+import type { ScopedRoute } from "../xds/model/scoped-routes.ts";
 import { pluginsOfRoutes, replaceRoutePlugins } from "./route-plugins.ts";
 
 /** Every plugin that a listener names by itself, defaults of discovered ones included. */
@@ -11,7 +13,7 @@ export function pluginsOf(listener: Listener): PluginConfig[] {
   const network = chainsOf(listener).flatMap(({ networkFilters }) => networkFilters.map(({ plugin }) => plugin));
   const logs = [...chainsOf(listener).flatMap(({ filter }) => filter.accessLogs), ...listener.accessLogs];
   const routes = chainsOf(listener).flatMap(({ filter }) =>
-    filter.kind === "http" && filter.routes.kind === "inline" ? pluginsOfRoutes(filter.routes.routeConfig) : [],
+    filter.kind === "http" ? inlineRoutesOf(filter.routes).flatMap(pluginsOfRoutes) : [],
   );
   return [...network, ...httpFiltersOf(listener).flatMap(pluginOf), ...logs.flatMap(loggerOf), ...routes];
 }
@@ -71,10 +73,28 @@ function pluginOf({ config }: HttpFilter): PluginConfig[] {
 
 type Routes = HttpConnectionManager["routes"];
 
+/** Those that stand in the listener. */
+export function inlineRoutesOf(routes: Routes): RouteConfiguration[] {
+  if (routes.kind === "inline") {
+    return [routes.routeConfig];
+  }
+  const list = routes.kind === "scoped" && routes.scopes.kind === "inline" ? routes.scopes.list : [];
+  return list.flatMap((scope) => (scope.routes.kind === "inline" ? scope.routes.routeConfig : []));
+}
+
 function withRoutes(routes: Routes, loaded: ReadonlyMap<PluginConfig, PluginConfig>): Routes {
-  return routes.kind === "inline"
-    ? { kind: "inline", routeConfig: replaceRoutePlugins(routes.routeConfig, loaded) }
-    : routes;
+  if (routes.kind === "inline") {
+    return { kind: "inline", routeConfig: replaceRoutePlugins(routes.routeConfig, loaded) };
+  }
+  if (routes.kind !== "scoped" || routes.scopes.kind !== "inline") {
+    return routes;
+  }
+  const list = routes.scopes.list.map((scope): ScopedRoute => {
+    return scope.routes.kind === "inline"
+      ? { ...scope, routes: { kind: "inline", routeConfig: replaceRoutePlugins(scope.routes.routeConfig, loaded) } }
+      : scope;
+  });
+  return { ...routes, scopes: { kind: "inline", list } };
 }
 
 function loggerOf({ sink }: AccessLog): PluginConfig[] {

@@ -2,20 +2,18 @@
 // worker.ts applies each delta in one turn, so no request sees half of it; what a delta does not name stays the same object.
 // A listener or plugin that cannot be brought up leaves the previous one serving and is reported (ApplyFailure).
 
-import type { Runtime } from "../xds/model/bootstrap.ts";
 import type { Cluster } from "../xds/model/cluster.ts";
 import type { ClusterLoadAssignment } from "../xds/model/endpoints.ts";
 import type { FilterChain, HttpConnectionManager, Listener, TcpProxy } from "../xds/model/listener.ts";
-import type { RouteConfiguration } from "../xds/model/route.ts";
 import type { AccessLogs } from "./access-logs.ts";
 import { compileCluster, type ClusterDeps, type LiveCluster } from "./cluster/cluster.ts";
 import type { PluginSource } from "./filter/wasm-filter.ts";
-import { compileHttpFilters, type PreparedSets, releaseAll } from "./http-filters.ts";
-import { type HttpServing, resolveHttpStats, type RouteSource, type StreamEnvironment } from "./http-serving.ts";
+import { compileHttpFilters, releaseAll } from "./http-filters.ts";
+import { type HttpServing, resolveHttpStats, type StreamEnvironment } from "./http-serving.ts";
+import { failed, LiveRoutes, overridesOf, useAll } from "./live-routes.ts";
 import { NamedPlugin, policyWithoutCode } from "./named-plugin.ts";
 import { compileNetworkFilters, type NetworkFilters } from "./network-filters.ts";
 import type { PluginLease, PluginPool } from "./plugin-pool.ts";
-import { compileRoutes, type RouteTable } from "./route/route-table.ts";
 import type { ProcessScope } from "./stats/scope.ts";
 import type { StreamOrigin } from "./stream-record.ts";
 import type { NetworkFilterFactory } from "./tcp/network-filter.ts";
@@ -64,14 +62,13 @@ export class LiveConfig {
   readonly #clusters = new Map<string, LiveCluster>();
   readonly #clusterModels = new Map<string, Cluster>();
   readonly #endpoints = new Map<string, ClusterLoadAssignment>();
-  readonly #routeConfigs = new Map<string, RouteConfiguration>();
-  readonly #routes = new Map<string, RouteSource>();
+  readonly #routes: LiveRoutes;
   readonly #named = new Map<string, NamedPlugin>();
   readonly #listeners = new Map<string, LiveListener>();
-  #runtime: Runtime = {};
 
   constructor(deps: LiveConfigDeps) {
     this.#deps = deps;
+    this.#routes = new LiveRoutes(deps.format);
   }
 
   get clusters(): ReadonlyMap<string, LiveCluster> {
@@ -88,9 +85,7 @@ export class LiveConfig {
     onListeners: (changed: readonly LiveListener[], removed: readonly string[]) => void,
   ): ApplyFailure[] {
     const failures: ApplyFailure[] = [];
-    const runtimeChanged = delta.runtime !== undefined;
     if (delta.runtime !== undefined) {
-      this.#runtime = delta.runtime;
       this.#deps.plugins.settings = delta.runtime;
     }
     for (const module of delta.modules) {
@@ -99,7 +94,14 @@ export class LiveConfig {
     this.#applyClusters(delta);
     // Before routes, which may have configurations for the new ones.
     this.#applyPlugins(delta, failures);
-    this.#applyRoutes(delta, runtimeChanged, failures);
+    // Listeners that are about to be replaced have no say: routes may have configurations for their successors' plugins.
+    const replaced = new Set(delta.listeners.set.map(([name]) => name));
+    failures.push(
+      ...this.#routes.apply(
+        delta,
+        this.#servings().filter(([listener]) => !replaced.has(listener)),
+      ),
+    );
     const changed: LiveListener[] = [];
     for (const [name, model] of delta.listeners.set) {
       const live = this.#compileListener(model, failures);
@@ -179,62 +181,10 @@ export class LiveConfig {
     }
   }
 
-  #applyRoutes(delta: ConfigDelta, runtimeChanged: boolean, failures: ApplyFailure[]): void {
-    // Listeners that are about to be replaced have no say: routes may have configurations for their successors' plugins.
-    const replaced = new Set(delta.listeners.set.map(([name]) => name));
-    const servings = this.#servings().filter(([listener]) => !replaced.has(listener));
-    const use = (name: string, config: RouteConfiguration): void => {
-      const source = this.#routeSource(name);
-      const users = servings.flatMap(([, serving]) => (serving.routes === source ? [serving] : []));
-      const problems = this.#useTable(this.#compileRoutes(config), source, users);
-      failures.push(...failed("route", name, problems));
-      if (problems.length === 0 || !this.#routeConfigs.has(name)) {
-        this.#routeConfigs.set(name, config);
-      }
-    };
-    for (const [name, config] of delta.routes.set) {
-      use(name, config);
-    }
-    if (runtimeChanged) {
-      const changed = new Set(delta.routes.set.map(([name]) => name));
-      for (const [name, config] of this.#routeConfigs) {
-        if (!changed.has(name)) {
-          use(name, config);
-        }
-      }
-      for (const [listener, serving] of servings) {
-        if (serving.hcm.routes.kind === "inline") {
-          const table = this.#compileRoutes(serving.hcm.routes.routeConfig);
-          failures.push(...failed("listener", listener, this.#useTable(table, serving.routes, [serving])));
-        }
-      }
-    }
-    for (const name of delta.routes.removed) {
-      const source = this.#routeSource(name);
-      this.#routeConfigs.delete(name);
-      source.table = undefined;
-      servings.forEach(([, { routes, filters }]) => routes === source && filters.use(filters.prepare([])));
-      this.#routes.delete(name);
-    }
-  }
-
-  /** The previous table, if there is one, stays when a plugin does not start with a configuration that the new one has. */
-  #useTable(table: RouteTable, source: RouteSource, users: readonly HttpServing[]): readonly string[] {
-    const prepared = users.map((serving) => serving.filters.prepare(table.filterOverrides));
-    const problems = prepared.flatMap((each) => each.problems);
-    if (problems.length > 0 && source.table !== undefined) {
-      prepared.forEach(({ leases }) => releaseAll(leases));
-      return problems;
-    }
-    source.table = table;
-    useAll(users, prepared);
-    return problems;
-  }
-
   /** A listener that was to be replaced goes on, with routes that may have changed. */
   #keepUpWithRoutes(listener: LiveListener | undefined): void {
     for (const { serving } of listener?.chains ?? []) {
-      serving?.filters.use(serving.filters.prepare(serving.routes.table?.filterOverrides ?? []));
+      serving?.filters.use(serving.filters.prepare(overridesOf(serving)));
     }
   }
 
@@ -243,19 +193,6 @@ export class LiveConfig {
     return [...this.#listeners].flatMap(([name, { chains }]) =>
       chains.flatMap(({ serving }) => (serving === undefined ? [] : [[name, serving] as const])),
     );
-  }
-
-  #routeSource(name: string): RouteSource {
-    let source = this.#routes.get(name);
-    if (source === undefined) {
-      source = { table: undefined };
-      this.#routes.set(name, source);
-    }
-    return source;
-  }
-
-  #compileRoutes(config: RouteConfiguration): RouteTable {
-    return compileRoutes(config, { runtime: this.#runtime, format: this.#deps.format });
   }
 
   #applyPlugins(delta: ConfigDelta, failures: ApplyFailure[]): void {
@@ -279,7 +216,7 @@ export class LiveConfig {
   #replacePlugin(named: NamedPlugin, lease: PluginLease): readonly string[] {
     const users = this.#servings().flatMap(([, serving]) => (serving.filters.names(named) ? [serving] : []));
     const old = named.swap(lease);
-    const prepared = users.map(({ filters, routes }) => filters.prepare(routes.table?.filterOverrides ?? []));
+    const prepared = users.map((serving) => serving.filters.prepare(overridesOf(serving)));
     const problems = prepared.flatMap((each) => each.problems);
     if (problems.length > 0 && old !== undefined) {
       prepared.forEach(({ leases }) => releaseAll(leases));
@@ -377,50 +314,38 @@ export class LiveConfig {
       plugins,
       property,
       named: (name) => this.#namedPlugin(name),
-      builtin: { ...environment, scope, runtime: () => this.#runtime, statPrefix },
+      builtin: { ...environment, scope, runtime: () => this.#routes.runtime, statPrefix },
     });
     if (typeof filters === "string") {
       return filters;
     }
-    const routes =
-      hcm.routes.kind === "rds"
-        ? this.#routeSource(hcm.routes.name)
-        : { table: this.#compileRoutes(hcm.routes.routeConfig) };
-    const prepared = filters.prepare(routes.table?.filterOverrides ?? []);
+    const routes = this.#routes.of(hcm);
+    const serving = {
+      hcm,
+      origin,
+      environment: this.#deps.environment,
+      filters,
+      ...routes,
+      clusters: this.#clusters,
+      stats: resolveHttpStats(this.#deps.scope, hcm.statPrefix),
+      tracing: this.#deps.tracingOf(hcm),
+      accessLogs,
+      suppressEnvoyHeaders: suppressesEnvoyHeaders(hcm),
+      bufferLimitBytes: listener.perConnectionBufferLimitBytes,
+    };
+    const prepared = filters.prepare(overridesOf(serving));
     filters.use(prepared);
     if (prepared.problems.length > 0) {
       filters.release();
       return [...new Set(prepared.problems)].join("; ");
     }
-    const router = hcm.httpFilters.find(({ config }) => config.kind === "router")?.config;
-    return {
-      hcm,
-      origin,
-      environment: this.#deps.environment,
-      filters,
-      routes,
-      clusters: this.#clusters,
-      stats: resolveHttpStats(this.#deps.scope, hcm.statPrefix),
-      tracing: this.#deps.tracingOf(hcm),
-      accessLogs,
-      suppressEnvoyHeaders: router?.kind === "router" && router.suppressEnvoyHeaders,
-      bufferLimitBytes: listener.perConnectionBufferLimitBytes,
-    };
+    return serving;
   }
 }
 
-function useAll(users: readonly HttpServing[], prepared: readonly PreparedSets[]): void {
-  for (const [index, each] of prepared.entries()) {
-    users[index]?.filters.use(each);
-  }
-}
-
-function failed(
-  resource: ApplyFailure["resource"],
-  name: string,
-  problems: readonly string[],
-): readonly ApplyFailure[] {
-  return problems.length === 0 ? [] : [{ resource, name, problem: [...new Set(problems)].join("; ") }];
+function suppressesEnvoyHeaders({ httpFilters }: HttpConnectionManager): boolean {
+  const router = httpFilters.find(({ config }) => config.kind === "router")?.config;
+  return router?.kind === "router" && router.suppressEnvoyHeaders;
 }
 
 function originOf(listener: Listener, chain: FilterChain): StreamOrigin {

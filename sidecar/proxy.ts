@@ -20,7 +20,7 @@ import type { ClusterPick } from "./route/cluster-choice.ts";
 import type { RouteMatch } from "./route/route-table.ts";
 import { failureReply, routedReply, routeMessage } from "./stream-answers.ts";
 import { StreamRecord } from "./stream-record.ts";
-import { prepareUpstreamHead, StreamRoute } from "./stream-route.ts";
+import { prepareUpstreamHead, StreamRoute, tableFor } from "./stream-route.ts";
 import { StreamTimeout, StreamTimers, TIMEOUT_ERRORS } from "./stream-timers.ts";
 
 export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmStream, DeadlineOwner {
@@ -41,7 +41,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   constructor(serving: HttpServing, downstream: DownstreamStream) {
     this.#serving = serving;
     this.#downstream = downstream;
-    this.#route = new StreamRoute(serving.routes.table, serving.environment.random);
+    this.#route = new StreamRoute(tableFor(serving, downstream.head), serving.environment.random);
     this.facts = new StreamRecord(downstream, serving.origin);
     this.#timers = new StreamTimers(this, serving.environment.wheel);
   }

@@ -46,6 +46,7 @@ export class Publisher {
   /** As they came, and as workers have them. */
   readonly #services = new Map<PluginService, PluginService>();
   readonly #modules = new Map<string, PluginModule>();
+  #scopes: Snapshot["scopes"] = new Map();
   #clusters: ReadonlyMap<string, Cluster> = new Map();
   #endpoints: ReadonlyMap<string, ClusterLoadAssignment> = new Map();
   readonly #resolved = new Map<string, ClusterLoadAssignment>();
@@ -125,6 +126,7 @@ export class Publisher {
       version: this.#version,
       listeners: { set: this.#listeners.current(), removed: [] },
       routes: { set: this.#routes.current(), removed: [] },
+      scopes: { set: [...this.#scopes], removed: [] },
       clusters: { set: [...this.#clusters], removed: [] },
       endpoints: { set: [...this.#endpoints, ...this.#resolved], removed: [] },
       plugins: { set: this.#plugins.current(), removed: [] },
@@ -184,6 +186,7 @@ export class Publisher {
       version,
       listeners,
       routes,
+      scopes: changes(this.#scopes, snapshot.scopes),
       clusters: changes(this.#clusters, snapshot.clusters),
       endpoints: changes(this.#endpoints, snapshot.endpoints),
       plugins,
@@ -192,6 +195,7 @@ export class Publisher {
       modules: fresh,
       retiredModules: retired,
     };
+    this.#scopes = snapshot.scopes;
     this.#clusters = snapshot.clusters;
     this.#endpoints = snapshot.endpoints;
     this.#runtime = snapshot.runtime;
@@ -386,6 +390,7 @@ const EMPTY_DELTA: ConfigDelta = {
   version: 0,
   listeners: NO_CHANGES,
   routes: NO_CHANGES,
+  scopes: NO_CHANGES,
   clusters: NO_CHANGES,
   endpoints: NO_CHANGES,
   plugins: NO_CHANGES,

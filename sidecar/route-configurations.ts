@@ -3,6 +3,7 @@
 
 import type { HttpConnectionManager, Listener } from "../xds/model/listener.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
+import { inlineRoutesOf } from "./listener-plugins.ts";
 import type { PerFilterConfig, Route, RouteConfiguration } from "../xds/model/route.ts";
 import type { RouteConfigurationView } from "./admin/ports.ts";
 
@@ -28,9 +29,9 @@ export function routeConfigurations(
 ): ReadonlyMap<string, readonly RouteConfigurationView[]> {
   const found = new Map<string, Map<string, Found>>();
   for (const hcm of published.listeners.flatMap(managersOf)) {
-    const config = hcm.routes.kind === "inline" ? hcm.routes.routeConfig : routes.get(hcm.routes.name);
     const plugins = pluginNames(hcm, published);
-    for (const [place, overrides] of config === undefined || plugins.size === 0 ? [] : levelsOf(config)) {
+    const configs = plugins.size === 0 ? [] : configsOf(hcm, routes);
+    for (const [place, overrides] of configs.flatMap((config) => [...levelsOf(config)])) {
       for (const [filter, { configuration, plugin }] of Object.entries(overrides)) {
         const name = plugins.get(filter);
         if (name !== undefined && plugin !== undefined) {
@@ -42,6 +43,17 @@ export function routeConfigurations(
     }
   }
   return new Map([...found].map(([plugin, configurations]) => [plugin, [...configurations.values()].map(view)]));
+}
+
+/** Of the scopes of SRDS it may have any. */
+function configsOf(
+  { routes }: HttpConnectionManager,
+  named: ReadonlyMap<string, RouteConfiguration>,
+): RouteConfiguration[] {
+  if (routes.kind === "rds") {
+    return [named.get(routes.name)].flatMap((config) => config ?? []);
+  }
+  return routes.kind === "scoped" && routes.scopes.kind === "srds" ? [...named.values()] : inlineRoutesOf(routes);
 }
 
 function managersOf({ filterChains, defaultFilterChain }: Listener): HttpConnectionManager[] {

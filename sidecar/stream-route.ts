@@ -11,6 +11,8 @@ import type { MutationList } from "./route/header-mutations.ts";
 import { rewriteHost, rewritePath } from "./route/rewrite.ts";
 import { requestTimeouts, type RequestTimeouts } from "./route/timeouts.ts";
 import { pickCluster, type RouteMatch, type RouteTable } from "./route/route-table.ts";
+import { requestScopeKey } from "./route/scope-table.ts";
+import type { ServingRoutes } from "./http-serving.ts";
 import type { StreamRecord } from "./stream-record.ts";
 
 /** Changes the head as the route says before it goes upstream; `hostname` is the chosen host's. Returns the timeouts. */
@@ -32,6 +34,15 @@ export function prepareUpstreamHead(
     rewriteHost(head, newHost, action.appendXForwardedHost);
   }
   return timeouts;
+}
+
+/** The routes that serve a request at this moment; undefined: none, 404. */
+export function tableFor({ routes, scopes }: ServingRoutes, head: RequestHead): RouteTable | undefined {
+  if (scopes === undefined) {
+    return routes.table;
+  }
+  const key = requestScopeKey(scopes.fragments, head);
+  return key === undefined ? undefined : scopes.table.find(key)?.routes.table;
 }
 
 export class StreamRoute {

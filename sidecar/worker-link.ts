@@ -9,6 +9,7 @@ import type { ClusterLoadAssignment } from "../xds/model/endpoints.ts";
 import type { Listener } from "../xds/model/listener.ts";
 import type { PluginConfig, PluginService } from "../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
+import type { ScopedRoute } from "../xds/model/scoped-routes.ts";
 import type { StatUpdate } from "./stats/pages.ts";
 import type { SamplingPolicy } from "./telemetry/sampling.ts";
 import type { LogLine } from "./telemetry/worker-log.ts";
@@ -25,6 +26,7 @@ export interface ConfigDelta {
   readonly version: number;
   readonly listeners: Changes<Listener>;
   readonly routes: Changes<RouteConfiguration>;
+  readonly scopes: Changes<ScopedRoute>;
   readonly clusters: Changes<Cluster>;
   /** By EDS service name, and by cluster name for DNS clusters: addresses are IP literals. */
   readonly endpoints: Changes<ClusterLoadAssignment>;

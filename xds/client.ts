@@ -230,6 +230,7 @@ class Client implements XdsClient {
       collection.isAnswered = true;
       this.#noteVerdict(collection, outcome.error !== undefined);
     }
+    this.#store.markAnswered(typeUrl, "*");
     this.#stats.count(response, outcome, this.#clock.now());
     this.#scheduleUpdate();
     return outcome;
@@ -258,7 +259,7 @@ class Client implements XdsClient {
       if (wanted.typeUrl !== typeUrl) continue;
       if (this.#sources.nameOf(wanted.source, typeUrl) === source) names.add(wanted.name);
     }
-    return { isWildcard: false, names };
+    return interestIn(names);
   }
 
   #scheduleUpdate(): void {
@@ -299,9 +300,12 @@ class Client implements XdsClient {
     const keys = new Map(wanted.map((each) => [`${each.typeUrl} ${each.name}`, each]));
     for (const [key, { typeUrl, name }] of this.#wantedKeys) {
       if (keys.has(key)) continue;
-      this.#store.remove(typeUrl, name);
-      this.#stats.remove(typeUrl, name);
-      this.#onTtl(typeUrl, name, undefined);
+      const gone = name === "*" ? ["*", ...this.#store.names(typeUrl)] : [name];
+      for (const each of gone) {
+        this.#store.remove(typeUrl, each);
+        this.#stats.remove(typeUrl, each);
+        this.#onTtl(typeUrl, each, undefined);
+      }
     }
     this.#wantedKeys = keys;
     const groups = new Map<string, { first: Wanted; names: Set<string> }>();
@@ -316,7 +320,7 @@ class Client implements XdsClient {
     const before = this.#asked;
     this.#asked = new Map([...groups].map(([key, group]) => [key, group.first]));
     for (const { first, names } of groups.values()) {
-      this.#sources.setInterest(first.source, first.typeUrl, { isWildcard: false, names });
+      this.#sources.setInterest(first.source, first.typeUrl, interestIn(names));
     }
     for (const [key, first] of before) {
       if (!groups.has(key)) this.#sources.setInterest(first.source, first.typeUrl, NOTHING);
@@ -394,6 +398,11 @@ class Client implements XdsClient {
       .map((each) => `${typeLabel(each.typeUrl)} ${each.name}: ${each.waitsFor.join(", ")}`);
     return [...unanswered, ...cold];
   }
+}
+
+/** Takes the names over: "*" is the wildcard. */
+function interestIn(names: Set<string>): Interest {
+  return { isWildcard: names.delete("*"), names };
 }
 
 /** Most changes change nothing here; with thousands of clusters it pays to see that first. */

@@ -14,7 +14,9 @@ import type { DiscoveryResponse, WireResource } from "./discovery-messages.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import { peekName, shapeProblem } from "./response-shape.ts";
 import type { Interest, Outcome } from "./subscriptions.ts";
-import { COLLECTION_TYPES, typeLabel } from "./type-urls.ts";
+import type { ScopedRoute } from "./model/scoped-routes.ts";
+import { scopeProblem } from "./scope-conflicts.ts";
+import { COLLECTION_TYPES, SCOPED_ROUTE_TYPE, typeLabel } from "./type-urls.ts";
 
 export type Decode = (typeUrl: string, bytes: Uint8Array) => Decoded<Resource>;
 
@@ -91,7 +93,17 @@ export class Intake {
       if (this.#deps.store.isStatic(typeUrl, name)) continue;
       candidates.push({ wire, name, bytes: wire.bytes, decoded });
     }
-    return candidates;
+    return typeUrl === SCOPED_ROUTE_TYPE ? (this.#scopeProblem(response, candidates) ?? candidates) : candidates;
+  }
+
+  #scopeProblem(response: DiscoveryResponse, candidates: readonly Candidate[]): string | undefined {
+    const known = this.#deps.store.tables.scopes;
+    const fresh = new Map<string, ScopedRoute>();
+    for (const { name, decoded } of candidates) {
+      const scope = decoded === "same" ? known.get(name) : decoded.ok ? decoded.value.value : undefined;
+      if (scope !== undefined) fresh.set(name, scope as ScopedRoute);
+    }
+    return scopeProblem(response, fresh, known);
   }
 
   #check(typeUrl: string, candidate: Candidate): readonly Issue[] | Promise<readonly Issue[]> {

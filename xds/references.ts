@@ -4,6 +4,7 @@
 import type { ConfigSource } from "./model/config-source.ts";
 import type { FilterChain, Listener } from "./model/listener.ts";
 import type { ClusterChoice, RouteConfiguration } from "./model/route.ts";
+import type { ScopedRoute } from "./model/scoped-routes.ts";
 
 export type Reference = Readonly<{ name: string; source: ConfigSource }>;
 
@@ -11,6 +12,8 @@ export type ListenerReferences = Readonly<{
   routes: readonly Reference[];
   /** Discovered filters. `isOptional`: the default serves until the resource comes, so nothing waits for it. */
   plugins: readonly (Reference & Readonly<{ isOptional: boolean }>)[];
+  /** Where scopes come from, and their route configurations. */
+  scoped: readonly Readonly<{ source: ConfigSource; routes: ConfigSource }>[];
   /** Route configurations inside the listener. */
   inlineRoutes: readonly RouteConfiguration[];
   /** Clusters that TCP proxies name. */
@@ -43,6 +46,7 @@ function collectListener(listener: Listener): ListenerReferences {
   const routes = new Map<string, Reference>();
   const plugins = new Map<string, Reference & { isOptional: boolean }>();
   const inlineRoutes: RouteConfiguration[] = [];
+  const scoped: { source: ConfigSource; routes: ConfigSource }[] = [];
   const clusters = new Set<string>();
   for (const { filter } of chainsOf(listener)) {
     if (filter.kind === "tcp") {
@@ -50,7 +54,9 @@ function collectListener(listener: Listener): ListenerReferences {
       continue;
     }
     if (filter.routes.kind === "rds") routes.set(filter.routes.name, filter.routes);
-    else inlineRoutes.push(filter.routes.routeConfig);
+    else if (filter.routes.kind === "inline") inlineRoutes.push(filter.routes.routeConfig);
+    else if (filter.routes.scopes.kind === "srds") scoped.push(filter.routes.scopes);
+    else inlineRoutes.push(...filter.routes.scopes.list.flatMap(inlineRoutesOf));
     for (const { name, config } of filter.httpFilters) {
       if (config.kind !== "discovered") continue;
       const isOptional = config.applyDefaultWithoutWarming && config.defaultPlugin !== undefined;
@@ -58,7 +64,17 @@ function collectListener(listener: Listener): ListenerReferences {
       plugins.set(name, { name, source: config.source, isOptional: isOptional && (known?.isOptional ?? true) });
     }
   }
-  return { routes: [...routes.values()], plugins: [...plugins.values()], inlineRoutes, clusters: [...clusters] };
+  return {
+    routes: [...routes.values()],
+    plugins: [...plugins.values()],
+    scoped,
+    inlineRoutes,
+    clusters: [...clusters],
+  };
+}
+
+function inlineRoutesOf({ routes }: ScopedRoute): RouteConfiguration[] {
+  return routes.kind === "inline" ? [routes.routeConfig] : [];
 }
 
 function chainsOf(listener: Listener): readonly FilterChain[] {

@@ -7,8 +7,16 @@ import type { ClusterLoadAssignment } from "./model/endpoints.ts";
 import type { Listener } from "./model/listener.ts";
 import type { PluginConfig } from "./model/plugin-config.ts";
 import type { RouteConfiguration } from "./model/route.ts";
+import type { ScopedRoute } from "./model/scoped-routes.ts";
 import type { ResourceTables } from "./snapshot.ts";
-import { CLUSTER_TYPE, ENDPOINTS_TYPE, EXTENSION_CONFIG_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "./type-urls.ts";
+import {
+  CLUSTER_TYPE,
+  ENDPOINTS_TYPE,
+  EXTENSION_CONFIG_TYPE,
+  LISTENER_TYPE,
+  ROUTE_TYPE,
+  SCOPED_ROUTE_TYPE,
+} from "./type-urls.ts";
 
 export type ResourceState = "REQUESTED" | "DOES_NOT_EXIST" | "ACKED" | "NACKED" | "TIMEOUT";
 
@@ -54,6 +62,7 @@ export class ResourceStore {
     this.tables = {
       listeners: this.#modelsOf(LISTENER_TYPE) as ReadonlyMap<string, Listener>,
       routes: this.#modelsOf(ROUTE_TYPE) as ReadonlyMap<string, RouteConfiguration>,
+      scopes: this.#modelsOf(SCOPED_ROUTE_TYPE) as ReadonlyMap<string, ScopedRoute>,
       clusters: this.#modelsOf(CLUSTER_TYPE) as ReadonlyMap<string, Cluster>,
       endpoints: this.#modelsOf(ENDPOINTS_TYPE) as ReadonlyMap<string, ClusterLoadAssignment>,
       plugins: this.#modelsOf(EXTENSION_CONFIG_TYPE) as ReadonlyMap<string, PluginConfig>,
@@ -80,7 +89,7 @@ export class ResourceStore {
     return this.#entries.get(typeUrl)?.get(name)?.isStatic ?? false;
   }
 
-  /** A subscription of this name exists. */
+  /** A subscription of this name exists. "*" stands for a collection, and is no resource. */
   request(typeUrl: string, name: string, source: string): void {
     const entries = this.#entriesOf(typeUrl);
     if (!entries.has(name)) entries.set(name, newEntry(typeUrl, name, source));
@@ -124,6 +133,12 @@ export class ResourceStore {
     this.#modelsOf(typeUrl).delete(name);
   }
 
+  /** The server has answered this subscription; what it knows of it came under other names. */
+  markAnswered(typeUrl: string, name: string): void {
+    const entry = this.#entries.get(typeUrl)?.get(name);
+    if (entry !== undefined && entry.model === undefined) entry.state = "ACKED";
+  }
+
   /** initial_fetch_timeout is over without an answer. */
   markTimeout(typeUrl: string, name: string): void {
     const entry = this.#entries.get(typeUrl)?.get(name);
@@ -154,21 +169,22 @@ export class ResourceStore {
   names(typeUrl: string): string[] {
     const entries = this.#entries.get(typeUrl);
     if (entries === undefined) return [];
-    return [...entries.values()].filter((entry) => !entry.isStatic).map((entry) => entry.name);
+    return [...entries.values()].filter((entry) => !entry.isStatic && entry.name !== "*").map((entry) => entry.name);
   }
 
   /** A copy of everything, in the order it became known. */
   view(): ResourceView[] {
     const all: ResourceView[] = [];
     for (const entries of this.#entries.values()) {
-      for (const { model: _model, ...view } of entries.values()) all.push(view);
+      for (const { model: _model, ...view } of entries.values()) if (view.name !== "*") all.push(view);
     }
     return all;
   }
 
   #standing(typeUrl: string, name: string): "waiting" | "refused" | "over" {
-    const state = this.#entries.get(typeUrl)?.get(name)?.state;
+    const { state, model } = this.#entries.get(typeUrl)?.get(name) ?? {};
     if (state === "TIMEOUT" || state === "DOES_NOT_EXIST") return "over";
+    if (state === "ACKED" && model === undefined) return "over";
     return state === "NACKED" ? "refused" : "waiting";
   }
 

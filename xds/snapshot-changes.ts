@@ -9,6 +9,7 @@ export type PartChanges = Readonly<{ changed: readonly string[]; removed: readon
 export type SnapshotChanges = Readonly<{
   listeners: PartChanges;
   routes: PartChanges;
+  scopes: PartChanges;
   clusters: PartChanges;
   endpoints: PartChanges;
   plugins: PartChanges;
@@ -19,6 +20,7 @@ export function snapshotChanges(previous: Snapshot, next: Snapshot): SnapshotCha
   return {
     listeners: partChanges(previous.listeners, next.listeners),
     routes: partChanges(previous.routes, next.routes),
+    scopes: partChanges(previous.scopes, next.scopes),
     clusters: partChanges(previous.clusters, next.clusters),
     endpoints: partChanges(previous.endpoints, next.endpoints),
     plugins: partChanges(previous.plugins, next.plugins),

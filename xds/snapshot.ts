@@ -3,6 +3,7 @@
 //
 //   cluster   is warm when its endpoints came                     else its previous version stays
 //   routes    are usable when no cluster they name is warming     else their previous version stays
+//   scope     is usable when its routes are                       else its previous version stays
 //   listener  is warm when its routes and plugins are usable      else its previous version stays
 //
 // What a kept previous version needs stays wanted. A wait that is over lets its owner go on without the resource.
@@ -15,16 +16,25 @@ import type { ClusterLoadAssignment } from "./model/endpoints.ts";
 import type { Listener } from "./model/listener.ts";
 import type { PluginConfig } from "./model/plugin-config.ts";
 import type { RouteConfiguration } from "./model/route.ts";
+import type { ScopedRoute } from "./model/scoped-routes.ts";
 import type { Snapshot } from "./model/snapshot.ts";
 import { listenerReferences, routeClusters } from "./references.ts";
-import type { Reference } from "./references.ts";
+import type { ListenerReferences, Reference } from "./references.ts";
 import { stable } from "./snapshot-changes.ts";
-import { CLUSTER_TYPE, ENDPOINTS_TYPE, EXTENSION_CONFIG_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "./type-urls.ts";
+import {
+  CLUSTER_TYPE,
+  ENDPOINTS_TYPE,
+  EXTENSION_CONFIG_TYPE,
+  LISTENER_TYPE,
+  ROUTE_TYPE,
+  SCOPED_ROUTE_TYPE,
+} from "./type-urls.ts";
 
 /** The latest good version of every resource, static ones included. */
 export interface ResourceTables {
   readonly listeners: ReadonlyMap<string, Listener>;
   readonly routes: ReadonlyMap<string, RouteConfiguration>;
+  readonly scopes: ReadonlyMap<string, ScopedRoute>;
   readonly clusters: ReadonlyMap<string, Cluster>;
   /** By EDS service name. */
   readonly endpoints: ReadonlyMap<string, ClusterLoadAssignment>;
@@ -33,7 +43,7 @@ export interface ResourceTables {
   standing(typeUrl: string, name: string): "waiting" | "refused" | "over";
 }
 
-/** A resource that must be subscribed to. */
+/** A resource that must be subscribed to; the name "*" is every resource of the type. */
 export type Wanted = Readonly<{ typeUrl: string; name: string; source: ConfigSource }>;
 
 /** Something waited for, at most `timeoutMs` (0: for ever) from when it first appears in an assembly. */
@@ -84,6 +94,7 @@ export const EMPTY_SNAPSHOT: Snapshot = Object.freeze({
   version: 0,
   listeners: new Map(),
   routes: new Map(),
+  scopes: new Map(),
   clusters: new Map(),
   endpoints: new Map(),
   plugins: new Map(),
@@ -103,6 +114,7 @@ class Assembler {
   readonly #listeners = new Map<string, Listener>();
   /** Undefined: no version is usable. */
   readonly #routes = new Map<string, RouteConfiguration | undefined>();
+  readonly #scopes = new Map<string, ScopedRoute>();
 
   constructor(input: AssembleInput) {
     this.#input = input;
@@ -113,11 +125,13 @@ class Assembler {
     this.#chooseClusters();
     const lingering = this.#keepRemovedClusters();
     this.#chooseListeners();
+    this.#chooseScopes();
     const routes = this.#usedRoutes();
     this.#dropUnusedClusters(lingering, routes);
     const parts = {
       listeners: stable(previous.listeners, this.#listeners),
       routes: stable(previous.routes, routes),
+      scopes: stable(previous.scopes, this.#scopes),
       clusters: stable(previous.clusters, this.#clusters),
       endpoints: stable(previous.endpoints, this.#usedEndpoints()),
       plugins: stable(previous.plugins, this.#usedPlugins()),
@@ -126,6 +140,7 @@ class Assembler {
     const isSame =
       parts.listeners === previous.listeners &&
       parts.routes === previous.routes &&
+      parts.scopes === previous.scopes &&
       parts.clusters === previous.clusters &&
       parts.endpoints === previous.endpoints &&
       parts.plugins === previous.plugins &&
@@ -212,6 +227,7 @@ class Assembler {
     const references = listenerReferences(listener);
     const missing: string[] = [];
     for (const route of references.routes) pushDefined(missing, this.#wantRoute(route, hasPrevious));
+    for (const scoped of references.scoped) missing.push(...this.#wantScopes(scoped, hasPrevious));
     for (const plugin of references.plugins) {
       const waitsFor = this.#want(EXTENSION_CONFIG_TYPE, plugin.name, plugin.source, hasPrevious);
       if (!plugin.isOptional) pushDefined(missing, waitsFor);
@@ -221,6 +237,49 @@ class Assembler {
     }
     pushDefined(missing, this.#blockingCluster(references.clusters, listener));
     return missing;
+  }
+
+  /** Subscribes to all scopes, and to the routes of those that are there. Returns what is missing. */
+  #wantScopes({ source, routes }: ListenerReferences["scoped"][number], hasPrevious: boolean): string[] {
+    const missing: string[] = [];
+    pushDefined(missing, this.#want(SCOPED_ROUTE_TYPE, "*", source, hasPrevious));
+    for (const name of this.#input.tables.scopes.values().flatMap(eagerRoutes)) {
+      pushDefined(missing, this.#wantRoute({ name, source: routes }, hasPrevious));
+    }
+    return missing;
+  }
+
+  /** A scope that is new or has moved to other routes comes into use when these are usable. */
+  #chooseScopes(): void {
+    const { tables, previous } = this.#input;
+    const users = [...this.#listeners.values()].flatMap((listener) => listenerReferences(listener).scoped);
+    if (users.length === 0) return;
+    const kept: ScopedRoute[] = [];
+    for (const [name, latest] of tables.scopes) {
+      const before = previous.scopes.get(name);
+      const [missing] = eagerRoutes(latest).filter((routes) => this.#isAwaited(routes));
+      if (missing === undefined) {
+        this.#scopes.set(name, latest);
+        continue;
+      }
+      const waitsFor = [`RouteConfiguration ${JSON.stringify(missing)}`];
+      this.#warming.push({ typeUrl: SCOPED_ROUTE_TYPE, name, waitsFor, isFirst: before === undefined });
+      if (before !== undefined) kept.push(before);
+    }
+    const keys = new Set([...this.#scopes.values()].map(({ key }) => JSON.stringify(key)));
+    for (const before of kept) {
+      // Its key may have gone to another scope.
+      if (keys.has(JSON.stringify(before.key))) continue;
+      for (const name of eagerRoutes(before)) {
+        for (const { routes } of users) this.#wantRoute({ name, source: routes }, true);
+      }
+      this.#scopes.set(before.name, before);
+    }
+  }
+
+  /** These routes may still come. */
+  #isAwaited(name: string): boolean {
+    return this.#usableRoute(name) === undefined && this.#input.tables.standing(ROUTE_TYPE, name) === "waiting";
   }
 
   #wantRoute(route: Reference, hasPrevious: boolean): string | undefined {
@@ -287,6 +346,7 @@ class Assembler {
   #tableOf(typeUrl: string): ReadonlyMap<string, unknown> {
     const { tables } = this.#input;
     if (typeUrl === ENDPOINTS_TYPE) return tables.endpoints;
+    if (typeUrl === SCOPED_ROUTE_TYPE) return tables.scopes;
     return typeUrl === ROUTE_TYPE ? tables.routes : tables.plugins;
   }
 
@@ -297,6 +357,10 @@ class Assembler {
         const routes = this.#usableRoute(name);
         if (routes !== undefined) used.set(name, routes);
       }
+    }
+    for (const { routes: of } of this.#scopes.values()) {
+      const routes = of.kind === "named" ? this.#usableRoute(of.name) : undefined;
+      if (routes !== undefined) used.set(routes.name, routes);
     }
     return used;
   }
@@ -322,6 +386,11 @@ class Assembler {
     }
     return used;
   }
+}
+
+/** The routes that a scope needs from its start. */
+function eagerRoutes({ onDemand, routes }: ScopedRoute): string[] {
+  return routes.kind === "named" && !onDemand ? [routes.name] : [];
 }
 
 /** The EDS resource name of a cluster: its service name, else its own. */

@@ -6,6 +6,7 @@ const PREFIX = "type.googleapis.com/";
 
 export const LISTENER_TYPE = `${PREFIX}envoy.config.listener.v3.Listener`;
 export const ROUTE_TYPE = `${PREFIX}envoy.config.route.v3.RouteConfiguration`;
+export const SCOPED_ROUTE_TYPE = `${PREFIX}envoy.config.route.v3.ScopedRouteConfiguration`;
 export const CLUSTER_TYPE = `${PREFIX}envoy.config.cluster.v3.Cluster`;
 export const ENDPOINTS_TYPE = `${PREFIX}envoy.config.endpoint.v3.ClusterLoadAssignment`;
 export const SECRET_TYPE = `${PREFIX}envoy.extensions.transport_sockets.tls.v3.Secret`;
@@ -15,7 +16,7 @@ export const RUNTIME_TYPE = `${PREFIX}envoy.service.runtime.v3.Runtime`;
 export const RESOURCE_WRAPPER_TYPE = `${PREFIX}envoy.service.discovery.v3.Resource`;
 
 /** Types whose state-of-the-world response is the complete set: a resource that is absent is removed. */
-export const COLLECTION_TYPES: ReadonlySet<string> = new Set([LISTENER_TYPE, CLUSTER_TYPE]);
+export const COLLECTION_TYPES: ReadonlySet<string> = new Set([LISTENER_TYPE, CLUSTER_TYPE, SCOPED_ROUTE_TYPE]);
 
 /** Every type that a control plane of ours serves, in make-before-break order (what is used before what uses it). */
 export const PUSH_ORDER: readonly string[] = [
@@ -25,12 +26,14 @@ export const PUSH_ORDER: readonly string[] = [
   SECRET_TYPE,
   EXTENSION_CONFIG_TYPE,
   LISTENER_TYPE,
+  SCOPED_ROUTE_TYPE,
   ROUTE_TYPE,
 ];
 
 const LABELS: ReadonlyMap<string, string> = new Map([
   [LISTENER_TYPE, "LDS"],
   [ROUTE_TYPE, "RDS"],
+  [SCOPED_ROUTE_TYPE, "SRDS"],
   [CLUSTER_TYPE, "CDS"],
   [ENDPOINTS_TYPE, "EDS"],
   [SECRET_TYPE, "SDS"],
@@ -54,6 +57,7 @@ export const ADS_METHODS: DiscoveryMethods = {
 export const TYPE_METHODS: ReadonlyMap<string, DiscoveryMethods> = new Map([
   [LISTENER_TYPE, methods("listener.v3.ListenerDiscoveryService", "Listeners")],
   [ROUTE_TYPE, methods("route.v3.RouteDiscoveryService", "Routes")],
+  [SCOPED_ROUTE_TYPE, methods("route.v3.ScopedRoutesDiscoveryService", "ScopedRoutes")],
   [CLUSTER_TYPE, methods("cluster.v3.ClusterDiscoveryService", "Clusters")],
   [ENDPOINTS_TYPE, methods("endpoint.v3.EndpointDiscoveryService", "Endpoints")],
   [SECRET_TYPE, methods("secret.v3.SecretDiscoveryService", "Secrets")],

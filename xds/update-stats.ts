@@ -8,7 +8,15 @@ import type { SourceCounts } from "./grpc-source.ts";
 import type { ResourceTables } from "./snapshot.ts";
 import { endpointsName } from "./snapshot.ts";
 import type { Outcome } from "./subscriptions.ts";
-import { CLUSTER_TYPE, ENDPOINTS_TYPE, EXTENSION_CONFIG_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "./type-urls.ts";
+import {
+  CLUSTER_TYPE,
+  COLLECTION_TYPES,
+  ENDPOINTS_TYPE,
+  EXTENSION_CONFIG_TYPE,
+  LISTENER_TYPE,
+  ROUTE_TYPE,
+  SCOPED_ROUTE_TYPE,
+} from "./type-urls.ts";
 
 type Counts = {
   update_attempt: number;
@@ -37,7 +45,7 @@ export class UpdateStats {
       counts = new Map();
       this.#counts.set(typeUrl, counts);
     }
-    const key = COLLECTION_PREFIXES.has(typeUrl) ? "" : name;
+    const key = COLLECTION_TYPES.has(typeUrl) ? "" : name;
     let found = counts.get(key);
     if (found === undefined) {
       found = {
@@ -57,8 +65,7 @@ export class UpdateStats {
   /** Counts a response: each subscription that it touches once, the collection as a whole. */
   count(response: DiscoveryResponse, outcome: Outcome, now: number): void {
     const { typeUrl, version } = response;
-    const isCollection = COLLECTION_PREFIXES.has(typeUrl);
-    if (isCollection) {
+    if (COLLECTION_TYPES.has(typeUrl)) {
       this.#countOne(this.of(typeUrl, ""), outcome.error === undefined, version, now);
       return;
     }
@@ -85,7 +92,8 @@ export class UpdateStats {
 
   /** A subscription is gone, and its counters with it. */
   remove(typeUrl: string, name: string): void {
-    if (!COLLECTION_PREFIXES.has(typeUrl)) this.#counts.get(typeUrl)?.delete(name);
+    if (name === "*") this.#counts.get(typeUrl)?.delete("");
+    else if (!COLLECTION_TYPES.has(typeUrl)) this.#counts.get(typeUrl)?.delete(name);
   }
 
   /** Everything by its full name. Texts (version_text) are Envoy's text readouts. */
@@ -135,6 +143,7 @@ function subscriptionPrefixes(tables: ResourceTables): Map<string, string[]> {
     for (const { filter } of [...filterChains, ...(defaultFilterChain === undefined ? [] : [defaultFilterChain])]) {
       if (filter.kind !== "http") continue;
       const { routes, statPrefix, httpFilters } = filter;
+      if (routes.kind === "scoped") add(SCOPED_ROUTE_TYPE, "", `http.${statPrefix}.scoped_rds.${routes.name}.`);
       if (routes.kind === "rds") add(ROUTE_TYPE, routes.name, `http.${statPrefix}.rds.${routes.name}.`);
       for (const { name, config } of httpFilters) {
         if (config.kind !== "discovered") continue;

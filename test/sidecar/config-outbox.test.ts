@@ -11,7 +11,13 @@ const value = (id: number) => ({ id }) as unknown as Routes["set"][number][1];
 const NO_CHANGES = { set: [], removed: [] };
 
 function delta(version: number, routes: Routes = NO_CHANGES, parts: Partial<ConfigDelta> = {}): ConfigDelta {
-  const none = { listeners: NO_CHANGES, clusters: NO_CHANGES, endpoints: NO_CHANGES, plugins: NO_CHANGES };
+  const none = {
+    scopes: NO_CHANGES,
+    listeners: NO_CHANGES,
+    clusters: NO_CHANGES,
+    endpoints: NO_CHANGES,
+    plugins: NO_CHANGES,
+  };
   return { version, ...none, routes, runtime: undefined, services: [], modules: [], retiredModules: [], ...parts };
 }
 

@@ -21,6 +21,7 @@ const ROOTS = [
   "envoy.config.bootstrap.v3.Bootstrap",
   "envoy.config.listener.v3.Listener",
   "envoy.config.route.v3.RouteConfiguration",
+  "envoy.config.route.v3.ScopedRouteConfiguration",
   "envoy.config.route.v3.FilterConfig",
   "envoy.config.cluster.v3.Cluster",
   "envoy.config.endpoint.v3.ClusterLoadAssignment",

@@ -26,8 +26,13 @@ export function checkBootstrapReferences(bootstrap: Bootstrap, message: Bootstra
   }
   for (const { http, path } of connectionManagers(bootstrap, message)) {
     if (http.routes.kind === "rds") check(http.routes.source, child(path, "rds.config_source"));
-    else if (bootstrap.cds === undefined || http.routes.routeConfig.validateClusters === true) {
-      checkRouteClusters(http.routes.routeConfig, known, child(path, "route_config"), findings);
+    if (http.routes.kind === "scoped" && http.routes.scopes.kind === "srds") {
+      check(http.routes.scopes.source, child(path, "scoped_routes.scoped_rds.scoped_rds_config_source"));
+      check(http.routes.scopes.routes, child(path, "scoped_routes.rds_config_source"));
+    }
+    for (const { config, at } of inlineRoutes(http.routes)) {
+      if (bootstrap.cds !== undefined && config.validateClusters !== true) continue;
+      checkRouteClusters(config, known, child(path, at), findings);
     }
   }
 }
@@ -46,6 +51,16 @@ function checkSource(
       findings.issue(path, `the gRPC cluster ${quoted(server.name)} is not among static_resources.clusters`);
     }
   }
+}
+
+/** Route configurations that stand in the connection manager, with their paths. */
+function inlineRoutes(routes: HttpChain["routes"]): { config: RouteConfiguration; at: string }[] {
+  if (routes.kind === "inline") return [{ config: routes.routeConfig, at: "route_config" }];
+  if (routes.kind !== "scoped" || routes.scopes.kind !== "inline") return [];
+  const listPath = "scoped_routes.scoped_route_configurations_list.scoped_route_configurations";
+  return routes.scopes.list.flatMap(({ routes: of }, index) =>
+    of.kind === "inline" ? [{ config: of.routeConfig, at: child(item(listPath, index), "route_configuration") }] : [],
+  );
 }
 
 type HttpChain = Extract<FilterChain["filter"], { kind: "http" }>;

@@ -19,6 +19,7 @@ import { decodeHttpFilters, unsupported } from "./http-filter.ts";
 import { child, type Findings } from "./issues.ts";
 import { decodeEach } from "./matcher.ts";
 import { decodeRouteConfiguration } from "./route.ts";
+import { decodeScopedRoutes } from "./scoped-routes.ts";
 import { decodeTracing } from "./tracing.ts";
 import { decodeUpgrades } from "./upgrade.ts";
 
@@ -101,6 +102,7 @@ function decodeRoutes(
       return source === undefined ? undefined : { kind: "rds", name, source };
     }
     case "scopedRoutes":
+      return decodeScopedRoutes(specifier.value, child(path, "scoped_routes"), findings);
     case undefined:
       return undefined;
   }

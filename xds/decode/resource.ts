@@ -13,6 +13,10 @@ import {
   RouteConfigurationSchema,
   type RouteConfiguration as RouteMessage,
 } from "../gen/envoy/config/route/v3/route_pb.ts";
+import {
+  ScopedRouteConfigurationSchema,
+  type ScopedRouteConfiguration,
+} from "../gen/envoy/config/route/v3/scoped_route_pb.ts";
 import { RuntimeSchema, type Runtime as RuntimeMessage } from "../gen/envoy/service/runtime/v3/rtds_pb.ts";
 import type { Runtime } from "../model/bootstrap.ts";
 import type { Cluster } from "../model/cluster.ts";
@@ -20,7 +24,15 @@ import type { ClusterLoadAssignment } from "../model/endpoints.ts";
 import type { Listener } from "../model/listener.ts";
 import type { PluginConfig } from "../model/plugin-config.ts";
 import type { RouteConfiguration } from "../model/route.ts";
-import { CLUSTER_TYPE, ENDPOINTS_TYPE, EXTENSION_CONFIG_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "../type-urls.ts";
+import type { ScopedRoute } from "../model/scoped-routes.ts";
+import {
+  CLUSTER_TYPE,
+  ENDPOINTS_TYPE,
+  EXTENSION_CONFIG_TYPE,
+  LISTENER_TYPE,
+  ROUTE_TYPE,
+  SCOPED_ROUTE_TYPE,
+} from "../type-urls.ts";
 import { decodeCluster } from "./cluster.ts";
 import { decodeEndpoints } from "./endpoints.ts";
 import { decodeDiscoveredPlugin } from "./http-filter.ts";
@@ -29,6 +41,7 @@ import { child, Findings, type Decoded, type FormatProblem } from "./issues.ts";
 import { decodeListener } from "./listener.ts";
 import { decodeRouteConfiguration } from "./route.ts";
 import { flattenRuntime } from "./runtime.ts";
+import { decodeScopedRoute } from "./scoped-routes.ts";
 
 export const RUNTIME_TYPE = "type.googleapis.com/envoy.service.runtime.v3.Runtime";
 
@@ -36,6 +49,7 @@ export const RUNTIME_TYPE = "type.googleapis.com/envoy.service.runtime.v3.Runtim
 export type Resource =
   | { readonly kind: "listener"; readonly name: string; readonly value: Listener }
   | { readonly kind: "route"; readonly name: string; readonly value: RouteConfiguration }
+  | { readonly kind: "scope"; readonly name: string; readonly value: ScopedRoute }
   | { readonly kind: "cluster"; readonly name: string; readonly value: Cluster }
   | { readonly kind: "endpoints"; readonly name: string; readonly value: ClusterLoadAssignment }
   | { readonly kind: "plugin"; readonly name: string; readonly value: PluginConfig }
@@ -58,6 +72,7 @@ interface ResourceType {
 const TYPES: ReadonlyMap<string, ResourceType> = new Map([
   [LISTENER_TYPE, listenerType()],
   [ROUTE_TYPE, routeType()],
+  [SCOPED_ROUTE_TYPE, scopeType()],
   [CLUSTER_TYPE, clusterType()],
   [ENDPOINTS_TYPE, endpointsType()],
   [EXTENSION_CONFIG_TYPE, extensionConfigType()],
@@ -123,6 +138,17 @@ function routeType(): ResourceType {
         findings.warn("no_effect", "validate_clusters", field, "clusters are checked in inline routes only");
       }
       return { kind: "route", name: value.name, value };
+    },
+  };
+}
+
+function scopeType(): ResourceType {
+  return {
+    desc: ScopedRouteConfigurationSchema,
+    nameOf: (message) => (message as ScopedRouteConfiguration).name,
+    decode: (message, findings) => {
+      const value = decodeScopedRoute(message as ScopedRouteConfiguration, findings);
+      return { kind: "scope", name: value.name, value };
     },
   };
 }

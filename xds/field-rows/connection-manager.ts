@@ -6,7 +6,7 @@ import type { MessageRows } from "../fields.ts";
 export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
     supported:
-      "codec_type stat_prefix rds route_config http_filters tracing common_http_protocol_options http_protocol_options server_name server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout delayed_close_timeout access_log use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action request_id_extension strip_matching_host_port strip_any_host_port strip_trailing_host_dot",
+      "codec_type stat_prefix rds route_config scoped_routes http_filters tracing common_http_protocol_options http_protocol_options server_name server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout delayed_close_timeout access_log use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action request_id_extension strip_matching_host_port strip_any_host_port strip_trailing_host_dot",
     accepted: {
       drain_timeout: "see --drain-time-s",
       add_user_agent: "no header is added",
@@ -31,13 +31,36 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
       record_route_resolution_stats: "no such statistic",
     },
     refused: {
-      scoped_routes: "use rds or route_config",
       original_ip_detection_extensions: "this extension point is not supported",
       early_header_mutation_extensions: "this extension point is not supported",
       typed_header_validation_config: "this extension point is not supported",
       forward_client_cert_matcher: "TLS is not supported yet",
       path_normalization_options: "use normalize_path and merge_slashes",
     },
+  },
+  "envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes": {
+    supported: "name scope_key_builder rds_config_source scoped_route_configurations_list scoped_rds",
+  },
+  "envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder": {
+    supported: "fragments",
+  },
+  "envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder": {
+    supported: "header_value_extractor",
+  },
+  "envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder.HeaderValueExtractor":
+    {
+      supported: "name element_separator index element",
+    },
+  "envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder.HeaderValueExtractor.KvElement":
+    {
+      supported: "separator key",
+    },
+  "envoy.extensions.filters.network.http_connection_manager.v3.ScopedRouteConfigurationsList": {
+    supported: "scoped_route_configurations",
+  },
+  "envoy.extensions.filters.network.http_connection_manager.v3.ScopedRds": {
+    supported: "scoped_rds_config_source",
+    refused: { srds_resources_locator: "xdstp:// names are not supported" },
   },
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing": {
     supported: "client_sampling random_sampling overall_sampling custom_tags provider",

@@ -20,6 +20,12 @@ export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
       route_specifiers: "this extension point is not supported",
     },
   },
+  "envoy.config.route.v3.ScopedRouteConfiguration": {
+    supported: "name key route_configuration_name route_configuration",
+    refused: { on_demand: "all scopes have their routes from the start" },
+  },
+  "envoy.config.route.v3.ScopedRouteConfiguration.Key": { supported: "fragments" },
+  "envoy.config.route.v3.ScopedRouteConfiguration.Key.Fragment": { supported: "string_key" },
   "envoy.config.route.v3.VirtualHost": {
     supported:
       "name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove metadata typed_per_filter_config",

@@ -7,6 +7,7 @@ import type { BuiltinFilter } from "./builtin-filter.ts";
 import type { ConfigSource } from "./config-source.ts";
 import type { PluginConfig } from "./plugin-config.ts";
 import type { RouteConfiguration } from "./route.ts";
+import type { ScopedRoutes } from "./scoped-routes.ts";
 import type { Tracing } from "./tracing.ts";
 
 export type TrafficDirection = "unspecified" | "inbound" | "outbound";
@@ -51,10 +52,11 @@ export interface HttpConnectionManager {
   readonly kind: "http";
   readonly statPrefix: string;
   readonly codec: "auto" | "http1" | "http2";
-  /** Inline routes, or the name and source of an RDS resource. */
+  /** Inline routes, or the name and source of an RDS resource, or one of many by the request's headers. */
   readonly routes:
     | { readonly kind: "inline"; readonly routeConfig: RouteConfiguration }
-    | { readonly kind: "rds"; readonly name: string; readonly source: ConfigSource };
+    | { readonly kind: "rds"; readonly name: string; readonly source: ConfigSource }
+    | ScopedRoutes;
   /** In request order; the router is last. */
   readonly httpFilters: readonly HttpFilter[];
   readonly useRemoteAddress: boolean;

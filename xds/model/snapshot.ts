@@ -7,6 +7,7 @@ import type { ClusterLoadAssignment } from "./endpoints.ts";
 import type { Listener } from "./listener.ts";
 import type { PluginConfig } from "./plugin-config.ts";
 import type { RouteConfiguration } from "./route.ts";
+import type { ScopedRoute } from "./scoped-routes.ts";
 
 export interface Snapshot {
   /** Generation: grows by one with each snapshot. */
@@ -14,6 +15,8 @@ export interface Snapshot {
   /** Warm listeners only; each RDS name and ECDS name that a listener uses is present or timed out. */
   readonly listeners: ReadonlyMap<string, Listener>;
   readonly routes: ReadonlyMap<string, RouteConfiguration>;
+  /** Those that SRDS brought, by name; each with its routes above, unless they are not asked for yet or timed out. */
+  readonly scopes: ReadonlyMap<string, ScopedRoute>;
   readonly clusters: ReadonlyMap<string, Cluster>;
   /** By EDS service name. */
   readonly endpoints: ReadonlyMap<string, ClusterLoadAssignment>;

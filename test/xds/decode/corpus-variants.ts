@@ -16,6 +16,7 @@ import {
 } from "./corpus-parts.ts";
 import type { Row } from "./variant-row.ts";
 import { TCP_PROXIES } from "./variants-tcp.ts";
+import { SCOPED } from "./variants-scoped.ts";
 import { BOOTSTRAPS, CHAIN_MATCHES, FILTERS, HOSTS, LISTENERS, LOGS, MANAGERS } from "./variants-listeners.ts";
 import { ACTIONS, ASSIGNMENTS, CLUSTERS, ENDPOINTS, MATCHES } from "./variants-traffic.ts";
 
@@ -38,6 +39,7 @@ export const VARIANTS: readonly CorpusCase[] = [
   ...cases("action", ACTIONS, (text) => route(`{match: {prefix: /}, ${text}}`)),
   ...cases("virtual host", HOSTS, hosts),
   ...cases("connection manager", MANAGERS, (text) => bootstrap({ listeners: listener(hcm(`${TABLE}, ${text}`)) })),
+  ...cases("scoped routes", SCOPED, (text) => bootstrap({ listeners: listener(hcm(`scoped_routes: {${text}}`)) })),
   ...cases("access log", LOGS, (text) => bootstrap({ listeners: http(TO_LOCAL, `access_log: [{name: l, ${text}}]`) })),
   ...cases("listener", LISTENERS, (text) => bootstrap({ listeners: listener(hcm(TABLE), `, ${text}`) })),
   ...cases("chain match", CHAIN_MATCHES, (text) =>

@@ -155,6 +155,8 @@ const LABEL = "a label, as in Envoy";
 
 /** Supported fields that make no difference to the decoded model, and why they are supported nevertheless. */
 export const EFFECT_ELSEWHERE: Readonly<Record<string, string>> = {
+  "envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.rds_config_source":
+    "is read with scoped_rds, not with a list",
   "envoy.config.cluster.v3.Cluster.TransportSocketMatch.name": LABEL,
   "envoy.config.cluster.v3.Filter.name": LABEL,
   "envoy.config.core.v3.TransportSocket.name": LABEL,
