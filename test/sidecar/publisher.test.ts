@@ -66,7 +66,7 @@ function setUp(services: readonly PluginService[] = []) {
     const done = published.promise;
     publisher.publish({
       version: ++version,
-      listeners: empty, routes: empty, clusters: empty, endpoints: empty, plugins: empty,
+      listeners: empty, routes: empty, scopes: empty, clusters: empty, endpoints: empty, plugins: empty,
       runtime: {},
       ...parts,
     } as Snapshot); // prettier-ignore

@@ -197,7 +197,7 @@ export const LAYERS: readonly Layer[] = [
   {
     at: "sidecar/stream-route.ts",
     code: [...STREAM_WORDS, "sidecar/route/"],
-    types: [MODEL, "sidecar/cluster/", "sidecar/stream-record.ts"],
+    types: [MODEL, "sidecar/cluster/", "sidecar/stream-record.ts", "sidecar/http-serving.ts"],
     why: "chooses, and forwards nothing",
   },
   { at: "sidecar/stream-timers.ts", code: STREAM_WORDS, types: [MODEL], why: "time alone" },
@@ -230,11 +230,18 @@ export const LAYERS: readonly Layer[] = [
       "sidecar/tcp/",
       "sidecar/http-serving.ts",
       "sidecar/http-filters.ts",
+      "sidecar/live-routes.ts",
       "sidecar/network-filters.ts",
       "sidecar/named-plugin.ts",
     ],
     types: [MODEL, "sidecar/"],
     why: "model to live objects, and nothing else: no socket, no exporter",
+  },
+  {
+    at: "sidecar/live-routes.ts",
+    code: ["sidecar/route/", "sidecar/http-filters.ts"],
+    types: [MODEL, "sidecar/"],
+    why: "the part of live-config.ts that compiles routes",
   },
   {
     at: "sidecar/network-filters.ts",
