@@ -8,7 +8,7 @@ import type { RequestHead } from "./http/message.ts";
 import type { ForwardAction } from "../xds/model/route.ts";
 import type { FilterOverrides } from "./route/filter-overrides.ts";
 import type { MutationList } from "./route/header-mutations.ts";
-import { rewriteHost, rewritePath } from "./route/rewrite.ts";
+import { rewriteRequest } from "./route/rewrite.ts";
 import { requestTimeouts, type RequestTimeouts } from "./route/timeouts.ts";
 import { pickCluster, type RouteMatch, type RouteTable } from "./route/route-table.ts";
 import { requestScopeKey } from "./route/scope-table.ts";
@@ -25,13 +25,13 @@ export function prepareUpstreamHead(
 ): RequestTimeouts {
   const head = facts.requestHead;
   const timeouts = requestTimeouts(action, head, options.suppressEnvoyHeaders);
-  pick.requestMutations?.apply(head.headers, facts);
-  if (match.pathRewrite !== undefined) {
-    rewritePath(head, match.pathRewrite, options.suppressEnvoyHeaders);
+  if (match.virtualHost.includeAttemptCount) {
+    // There is one attempt for each request.
+    head.headers.set("x-envoy-attempt-count", "1");
   }
-  const newHost = pick.hostRewrite?.(head) ?? (action.hostRewrite?.kind === "auto" ? options.hostname : "");
-  if (newHost !== "") {
-    rewriteHost(head, newHost, action.appendXForwardedHost);
+  pick.requestMutations?.apply(head.headers, facts);
+  if (pick.rewrite !== undefined) {
+    rewriteRequest(head, pick.rewrite, options.hostname, options.suppressEnvoyHeaders);
   }
   return timeouts;
 }

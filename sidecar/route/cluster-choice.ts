@@ -21,7 +21,6 @@ export interface ClusterPick {
   readonly responseMutations: MutationList | undefined;
   /** For `rewriteRequest`; undefined when host and path stay as they are. */
   readonly rewrite: RequestRewrite | undefined;
-  readonly hostRewrite: HostRewriteRule | undefined;
 }
 
 export interface ClusterChooser {
@@ -81,7 +80,6 @@ function compilePick(
     requestMutations: compileMutations(ordered, "request", format, problems),
     responseMutations: compileMutations(ordered, "response", format, problems),
     rewrite: compileRewrite(action, pathRewrite, hostRewrite, wireText(entry?.hostRewrite ?? "")),
-    hostRewrite,
   };
 }
 

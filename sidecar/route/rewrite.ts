@@ -135,7 +135,8 @@ export interface RequestRewrite {
 
 /**
  * Rewrites host and path of a request that is about to be forwarded, after its header mutations, in Envoy's order: the
- * weighted cluster's host (never noted in x-forwarded-host), then the route's, which sees the path as it was, then the path.
+ * weighted cluster's host (noted nowhere), then the route's, which sees the path as it was and leaves the old one in
+ * x-envoy-original-host, then the path.
  * `upstreamHostname` is for `auto_host_rewrite`; empty when the upstream host has no name.
  */
 export function rewriteRequest(
@@ -146,6 +147,9 @@ export function rewriteRequest(
 ): void {
   rewriteHost(head, rewrite.weightedHost, false);
   const host = rewrite.isAutoHost ? upstreamHostname : (rewrite.hostRewrite?.(head) ?? "");
+  if (!suppressEnvoyHeaders && host !== "" && head.authority !== "" && !UNSAFE.test(host)) {
+    head.headers.set("x-envoy-original-host", head.authority);
+  }
   rewriteHost(head, host, rewrite.appendXForwardedHost);
   if (rewrite.pathRewrite !== undefined) {
     rewritePath(head, rewrite.pathRewrite, suppressEnvoyHeaders);

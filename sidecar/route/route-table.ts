@@ -25,7 +25,7 @@ import { compileHeader, compileQuery, type HeaderTest, lowerAscii, probabilityOf
 import { compileRedirect, type Redirect, TLS_REDIRECT } from "./redirect.ts";
 import { compileFullMatch, literalPrefix } from "./regex.ts";
 import { wireText } from "./request-value.ts";
-import { compilePathRewrite, type TextRewrite } from "./rewrite.ts";
+import { compilePathRewrite } from "./rewrite.ts";
 import { type Candidate, RouteIndex } from "./route-index.ts";
 
 export interface RouteTableOptions {
@@ -54,7 +54,6 @@ export interface RouteMatch {
   /** For actions that do not forward, and until a cluster is picked; after that the pick's own lists hold. */
   readonly requestMutations: MutationList | undefined;
   readonly responseMutations: MutationList | undefined;
-  readonly pathRewrite: TextRewrite | undefined;
   /** Present for the action `forward`. */
   readonly clusters: ClusterChooser | undefined;
   /** Present for the action `redirect`. */
@@ -169,7 +168,6 @@ function compileTlsRedirect(virtualHost: VirtualHost, compilation: Compilation):
     action: TLS_REDIRECT,
     requestMutations: undefined,
     responseMutations: undefined,
-    pathRewrite: undefined,
     clusters: undefined,
     redirect: compileRedirect(TLS_REDIRECT, matcher, compilation.problems),
     body: undefined,
@@ -202,7 +200,6 @@ function compileMatch(virtualHost: VirtualHost, route: Route, compilation: Compi
     action,
     requestMutations: compileMutations(ordered, "request", format, isForward ? [] : problems),
     responseMutations: compileMutations(ordered, "response", format, isForward ? [] : problems),
-    pathRewrite,
     clusters,
     redirect: action.kind === "redirect" ? compileRedirect(action, route.match.path, problems) : undefined,
     body: action.kind === "direct_response" ? compileBody(action.body, compilation) : undefined,

@@ -4,6 +4,7 @@
 // Headers that outsiders must not set are stripped long before (use_remote_address), so here they are trusted.
 
 import type { HeaderMap } from "../http/headers.ts";
+import { isGrpcRequest } from "../http/local-reply.ts";
 import type { RequestHead } from "../http/message.ts";
 import type { ForwardAction } from "../../xds/model/route.ts";
 
@@ -23,7 +24,8 @@ export function requestTimeouts(
   const { headers } = head;
   // max_stream_duration replaces the route's timeout, as in Envoy.
   const isStreamTimed = action.maxStreamDurationMs !== undefined || action.grpcTimeoutHeaderMaxMs !== undefined;
-  const requestMs = takeMs(headers, "x-envoy-upstream-rq-timeout-ms") ?? (isStreamTimed ? 0 : action.timeoutMs);
+  const ofRoute = isStreamTimed ? 0 : (oldGrpcMs(action, head) ?? action.timeoutMs);
+  const requestMs = takeMs(headers, "x-envoy-upstream-rq-timeout-ms") ?? ofRoute;
   headers.remove("x-envoy-upstream-rq-per-try-timeout-ms");
   if (requestMs > 0 && !suppressEnvoyHeaders) {
     headers.set("x-envoy-expected-rq-timeout-ms", String(requestMs));
@@ -38,6 +40,16 @@ function takeMs(headers: HeaderMap, name: string): number | undefined {
   }
   headers.remove(name);
   return /^\d{1,15}$/.test(value) ? Number(value) : undefined;
+}
+
+/** What `max_grpc_timeout` makes of a gRPC request's own timeout: 0 is off. undefined: it says nothing of this request. */
+function oldGrpcMs({ maxGrpcTimeoutMs: max, grpcTimeoutOffsetMs: offset }: ForwardAction, head: RequestHead) {
+  if (max === undefined || !isGrpcRequest(head)) {
+    return undefined;
+  }
+  const asked = grpcTimeoutMs(head.headers.get("grpc-timeout")) ?? 0;
+  const ms = offset < asked ? asked - offset : asked;
+  return max > 0 && (ms === 0 || ms > max) ? max : ms;
 }
 
 function maxStreamMs(action: ForwardAction, headers: HeaderMap): number | undefined {

@@ -43,7 +43,7 @@ export function decodeForwardAction(
   }
   if (cluster === undefined) return undefined;
   const maxStream = message.maxStreamDuration;
-  const grpcMax = maxStream?.grpcTimeoutHeaderMax ?? message.maxGrpcTimeout;
+  const grpcMax = maxStream?.grpcTimeoutHeaderMax;
   return {
     kind: "forward",
     cluster,
@@ -53,7 +53,9 @@ export function decodeForwardAction(
     maxStreamDurationMs:
       maxStream?.maxStreamDuration === undefined ? undefined : durationMs(maxStream.maxStreamDuration, 0),
     grpcTimeoutHeaderMaxMs: grpcMax === undefined ? undefined : durationMs(grpcMax, 0),
-    grpcTimeoutHeaderOffsetMs: durationMs(maxStream?.grpcTimeoutHeaderOffset ?? message.grpcTimeoutOffset, 0),
+    grpcTimeoutHeaderOffsetMs: durationMs(maxStream?.grpcTimeoutHeaderOffset, 0),
+    maxGrpcTimeoutMs: message.maxGrpcTimeout === undefined ? undefined : durationMs(message.maxGrpcTimeout, 0),
+    grpcTimeoutOffsetMs: durationMs(message.grpcTimeoutOffset, 0),
     prefixRewrite: message.prefixRewrite,
     regexRewrite,
     hostRewrite: decodeHostRewrite(message, path, findings),

@@ -28,9 +28,8 @@ export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.config.route.v3.ScopedRouteConfiguration.Key.Fragment": { supported: "string_key" },
   "envoy.config.route.v3.VirtualHost": {
     supported:
-      "name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove metadata typed_per_filter_config",
+      "name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove include_request_attempt_count metadata typed_per_filter_config",
     accepted: {
-      include_request_attempt_count: "requests are not retried yet",
       include_attempt_count_in_response: "requests are not retried yet",
       virtual_clusters: "no such statistics",
       rate_limits: "rate limits are not supported",

@@ -118,6 +118,9 @@ export interface ForwardAction {
   readonly maxStreamDurationMs: number | undefined;
   readonly grpcTimeoutHeaderMaxMs: number | undefined;
   readonly grpcTimeoutHeaderOffsetMs: number;
+  /** For gRPC in the place of `timeoutMs`, and its offset: what the fields before replaced. Istio still sends it. */
+  readonly maxGrpcTimeoutMs: number | undefined;
+  readonly grpcTimeoutOffsetMs: number;
   /** Empty means none. */
   readonly prefixRewrite: string;
   readonly regexRewrite: RegexRewrite | undefined;

@@ -37,6 +37,8 @@ export function buildForward(more: Partial<ForwardAction> = {}): ForwardAction {
     maxStreamDurationMs: undefined,
     grpcTimeoutHeaderMaxMs: undefined,
     grpcTimeoutHeaderOffsetMs: 0,
+    maxGrpcTimeoutMs: undefined,
+    grpcTimeoutOffsetMs: 0,
     prefixRewrite: "",
     regexRewrite: undefined,
     hostRewrite: undefined,

@@ -41,6 +41,16 @@ describe("requestTimeouts()", () => {
       requestMs: 0,
       maxStreamMs: 800,
     },
+    {
+      says: "max_grpc_timeout no say in what is not gRPC",
+      got: run({ timeoutMs: 3_000, maxGrpcTimeoutMs: 500 }, { "grpc-timeout": "1S" }),
+      requestMs: 3_000,
+    },
+    {
+      says: "a gRPC request its own time, capped by max_grpc_timeout",
+      got: run({ maxGrpcTimeoutMs: 500 }, { "grpc-timeout": "1S", "content-type": "application/grpc" }),
+      requestMs: 500,
+    },
   ];
   for (const { says, got, requestMs, maxStreamMs } of cases) {
     it(`gives ${says}`, () => assert.deepEqual(got, { requestMs, maxStreamMs }));

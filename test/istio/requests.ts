@@ -1,0 +1,75 @@
+// What compare.ts asks of each proxy, through listeners that istiod has made, and what must be the same.
+
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
+
+export interface Asked {
+  readonly port: number;
+  readonly host: string;
+  readonly path: string;
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const OUT = { port: 28101, host: "catalog.shop.test" };
+const PREFLIGHT = { "access-control-request-method": "PUT" };
+
+export const REQUESTS: readonly Asked[] = [
+  { ...OUT, path: "/", headers: { "x-version": "v2" } },
+  { ...OUT, path: "/without/x" },
+  { ...OUT, path: "/re/12?a=1" },
+  { ...OUT, path: "/exact" },
+  { ...OUT, path: "/EXACT" },
+  { ...OUT, path: "/old/a?b=c" },
+  { ...OUT, path: "/items/shoes/1" },
+  { ...OUT, path: "/moved/away" },
+  { ...OUT, path: "/direct" },
+  { ...OUT, path: "/abort" },
+  { ...OUT, path: "/abort", headers: { "content-type": "application/grpc" } },
+  { ...OUT, path: "/delay" },
+  { ...OUT, path: "/slow" },
+  { ...OUT, path: "/headers", headers: { "x-gone": "1", "x-add": "mine", "x-set": "mine" } },
+  { ...OUT, path: "/cors", headers: { origin: "https://shop.test" } },
+  { ...OUT, path: "/cors", headers: { origin: "https://a.shop.test" } },
+  { ...OUT, path: "/cors", headers: { origin: "https://evil.test" } },
+  { ...OUT, path: "/cors", method: "OPTIONS", headers: { origin: "https://shop.test", ...PREFLIGHT } },
+  { ...OUT, path: "/cors", method: "OPTIONS", headers: { origin: "https://evil.test", ...PREFLIGHT } },
+  { ...OUT, path: "/body", method: "POST", headers: { "x-version": "v2" } },
+  { ...OUT, host: "catalog.shop.test:28101", path: "/exact" },
+  { ...OUT, host: "prices.shop.test", path: "/p" },
+  { ...OUT, host: "nobody.test", path: "/" },
+  { port: 28180, host: "app", path: "/in" },
+  { port: 28102, host: "over-tcp", path: "/tcp" },
+];
+
+/** Chance: asked often, counted. */
+export const SPLIT: Asked = { ...OUT, path: "/anything" };
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, unknown>>;
+  /** What the backend saw, or the proxy's own text. */
+  readonly body: string;
+  /** Of requests that a rule keeps waiting: whether they did, but not for as long as the backend would let them. */
+  readonly waited?: boolean;
+}
+
+const WAITING = /^\/(delay|slow)/;
+const isWait = (ms: number): boolean => ms > 190 && ms < 950;
+
+/** Differs from request to request. */
+const CHANGING = new Set(["date", "x-envoy-upstream-service-time", "x-request-id"]);
+
+export async function ask({ port, host, path, method = "GET", headers = {} }: Asked): Promise<Answer> {
+  const before = performance.now();
+  const asked = request({ port, path, method, headers: { host, ...headers }, agent: false });
+  asked.end(method === "POST" ? "a body" : undefined);
+  const [response] = (await once(asked, "response")) as [IncomingMessage];
+  let body = "";
+  for await (const chunk of response) body += String(chunk);
+  const kept = Object.entries(response.headers).filter(([name]) => !CHANGING.has(name));
+  // Where a codec adds its own fields is its business.
+  const sorted = kept.toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const answer = { status: response.statusCode ?? 0, headers: Object.fromEntries(sorted), body };
+  return WAITING.test(path) ? { ...answer, waited: isWait(performance.now() - before) } : answer;
+}
