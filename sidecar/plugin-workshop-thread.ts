@@ -24,6 +24,8 @@ export interface WorkshopJob {
 export interface WorkshopAnswer {
   readonly id: number;
   readonly module: PluginModule | undefined;
+  /** Its code, when it was metered for this job. */
+  readonly metered?: Uint8Array<ArrayBuffer> | undefined;
   /** One line: it cannot be loaded, when there is no module; else it does not start. */
   readonly problem: string | undefined;
   readonly lines: readonly TrialLine[];
@@ -31,12 +33,13 @@ export interface WorkshopAnswer {
 
 function work({ id, code, options, spec }: WorkshopJob, settings: WorkshopSettings): WorkshopAnswer {
   let module: PluginModule;
+  let metered: WorkshopAnswer["metered"] = undefined;
   if (code instanceof Uint8Array) {
     const loaded = loadPluginModule(code, options);
     if (!loaded.ok) {
       return { id, module: undefined, problem: loaded.problem, lines: [] };
     }
-    module = loaded.module;
+    ({ module, metered } = loaded);
   } else {
     module = code;
   }
@@ -49,7 +52,7 @@ function work({ id, code, options, spec }: WorkshopJob, settings: WorkshopSettin
       },
     },
   );
-  return { id, module, problem, lines };
+  return { id, module, metered, problem, lines };
 }
 
 if (parentPort !== null) {

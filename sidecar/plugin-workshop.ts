@@ -18,10 +18,12 @@ export interface WorkshopDeps extends WorkshopSettings {
   readonly deadlineMs?: number;
 }
 
-export type Made =
+/** `metered`: the code, when it was metered now (plugins/plugin-module.ts). */
+export type Made = { readonly metered?: Uint8Array<ArrayBuffer> | undefined } & (
   | { readonly ok: true; readonly module: PluginModule }
   /** With the module when that is good, and the plugin does not start. */
-  | { readonly ok: false; readonly problem: string; readonly module: PluginModule | undefined };
+  | { readonly ok: false; readonly problem: string; readonly module: PluginModule | undefined }
+);
 
 const DEADLINE_MS = 30_000;
 const IDLE_MS = 10_000;
@@ -93,14 +95,14 @@ export class PluginWorkshop {
     return thread;
   }
 
-  #onAnswer(thread: Worker, { id, module, problem, lines }: WorkshopAnswer): void {
+  #onAnswer(thread: Worker, { id, module, metered, problem, lines }: WorkshopAnswer): void {
     const waiting = this.#current;
     if (thread !== this.#thread || waiting?.job.id !== id) {
       return;
     }
     this.#current = undefined;
     if (module !== undefined && problem === undefined) {
-      waiting.done({ ok: true, module });
+      waiting.done({ ok: true, module, metered });
     } else {
       for (const { level, message } of lines) {
         this.#deps.log[level >= 4 ? "error" : level === 3 ? "warn" : "info"](
@@ -108,7 +110,7 @@ export class PluginWorkshop {
           message,
         );
       }
-      waiting.done({ ok: false, problem: problem ?? "it does not start", module });
+      waiting.done({ ok: false, problem: problem ?? "it does not start", module, metered });
     }
     this.#next();
   }

@@ -3,13 +3,14 @@
 // once, by digest, and never on a request's way; a module that no plugin names any more is forgotten.
 //
 //   local ─────────────────────────────┐
-//   http(s) ─▶ memory ─▶ disk ─▶ fetch ─┼─▶ sha256 ─▶ compiled already? ─▶ loadPluginModule ─▶ posted to the workers
+//   http(s) ─▶ memory ─▶ disk ─▶ fetch ─┼─▶ sha256 ─▶ compiled already? ─▶ metered code on disk? ─▶ loadPluginModule ─▶ workers
 //   oci ─────▶ memory ─▶ disk ─▶ pull ──┘
 
 import { setTimeout as delay } from "node:timers/promises";
 import {
   CANNOT_BE_METERED,
   loadPluginModule,
+  meteredKey,
   type ModuleOptions,
   type PluginModule,
 } from "../../plugins/plugin-module.ts";
@@ -51,11 +52,26 @@ export interface ModuleWorkshop {
     plugin: PluginConfig,
     code: PluginModule | Uint8Array,
     options: ModuleOptions,
-  ): Promise<CodeResult & { readonly module?: PluginModule | undefined }>;
+  ): Promise<
+    CodeResult & { readonly module?: PluginModule | undefined; readonly metered?: Uint8Array<ArrayBuffer> | undefined }
+  >;
+}
+
+interface CompileJob {
+  readonly plugin: PluginConfig;
+  /** For messages: the source, in brackets. */
+  readonly where: string;
+  readonly bytes: Uint8Array;
+  /** Of #byKey. */
+  readonly key: string;
+  readonly memoryMib: number;
+  readonly metering: boolean;
 }
 
 const AGENT_VARIABLE = /^ISTIO_META_WASM_/;
 const DEFAULT_MEMORY_MIB = 128;
+/** Metering less than this takes less time than a file. */
+const WORTH_KEEPING_BYTES = 256 * 1024;
 
 export class PluginCodeLoader {
   readonly #deps: CodeLoaderDeps;
@@ -180,21 +196,45 @@ export class PluginCodeLoader {
       DEFAULT_MEMORY_MIB,
     );
     const metering = isMetered(this.#deps.settings(), plugin.name);
-    const key = `${sha256Of(bytes)}/${memoryMib}/${metering}`;
+    const digest = sha256Of(bytes);
+    const job: CompileJob = { plugin, where, bytes, key: `${digest}/${memoryMib}/${metering}`, memoryMib, metering };
+    const kept = metering && bytes.length >= WORTH_KEEPING_BYTES ? meteredKey(digest, memoryMib) : undefined;
+    return kept === undefined || this.#byKey.get(job.key)?.deref() !== undefined
+      ? this.#finish(job, undefined, () => {})
+      : this.#compileKept(job, kept);
+  }
+
+  /** With the metered code of an earlier start, or so that a later one has it. */
+  async #compileKept(job: CompileJob, kept: string): Promise<CodeResult> {
+    const cache = this.#cacheFor(this.#settings());
+    const metered = await cache.readMetered(kept);
+    return this.#finish(job, metered, (code) => void cache.writeMetered(kept, code));
+  }
+
+  /** `keep` gets what was metered now. */
+  #finish(
+    { plugin, where, bytes, key, memoryMib, metering }: CompileJob,
+    metered: Uint8Array<ArrayBuffer> | undefined,
+    keep: (metered: Uint8Array) => void,
+  ): CodeResult | Promise<CodeResult> {
     const known = this.#byKey.get(key)?.deref();
+    const options = { memoryMib, metering, ...(metered === undefined ? {} : { metered }) };
     const workshop = this.#deps.workshop?.();
     if (workshop !== undefined) {
-      return this.#make(workshop, plugin, known ?? bytes, { memoryMib, metering }, { key, where });
+      return this.#make(workshop, plugin, known ?? bytes, options, { key, where, keep });
     }
     if (known !== undefined) {
       return { ok: true, module: known };
     }
-    const loaded = loadPluginModule(bytes, { memoryMib, metering });
+    const loaded = loadPluginModule(bytes, options);
     if (!loaded.ok) {
       return { ok: false, problem: loadProblem(plugin, where, loaded.problem) };
     }
     this.#byKey.set(key, new WeakRef(loaded.module));
-    return loaded;
+    if (loaded.metered !== undefined) {
+      keep(loaded.metered);
+    }
+    return { ok: true, module: loaded.module };
   }
 
   async #make(
@@ -202,9 +242,12 @@ export class PluginCodeLoader {
     plugin: PluginConfig,
     code: PluginModule | Uint8Array,
     options: ModuleOptions,
-    { key, where }: { readonly key: string; readonly where: string },
+    { key, where, keep }: Pick<CompileJob, "key" | "where"> & { readonly keep: (metered: Uint8Array) => void },
   ): Promise<CodeResult> {
     const made = await workshop.make({ ...plugin, environment: this.environmentOf(plugin) }, code, options);
+    if (made.metered !== undefined) {
+      keep(made.metered);
+    }
     // Equal code that was made meanwhile for another plugin: workers are given one of the two.
     const module = this.#byKey.get(key)?.deref() ?? made.module;
     if (module !== undefined) {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { FUEL_EXPORTS } from "../../plugins/metering/instrumenter.ts";
-import { loadPluginModule } from "../../plugins/plugin-module.ts";
+import { loadPluginModule, meteredKey } from "../../plugins/plugin-module.ts";
 import { FakeStream } from "./support/fake-stream.ts";
 import { loaded } from "./support/loaded.ts";
 import { assemble } from "./support/metered-pair.ts";
@@ -206,6 +206,20 @@ test("a guest cannot grow a table beyond the limit, nor have many tables or memo
   assert.equal(many.ok ? "" : many.problem, "the module has 9 tables, at most 8 are allowed");
   const memories = loadPluginModule(assemble(`(module ${MEMORY} (memory 1) ${MARKER} ${MALLOC})`));
   assert.match(memories.ok ? "" : memories.problem, /^several memories are not supported/);
+});
+
+test("what was metered before is compiled as it is, and metered anew when it is no module", () => {
+  const bytes = exampleBytes("rust");
+  const first = loadPluginModule(bytes);
+  assert.ok(first.ok && first.metered !== undefined);
+  const again = loadPluginModule(bytes, { metered: first.metered });
+  assert.ok(again.ok && again.metered === undefined);
+  assert.deepEqual(WebAssembly.Module.exports(again.module.module), WebAssembly.Module.exports(first.module.module));
+  const anew = loadPluginModule(bytes, { metered: new Uint8Array(8) });
+  assert.ok(anew.ok && anew.metered !== undefined);
+  assert.match(meteredKey(first.module.digest) ?? "", /^[0-9a-f]{64}$/);
+  assert.equal(meteredKey(first.module.digest), meteredKey(first.module.digest, 128));
+  assert.notEqual(meteredKey(first.module.digest), meteredKey(first.module.digest, 64));
 });
 
 test("code that cannot be metered is refused, and loads without metering", () => {

@@ -46,6 +46,28 @@ suite("CodeCache", () => {
     assert.equal(count("corrupt"), 1);
   });
 
+  test("keeps metered code by what it was made of, and does not believe it when it is damaged", async (t) => {
+    const folder = folderFor(t);
+    await open(folder).cache.writeMetered(DIGEST, Buffer.from("rewritten"));
+    const { cache, count } = open(folder);
+    assert.equal(String(await cache.readMetered(DIGEST)), "rewritten");
+    assert.equal(await cache.read(DIGEST), undefined, "it is not the module itself");
+    for (const content of ["", "rewritten", "rewritten".padEnd(41, "x")]) {
+      writeFileSync(join(folder, `${DIGEST}.metered`), content);
+      assert.equal(await cache.readMetered(DIGEST), undefined, content);
+      assert.deepEqual(readdirSync(folder), []);
+    }
+    assert.deepEqual([count("metered_hits"), count("metered_misses"), count("corrupt")], [1, 3, 3]);
+  });
+
+  test("counts metered code to its size", async (t) => {
+    const folder = folderFor(t);
+    const { cache, count } = open(folder, 100);
+    await cache.writeMetered(DIGEST, Buffer.alloc(40));
+    await cache.write(DIGEST, Buffer.alloc(40));
+    assert.deepEqual([readdirSync(folder), count("evictions")], [[DIGEST], 1]);
+  });
+
   test("many writers at once leave one whole file", async (t) => {
     const folder = folderFor(t);
     const caches = Array.from({ length: 8 }, () => open(folder).cache);

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { sha256Of } from "../../../sidecar/code/code-cache.ts";
 import { type CodeLoaderDeps, type CodeResult, PluginCodeLoader } from "../../../sidecar/code/code-loader.ts";
 import { StatsTable } from "../../../sidecar/stats/table.ts";
 import type { PluginCode, PluginConfig } from "../../../xds/model/plugin-config.ts";
-import { guest } from "../../support/bootstrap-builder.ts";
+import { examplePlugin, guest } from "../../support/bootstrap-builder.ts";
 import { unmeterableModule } from "../../plugins/support/unmeterable-module.ts";
 import { FakeRegistry, imageManifest } from "../../support/fake-registry.ts";
 
@@ -130,6 +131,27 @@ suite("PluginCodeLoader.load()", () => {
       assert.doesNotMatch(result, /\n/);
     });
   }
+
+  test("takes the metered code that an earlier start has kept, for the same module under the same limit", async (t) => {
+    const keys = { "outrigger.wasm.code_cache_dir": folderFor(t) };
+    const stats = new StatsTable({ onDefine: () => undefined });
+    const counts = (): number[] =>
+      ["hits", "misses"].map((name) => stats.counter(`outrigger_wasm_code_cache_metered_${name}_total`).value);
+    const code = plugin({ kind: "file", path: examplePlugin("go") });
+    const first = await loader({ stats }, keys).load(code);
+    const kept = (): string[] =>
+      readdirSync(keys["outrigger.wasm.code_cache_dir"]).filter((name) => !name.startsWith("."));
+    for (let turns = 0; kept().length === 0 && turns < 2_000; turns++) {
+      await delay(5);
+    }
+    const second = await loader({ stats }, keys).load(code);
+    assert.deepEqual(counts(), [1, 1]);
+    assert.equal(textOf(second), textOf(first));
+    assert.ok(first.ok && second.ok);
+    assert.deepEqual(WebAssembly.Module.exports(second.module.module), WebAssembly.Module.exports(first.module.module));
+    await loader({ stats }, { ...keys, "outrigger.wasm.memory_mib": 64 }).load(code);
+    assert.deepEqual(counts(), [1, 2]);
+  });
 
   test("names the runtime keys with which code that cannot be metered loads, and loads it with them", async () => {
     const code: PluginCode = { kind: "bytes", bytes: unmeterableModule() };
