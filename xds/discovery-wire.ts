@@ -3,6 +3,7 @@
 // bytes of a peer that do not parse are a result. Source: envoy/service/discovery/v3/discovery.proto.
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { JsonObject } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type {
   DeltaRequest,
@@ -24,8 +25,14 @@ import {
 import type { Resource } from "./gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { RESOURCE_WRAPPER_TYPE } from "./type-urls.ts";
 
-/** What a request says about its sender; empty strings where it says nothing. */
-export type NodeInfo = Readonly<{ id: string; cluster: string; userAgent: string }>;
+/** What a request says about its sender; empty strings where it says nothing. `metadata` is that of the node, as JSON. */
+export type NodeInfo = Readonly<{
+  id: string;
+  cluster: string;
+  userAgent: string;
+  locality: Readonly<{ region: string; zone: string; subZone: string }>;
+  metadata: JsonObject;
+}>;
 
 export type ReceivedRequest = Readonly<{ request: DiscoveryRequest; node: NodeInfo | undefined }>;
 
@@ -89,25 +96,50 @@ function decodeDeltaRequest(bytes: Uint8Array): ReceivedRequest {
   return { request, node: nodeInfo(message.node) };
 }
 
+/**
+ * Encoded fields by the resource they hold. A control plane sends one resource to many clients, and fields of a message
+ * may follow each other in any order: a response is these with its small fields behind them.
+ */
+const encodedFields = { sotw: new WeakMap<WireResource, Uint8Array>(), delta: new WeakMap<WireResource, Uint8Array>() };
+
 export function encodeResponse(response: DiscoveryResponse): Uint8Array {
-  const { typeUrl, nonce } = response;
+  const { typeUrl, nonce, kind } = response;
   const controlPlane = { identifier: response.controlPlane };
-  if (response.kind === "sotw") {
-    const resources = response.resources.map((resource) =>
-      needsWrapper(resource) ? wrapped(resource) : anyOf(resource),
-    );
-    const message = { versionInfo: response.version, resources, typeUrl, nonce, controlPlane };
-    return toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, message));
+  const fields = response.resources.map((resource) => encodedField(kind, resource));
+  if (kind === "sotw") {
+    const message = { versionInfo: response.version, typeUrl, nonce, controlPlane };
+    fields.push(toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, message)));
+  } else {
+    const rest = { systemVersionInfo: response.version, removedResources: [...response.removed], typeUrl, nonce };
+    const message = create(DeltaDiscoveryResponseSchema, { ...rest, controlPlane });
+    fields.push(toBinary(DeltaDiscoveryResponseSchema, message));
   }
-  const message = create(DeltaDiscoveryResponseSchema, {
-    systemVersionInfo: response.version,
-    resources: response.resources.map(resourceOf),
-    removedResources: [...response.removed],
-    typeUrl,
-    nonce,
-    controlPlane,
-  });
-  return toBinary(DeltaDiscoveryResponseSchema, message);
+  return joined(fields);
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    all.set(part, offset);
+    offset += part.length;
+  }
+  return all;
+}
+
+function encodedField(variant: Variant, resource: WireResource): Uint8Array {
+  let field = encodedFields[variant].get(resource);
+  if (field === undefined) {
+    if (variant === "sotw") {
+      const any = needsWrapper(resource) ? wrapped(resource) : anyOf(resource);
+      field = toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, { resources: [any] }));
+    } else {
+      const resources = [resourceOf(resource)];
+      field = toBinary(DeltaDiscoveryResponseSchema, create(DeltaDiscoveryResponseSchema, { resources }));
+    }
+    encodedFields[variant].set(resource, field);
+  }
+  return field;
 }
 
 /**
@@ -200,7 +232,9 @@ function nodeInfo(node: Node | undefined): NodeInfo | undefined {
   if (node === undefined) return undefined;
   const version = node.userAgentVersionType.case === "userAgentVersion" ? node.userAgentVersionType.value : "";
   const userAgent = version === "" ? node.userAgentName : `${node.userAgentName}/${version}`;
-  return { id: node.id, cluster: node.cluster, userAgent };
+  const { region = "", zone = "", subZone = "" } = node.locality ?? {};
+  const locality = { region, zone, subZone };
+  return { id: node.id, cluster: node.cluster, userAgent, locality, metadata: node.metadata ?? {} };
 }
 
 /** In a state-of-the-world response only a wrapper has room for a time to live, and for no content. */

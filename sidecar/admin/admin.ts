@@ -11,6 +11,7 @@ import type { StatsScope } from "../stats/scope.ts";
 import { AdminStats } from "./admin-stats.ts";
 import { ENDPOINTS, helpText } from "./endpoints.ts";
 import { byFirstBytes } from "./first-bytes.ts";
+import { foreignRefusal, isLoopbackHost } from "./foreign-request.ts";
 import type { AdminPorts } from "./ports.ts";
 import { textReply } from "./reply.ts";
 import type { AdminReply } from "./reply.ts";
@@ -64,7 +65,7 @@ export class AdminServer {
 
   /** Resolves when it listens; undefined, or one line that says why it cannot. */
   async listen(address: AdminAddress): Promise<string | undefined> {
-    this.#isLoopback = address.kind === "tcp" && /^(?:127\.|\[?::1\]?$|localhost$)/.test(address.host);
+    this.#isLoopback = address.kind === "tcp" && isLoopbackHost(address.host);
     return new Promise((resolve) => {
       const onError = (error: NodeJS.ErrnoException): void => resolve(problemOf(address, error));
       this.#server.once("error", onError);
@@ -136,7 +137,7 @@ export class AdminServer {
     request.resume();
     const done = this.#stats?.request();
     const method = request.method ?? "GET";
-    const reply = this.#refusal(request) ?? (await this.#answer(method, request.url ?? "/"));
+    const reply = foreignRefusal(request, this.#isLoopback) ?? (await this.#answer(method, request.url ?? "/"));
     const body = Buffer.from(reply.body);
     if (reply.afterwards !== undefined) {
       response.once("finish", reply.afterwards);
@@ -172,21 +173,6 @@ export class AdminServer {
       return textReply(`${path} failed: ${error instanceof Error ? error.message : String(error)}\n`, 500);
     }
   }
-
-  /**
-   * What a browser sends on behalf of another site: a form or script there (Origin, Sec-Fetch-Site), or a name that its
-   * owner points at loopback (Host). Tools send none of these, or an address.
-   */
-  #refusal(request: IncomingMessage): AdminReply | undefined {
-    const host = request.headers.host ?? "";
-    const { origin } = request.headers;
-    const site = request.headers["sec-fetch-site"];
-    const isForeign =
-      site === "cross-site" ||
-      (origin !== undefined && origin.replace(/^https?:\/\//, "") !== host) ||
-      (this.#isLoopback && !isLocalName(host));
-    return isForeign ? textReply("Requests from other sites are not allowed.\n", 403) : undefined;
-  }
 }
 
 /** Binds an admin server; a text says why it cannot be bound. */
@@ -197,11 +183,6 @@ export async function openAdminServer(
 ): Promise<AdminServer | string> {
   const server = new AdminServer(ports, log);
   return (await server.listen(address)) ?? server;
-}
-
-/** An IP address, `localhost`, or nothing. */
-function isLocalName(host: string): boolean {
-  return host === "" || /^(?:localhost|[^:]*\.localhost|[\d.]+|\[[\da-fA-F:.]+\])(?::\d+)?$/.test(host);
 }
 
 function problemOf(address: AdminAddress, error: NodeJS.ErrnoException): string {

@@ -1,72 +1,44 @@
-// The verb `control-plane`: serves the resources of a file over ADS, follows the file, and prints who is connected and
-// what each client acknowledged or refused. The work is xds/server's.
+// The verb `control-plane`: serves the resources of files and folders to sidecars, follows the files, and prints who is
+// connected and what each client acknowledged or refused. The work is xds/server's; the admin port is sidecar/control's.
 
-import type { FileResource } from "../../xds/decode/resources-file.ts";
-import type { ControlPlaneEvent } from "../../xds/server/control-plane.ts";
-import { ServedFile } from "../../xds/server/served-file.ts";
-import { typeLabel } from "../../xds/type-urls.ts";
+import { ServedFiles } from "../../xds/server/served-files.ts";
+import type { ControlPlane } from "../../xds/server/index.ts";
+import { isLoopbackHost } from "../admin/foreign-request.ts";
+import { describeChanges, describeEvent, summary } from "../control/event-text.ts";
+import { routesOf } from "../control/rest-routes.ts";
+import { RestServer } from "../control/rest-server.ts";
 import { formatProblem } from "../telemetry/format.ts";
-import { describeFlags, parseFlags } from "./flags.ts";
-import type { Flag } from "./flags.ts";
+import { controlPlaneHelp, CONTROL_PLANE_USAGE, parseControlPlaneFlags } from "./control-plane-flags.ts";
+import type { ControlPlaneSettings } from "./control-plane-flags.ts";
 import { wrongUsage } from "./verb.ts";
 import type { CliIo, Verb } from "./verb.ts";
 
-const USAGE = "control-plane -f FILE [--port PORT] [--address ADDRESS]";
-
-const DEFAULT_PORT = 18_000;
-const DEFAULT_ADDRESS = "127.0.0.1";
-
-const FLAGS: readonly Flag[] = [
-  {
-    name: "file",
-    short: "f",
-    kind: "string",
-    value: "FILE",
-    help: 'YAML or JSON: resources with "@type", or static_resources',
-  },
-  {
-    name: "port",
-    kind: "number",
-    value: "PORT",
-    defaultText: String(DEFAULT_PORT),
-    help: "port to listen on; 0 takes a free one",
-  },
-  { name: "address", kind: "string", value: "ADDRESS", defaultText: DEFAULT_ADDRESS, help: "IP address to listen on" },
-];
-
-type Settings = Readonly<{ file: string; port: number; address: string }>;
-
 export const CONTROL_PLANE: Verb = {
   name: "control-plane",
-  usage: USAGE,
-  summary: "serve the resources of a file over ADS, and follow the file",
-  help: () => `outrigger ${USAGE}
-
-Serves Envoy v3 resources over ADS, state of the world and delta, plaintext. A change of
-the file is pushed to every client; a bad file is refused with file, line and column, and
-the last good one stays in force.
-
-${describeFlags(FLAGS)}`,
+  usage: CONTROL_PLANE_USAGE,
+  summary: "serve resources of files to sidecars over xDS, and follow the files",
+  help: controlPlaneHelp,
   run: runControlPlane,
 };
 
 /** Serves until `io.stop` is aborted. Exit codes: 0 stopped, 1 bad file or port, 2 wrong usage. */
 export async function runControlPlane(argv: readonly string[], io: CliIo): Promise<number> {
-  const settings = settingsOf(argv);
+  const settings = parseControlPlaneFlags(argv);
   if (typeof settings === "string") return wrongUsage(io, "control-plane", settings);
-  const { file, port, address } = settings;
+  const { paths } = settings;
   // gRPC is not loaded for the other verbs.
   const { createControlPlane } = await import("../../xds/server/control-plane.ts");
-  const served = new ServedFile({
-    path: file,
+  const files = paths.join(", ");
+  const served = new ServedFiles({
+    paths,
     formatProblem,
-    onResources: (resources) => {
-      say(io, `${file} changed: ${describeChanges(serving, resources)}`);
-      serving = resources;
-      server.setResources(resources);
+    onGroups: (groups) => {
+      say(io, `${files} changed: ${describeChanges(serving, groups)}`);
+      serving = groups;
+      plane.setGroups(groups);
     },
     onProblems: (problems) => {
-      io.err(`${problems.join("\n")}\n${file} is refused, the last good version stays in force\n`);
+      io.err(`${problems.join("\n")}\n${files} is refused, the last good version stays in force\n`);
     },
   });
   const first = served.open();
@@ -74,30 +46,54 @@ export async function runControlPlane(argv: readonly string[], io: CliIo): Promi
     io.err(`${first.problems.join("\n")}\n`);
     return 1;
   }
-  let serving = first.resources;
-  const server = createControlPlane({ resources: first.resources, onEvent: (event) => say(io, describe(event)) });
+  let serving = first.groups;
+  const plane = createControlPlane({
+    groups: first.groups,
+    ...(settings.allowSpiffeIds.length === 0 ? {} : { allowSpiffeIds: settings.allowSpiffeIds }),
+    maxClients: settings.maxClients,
+    onEvent: settings.isQuiet ? () => {} : (event) => say(io, describeEvent(event)),
+  });
   try {
-    const bound = await server.listen(address, port);
-    say(io, `listening on ${address}:${bound}, serving ${file}: ${summary(first.resources)}`);
+    return await serve(plane, settings, io, `serving ${files}: ${summary(first.groups)}`);
+  } finally {
+    served.close();
+    plane.close();
+  }
+}
+
+async function serve(plane: ControlPlane, settings: ControlPlaneSettings, io: CliIo, what: string): Promise<number> {
+  const { address, port, tls, admin } = settings;
+  let isReady = false;
+  const routes = routesOf({ plane, startedAt: Date.now(), now: Date.now, isReady: () => isReady });
+  const onError = (problem: string) => io.err(`admin: ${problem}\n`);
+  const rest = new RestServer({ routes, allowRemoteChanges: admin.allowChanges, onError });
+  try {
+    const adminPort = await rest.listen(admin.address, admin.port);
+    if (typeof adminPort === "string") {
+      const where = `${admin.address}:${admin.port}`;
+      io.err(
+        `Cannot listen on ${where} for status: ${adminPort}; choose another with --admin-port or --admin-address\n`,
+      );
+      return 1;
+    }
+    const onTlsProblem = (problem: string) => io.err(`${problem}; the certificates before stay in use\n`);
+    const bound = await plane.listen(address, port, tls, onTlsProblem);
+    isReady = true;
+    if (!isLoopbackHost(address) && tls === undefined) {
+      io.err(
+        `Warning: ${address} is not loopback and there is no TLS: whoever reaches the port can read all resources\n`,
+      );
+    }
+    const how = tls === undefined ? "" : tls.clientCa === undefined ? " with TLS" : " with mutual TLS";
+    say(io, `listening on ${address}:${bound}${how}, ${what}; status on ${admin.address}:${adminPort}`);
     await aborted(io.stop);
     return 0;
   } catch (error) {
     io.err(`Cannot listen on ${address}:${port}: ${listenProblem(error)}\n`);
     return 1;
   } finally {
-    served.close();
-    server.close();
+    rest.close();
   }
-}
-
-function settingsOf(argv: readonly string[]): Settings | string {
-  const parsed = parseFlags(FLAGS, argv);
-  if (!parsed.ok) return parsed.problem;
-  const { file, port = DEFAULT_PORT, address = DEFAULT_ADDRESS } = parsed.values;
-  if (parsed.positionals.length > 0) return `unexpected argument "${parsed.positionals[0]}"`;
-  if (typeof file !== "string") return "needs a file of resources: -f FILE";
-  if (typeof port !== "number" || port > 65_535) return `flag --port got "${port}": must be 0 to 65535`;
-  return { file, port, address: String(address) };
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -117,73 +113,4 @@ function listenProblem(error: unknown): string {
 
 function say(io: CliIo, text: string): void {
   io.out(`${new Date().toISOString()} ${text}\n`);
-}
-
-function summary(resources: readonly FileResource[]): string {
-  const counts = new Map<string, number>();
-  for (const { typeUrl } of resources) counts.set(typeUrl, (counts.get(typeUrl) ?? 0) + 1);
-  const parts = [...counts].map(([typeUrl, count]) => `${count} ${nounOf(typeUrl)}`);
-  return parts.length === 0 ? "no resources" : parts.join(", ");
-}
-
-/** How many changes are named; the rest is counted. */
-const MAX_CHANGES = 8;
-
-/** `Cluster "app", added Listener "in", removed Cluster "old"`. */
-function describeChanges(before: readonly FileResource[], after: readonly FileResource[]): string {
-  const keyOf = ({ typeUrl, name }: FileResource) => `${nounOf(typeUrl)} ${quoted(name)}`;
-  const left = new Map(before.map((resource) => [keyOf(resource), resource.value]));
-  const changes: string[] = [];
-  for (const resource of after) {
-    const key = keyOf(resource);
-    const value = left.get(key);
-    left.delete(key);
-    if (value === undefined) changes.push(`added ${key}`);
-    else if (Buffer.compare(value, resource.value) !== 0) changes.push(key);
-  }
-  for (const key of left.keys()) changes.push(`removed ${key}`);
-  if (changes.length === 0) return "nothing that is served";
-  const more = changes.length - MAX_CHANGES;
-  return changes.slice(0, MAX_CHANGES).join(", ") + (more > 0 ? ` and ${more} more` : "");
-}
-
-function nounOf(typeUrl: string): string {
-  return typeUrl.slice(typeUrl.lastIndexOf(".") + 1);
-}
-
-function describe(event: ControlPlaneEvent): string {
-  const { client } = event;
-  switch (event.kind) {
-    case "connected": {
-      const { userAgent, cluster } = event.node;
-      const variant = event.variant === "delta" ? "delta" : "state of the world";
-      const about = [
-        variant,
-        cluster === "" ? "" : `cluster ${quoted(cluster)}`,
-        userAgent === "" ? "" : quoted(userAgent),
-      ];
-      return `${client} connected (${about.filter((each) => each !== "").join(", ")})`;
-    }
-    case "disconnected":
-      return `${client} disconnected: ${event.reason}`;
-    case "pushed": {
-      const removed = event.removed === 0 ? "" : ` and ${event.removed} removed`;
-      return `${client} ${typeLabel(event.typeUrl)} ${event.version} sent: ${event.resources} resource${event.resources === 1 ? "" : "s"}${removed}`;
-    }
-    case "acknowledged":
-      return `${client} ${typeLabel(event.typeUrl)} ${event.version} acknowledged`;
-    case "refused":
-      return `${client} ${typeLabel(event.typeUrl)} ${event.version} REFUSED: ${printable(event.message)}`;
-    case "unknown type":
-      return `${client} asks for ${quoted(event.typeUrl)}, a type that is not served`;
-  }
-}
-
-/** Text of a client on one line: a refusal has a line for each resource. */
-function printable(text: string): string {
-  return quoted(text.slice(0, 4096)).slice(1, -1).replaceAll("\\n", "; ").replaceAll('\\"', '"');
-}
-
-function quoted(text: string): string {
-  return JSON.stringify(text.length > 4096 ? `${text.slice(0, 4096)}…` : text);
 }

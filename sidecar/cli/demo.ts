@@ -19,7 +19,13 @@ const RESOURCES = "deploy/demo/control-plane.yaml";
 const BOOTSTRAP = "deploy/demo/sidecar.yaml";
 
 /** Ports as the demo's files have them. */
-const PORTS = { app: 8080, "control-plane": 18000, listener: 9080, admin: 15000 } as const;
+const PORTS = {
+  app: 8080,
+  "control-plane": 18000,
+  "control-plane-admin": 18001,
+  listener: 9080,
+  admin: 15000,
+} as const;
 type PortName = keyof typeof PORTS;
 type Ports = Record<PortName, number>;
 
@@ -31,6 +37,13 @@ const FLAGS: readonly Flag[] = [
     value: "PORT",
     defaultText: "18000",
     help: "where the control plane listens",
+  },
+  {
+    name: "control-plane-admin-port",
+    kind: "number",
+    value: "PORT",
+    defaultText: "18001",
+    help: "the control plane's admin port",
   },
   {
     name: "listener-port",
@@ -81,7 +94,8 @@ async function demo(ports: Ports, logLevel: string, io: CliIo): Promise<number> 
   const files = await DemoFiles.open(ports);
   const planeEnd = new AbortController();
   const planeSpoke = Promise.withResolvers<void>();
-  const plane = CONTROL_PLANE.run(["-f", files.resources, "--port", String(ports["control-plane"])], {
+  const planePorts = ["--port", String(ports["control-plane"]), "--admin-port", String(ports["control-plane-admin"])];
+  const plane = CONTROL_PLANE.run(["-f", files.resources, ...planePorts], {
     ...io,
     out: (text) => {
       planeSpoke.resolve();
@@ -209,6 +223,8 @@ Try:
   curl -sI ${listener}/                     the header X-Go-Wasm was added by the plugin
   curl -s ${admin}/traces?limit=1        that request with a span for each callback of the plugin
   curl -s ${admin}/xds                   what was received, acknowledged and is in use
+  outrigger status --control-plane --admin 127.0.0.1:${ports["control-plane-admin"]}
+                                                       the same, seen by the control plane
 
 Open ${admin}/ in a browser. Edit ${RESOURCES} and try again: no restart.
 Ctrl-C ends it.

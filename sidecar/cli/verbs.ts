@@ -7,6 +7,7 @@ import { injectVerb } from "./inject.ts";
 import { iptablesVerb } from "./iptables.ts";
 import { pluginVerb } from "./plugin.ts";
 import { runVerb } from "./run.ts";
+import { statusVerb } from "./status.ts";
 import { validateVerb } from "./validate.ts";
 import { warmUpVerb } from "./warm-up.ts";
 import type { Verb } from "./verb.ts";
@@ -15,6 +16,7 @@ const VERBS: readonly Verb[] = [
   runVerb,
   validateVerb,
   CONTROL_PLANE,
+  statusVerb,
   pluginVerb,
   injectVerb,
   iptablesVerb,

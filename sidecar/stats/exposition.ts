@@ -10,6 +10,9 @@ import { escapeLabel, prometheusName } from "./tags.ts";
 
 export type StatType = "Counters" | "Gauges" | "Histograms" | "TextReadouts" | "All";
 
+/** What is shown: a StatsReader, or numbers of another origin. */
+export type StatsSource = Pick<StatsReader, "texts" | "numbers" | "histograms">;
+
 export interface StatsQuery {
   readonly filter?: NameFilter | undefined;
   /** Only what has been written since the start. */
@@ -46,7 +49,7 @@ interface Selection {
   readonly histograms: readonly HistogramView[];
 }
 
-function select(stats: StatsReader, query: StatsQuery): Selection {
+function select(stats: StatsSource, query: StatsQuery): Selection {
   const type = query.type ?? "All";
   const wanted = (name: string): boolean => query.filter === undefined || query.filter.test(name);
   const numberType = (kind: NumberView["kind"]): boolean =>
@@ -66,7 +69,7 @@ function select(stats: StatsReader, query: StatsQuery): Selection {
 }
 
 /** `name: value` lines: texts, then counters and gauges, then histograms, each in order of names. */
-export function statsText(stats: StatsReader, query: StatsQuery): string {
+export function statsText(stats: StatsSource, query: StatsQuery): string {
   const { texts, numbers, histograms } = select(stats, query);
   const lines: string[] = [];
   for (const text of texts) {
@@ -82,7 +85,7 @@ export function statsText(stats: StatsReader, query: StatsQuery): string {
 }
 
 /** Envoy's `?format=json`. */
-export function statsJson(stats: StatsReader, query: StatsQuery): string {
+export function statsJson(stats: StatsSource, query: StatsQuery): string {
   const { texts, numbers, histograms } = select(stats, query);
   const entries: object[] = [...texts, ...numbers.map(({ name, value }) => ({ name, value: whole(value) }))];
   if (histograms.length > 0) {
@@ -98,7 +101,7 @@ export function statsJson(stats: StatsReader, query: StatsQuery): string {
 }
 
 /** Prometheus' text format, one group for each metric name. */
-export function prometheusText(stats: StatsReader, query: StatsQuery): string {
+export function prometheusText(stats: StatsSource, query: StatsQuery): string {
   const { texts, numbers, histograms } = select(stats, query);
   const dotted = new Set([...(query.clusterNames ?? [])].filter((name) => name.includes(".")));
   const types = { counter: new Groups(), gauge: new Groups(), histogram: new Groups() };

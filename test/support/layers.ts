@@ -156,6 +156,21 @@ export const LAYERS: readonly Layer[] = [
     why: "a pod and settings in, a patch out: it knows nothing of the proxy that it injects",
   },
   {
+    at: "sidecar/control/",
+    code: [
+      "sidecar/admin/foreign-request.ts",
+      "sidecar/admin/reply.ts",
+      "sidecar/node-http.ts",
+      "sidecar/port-check.ts",
+      "sidecar/stats/exposition.ts",
+      "sidecar/version.ts",
+      "xds/server/",
+      "xds/type-urls.ts",
+    ],
+    types: EVERYTHING,
+    why: "the control plane's admin port, and the client of admin ports: it knows nothing of the proxy",
+  },
+  {
     at: "sidecar/tcp/",
     code: [
       ...STREAM_WORDS,
@@ -311,7 +326,7 @@ export const LAYERS: readonly Layer[] = [
 /** A package is imported from one place, so that it can be replaced there. */
 export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "@bufbuild/protobuf": ["xds/decode/", "xds/gen/", "xds/discovery-wire.ts", "xds/client-status-wire.ts"],
-  "@grpc/grpc-js": ["xds/ads-stream.ts", "xds/server/client-status.ts", "xds/server/control-plane.ts"],
+  "@grpc/grpc-js": ["xds/ads-stream.ts", "xds/server/client-status.ts", "xds/server/grpc-server.ts"],
   "@opentelemetry/api": [],
   "@opentelemetry/core": ["sidecar/telemetry/span-pipeline.ts"],
   "@opentelemetry/otlp-exporter-base": ["sidecar/telemetry/span-pipeline.ts"],

@@ -25,6 +25,8 @@ export interface FileResource {
   readonly typeUrl: string;
   readonly name: string;
   readonly value: Uint8Array;
+  /** Of a resource in an envoy.service.discovery.v3.Resource with a `ttl`, ms. */
+  readonly ttlMs?: number;
 }
 
 export type LoadedResources =
@@ -40,10 +42,8 @@ export type LoadedResources =
     }
   | { readonly ok: false; readonly issues: readonly LocatedIssue[] };
 
-interface Found {
+interface Found extends Omit<FileResource, "name"> {
   readonly path: string;
-  readonly typeUrl: string;
-  readonly value: Uint8Array;
 }
 
 /** Reads and validates a file; never throws. Unknown fields are refused: somebody wrote them by hand. */
@@ -62,9 +62,13 @@ export function loadResourcesFile(path: string, formatProblem?: FormatProblem): 
 export function parseResources(text: string, file: string, formatProblem?: FormatProblem): LoadedResources {
   const yaml = parseYaml(text, file);
   if (!yaml.ok) return yaml;
-  const { root } = yaml.value;
-  if (root === undefined) return { ok: true, resources: [], version: "" };
-  return new ResourcesReader(yaml.value, formatProblem).read(root);
+  return readResources(yaml.value, formatProblem);
+}
+
+/** The same for text that was parsed; `root` of the file is the list or the map. */
+export function readResources(file: YamlFile, formatProblem?: FormatProblem): LoadedResources {
+  if (file.root === undefined) return { ok: true, resources: [], version: "" };
+  return new ResourcesReader(file, formatProblem).read(file.root);
 }
 
 function parseBinary(bytes: Uint8Array, file: string, formatProblem: FormatProblem | undefined): LoadedResources {
@@ -152,10 +156,11 @@ function staticResources(bootstrap: Bootstrap): readonly Found[] {
 }
 
 /** Takes the optional Resource wrapper off. */
-function unwrap(any: Any): { typeUrl: string; value: Uint8Array } {
+function unwrap(any: Any): Omit<Found, "path"> {
   if (any.typeUrl !== RESOURCE_WRAPPER_TYPE) return { typeUrl: any.typeUrl, value: any.value };
-  const inner = fromBinary(ResourceSchema, any.value).resource;
-  return { typeUrl: inner?.typeUrl ?? "", value: inner?.value ?? new Uint8Array() };
+  const { resource: inner, ttl } = fromBinary(ResourceSchema, any.value);
+  const content = { typeUrl: inner?.typeUrl ?? "", value: inner?.value ?? new Uint8Array() };
+  return ttl === undefined ? content : { ...content, ttlMs: Number(ttl.seconds) * 1000 + ttl.nanos / 1e6 };
 }
 
 type Origin = Readonly<{ file: string; source: YamlFile | undefined; formatProblem: FormatProblem | undefined }>;
@@ -166,9 +171,10 @@ function validate(found: readonly Found[], version: string, origin: Origin): Loa
   const files: LocatedFile[] = [];
   const paths = new Map<FileResource, string>();
   const names = new Map<string, string>();
-  const resources = found.map(({ path, typeUrl, value }): FileResource => {
+  const resources = found.map(({ path, ...content }): FileResource => {
+    const { typeUrl, value } = content;
     const name = resourceName(typeUrl, value) ?? "";
-    const resource = { typeUrl, name, value };
+    const resource = { ...content, name };
     paths.set(resource, path);
     const key = `${typeUrl} ${name}`;
     const other = names.get(key);

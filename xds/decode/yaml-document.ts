@@ -7,6 +7,7 @@ import {
   isScalar,
   isSeq,
   LineCounter,
+  parseAllDocuments,
   parseDocument,
   type Document,
   type Node,
@@ -71,29 +72,63 @@ const MAX_SYNTAX_ERRORS = 20;
 
 /** Never throws; syntax errors come back with their positions. */
 export function parseYaml(text: string, file: string): ParsedYaml {
+  const parsed = parse(file, (options) => [parseDocument(text, options)]);
+  if (!parsed.ok) return parsed;
+  const [value] = parsed.values;
+  return { ok: true, value: value ?? { file, root: undefined, position: () => ({ line: 0, column: 0 }) } };
+}
+
+export type ParsedDocuments =
+  | { readonly ok: true; readonly values: readonly YamlFile[] }
+  | { readonly ok: false; readonly issues: readonly LocatedIssue[] };
+
+/** The same for text with several documents, divided by `---`: one value for each that is not empty. */
+export function parseYamlDocuments(text: string, file: string): ParsedDocuments {
+  const parsed = parse(file, (options) => {
+    const documents = parseAllDocuments(text, options);
+    return Array.isArray(documents) ? documents : [];
+  });
+  return parsed.ok
+    ? { ok: true, values: parsed.values.filter(({ root }) => root !== undefined && !isNothing(root)) }
+    : parsed;
+}
+
+function isNothing(root: YamlValue): boolean {
+  return root.kind === "scalar" && root.value === null;
+}
+
+type ParseOptions = NonNullable<Parameters<typeof parseDocument>[1]>;
+
+function parse(file: string, documentsOf: (options: ParseOptions) => Document[]): ParsedDocuments {
   const lines = new LineCounter();
   const position = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return { line, column: col };
   };
-  let document: Document;
+  let documents: Document[];
   try {
-    document = parseDocument(text, { lineCounter: lines, version: "1.2", prettyErrors: false, merge: false });
+    documents = documentsOf({ lineCounter: lines, version: "1.2", prettyErrors: false, merge: false });
   } catch (error) {
     return { ok: false, issues: [{ file, line: 0, column: 0, path: "", problem: `not valid YAML: ${String(error)}` }] };
   }
   const language = file.endsWith(".json") ? "JSON" : "YAML";
-  const issues = ownErrors(document.errors).map((error): LocatedIssue => {
-    return { file, ...position(error.pos[0]), path: "", problem: `not valid ${language}: ${syntaxProblem(error)}` };
-  });
-  if (issues.length > 0) return { ok: false, issues };
-  const converter = new NodeConverter(document);
-  const root = document.contents === null ? undefined : converter.convert(document.contents as Node, 0);
-  if (converter.problem !== undefined) {
-    const { offset, text: problem } = converter.problem;
-    return { ok: false, issues: [{ file, ...position(offset), path: "", problem }] };
+  const values: YamlFile[] = [];
+  const issues: LocatedIssue[] = [];
+  for (const document of documents) {
+    for (const error of ownErrors(document.errors)) {
+      const problem = `not valid ${language}: ${syntaxProblem(error)}`;
+      issues.push({ file, ...position(error.pos[0]), path: "", problem });
+    }
+    if (issues.length > 0) continue;
+    const converter = new NodeConverter(document);
+    const root = document.contents === null ? undefined : converter.convert(document.contents as Node, 0);
+    if (converter.problem !== undefined) {
+      const { offset, text: problem } = converter.problem;
+      issues.push({ file, ...position(offset), path: "", problem });
+    }
+    values.push({ file, root, position });
   }
-  return { ok: true, value: { file, root, position } };
+  return issues.length > 0 ? { ok: false, issues } : { ok: true, values };
 }
 
 /** What follows the first broken line follows from it; keys that are there twice stand for themselves. */

@@ -1,27 +1,38 @@
-// A control plane as a library: serves one set of resources to any number of clients, over ADS and the services of each
-// type, state of the world and delta. The CLI's `control-plane` verb, the demo and tests run it. With ads-stream.ts the
-// only importer of @grpc/grpc-js. Nothing a client sends ends more than its own stream.
+// A control plane as a library: serves resources to any number of clients, over ADS and the services of each type, state
+// of the world and delta. The CLI's `control-plane` verb, the demo and tests run it.
 
-import { Server, ServerCredentials, logVerbosity, setLogVerbosity, status } from "@grpc/grpc-js";
-import type { MethodDefinition, ServerDuplexStream } from "@grpc/grpc-js";
 import { systemClock } from "../clock.ts";
 import type { Clock } from "../clock.ts";
 import type { DiscoveryResponse, Variant } from "../discovery-messages.ts";
 import { decodeRequest, encodeResponse } from "../discovery-wire.ts";
-import type { NodeInfo, Parsed, ReceivedRequest } from "../discovery-wire.ts";
+import type { NodeInfo, ReceivedRequest } from "../discovery-wire.ts";
 import { ADS_METHODS, TYPE_METHODS } from "../type-urls.ts";
-import { ResourceSet } from "./resource-set.ts";
+import { ConnectedClient } from "./connected-client.ts";
+import type { ClientView } from "./connected-client.ts";
+import { Counters } from "./counters.ts";
+import type { CounterName } from "./counters.ts";
+import { GrpcServer } from "./grpc-server.ts";
+import type { Peer, ServerStream, StreamOwner } from "./grpc-server.ts";
+import { ResourceGroups } from "./resource-groups.ts";
+import type { Admission, ResourceGroup } from "./resource-groups.ts";
 import type { ServedResource } from "./resource-set.ts";
-import { Session } from "./session.ts";
-import type { SessionEvent, TypeView } from "./session.ts";
+import { isAllowed } from "./selector.ts";
+import type { SessionEvent } from "./session.ts";
+import type { TlsFiles } from "./tls-files.ts";
 
 export type ControlPlaneOptions = Readonly<{
-  resources: readonly ServedResource[];
+  /** The same for every client. Use `groups` to tell clients apart. */
+  resources?: readonly ServedResource[];
+  groups?: readonly ResourceGroup[];
   /** control_plane.identifier of every response. Default "outrigger". */
   identifier?: string;
+  /** Patterns of SPIFFE ids: a client must have one of these. Default: whoever TLS lets in. */
+  allowSpiffeIds?: readonly string[];
   clock?: Clock;
-  /** Streams beyond this are refused. Default 1,000. */
+  /** Streams beyond this are refused. Default 5,000. */
   maxClients?: number;
+  /** The same for one IP address. Default 2,000. */
+  maxClientsOfAddress?: number;
   onEvent?(event: ControlPlaneEvent): void;
 }>;
 
@@ -33,32 +44,27 @@ export type ControlPlaneEvent = Readonly<{ client: string }> &
     | Readonly<{ kind: "disconnected"; reason: string }>
   );
 
-export type ClientView = Readonly<{ client: string; variant: Variant; types: readonly TypeView[] }>;
-
 export interface ControlPlane {
-  /** Binds; `port` 0 lets the kernel choose. Resolves to the port, rejects when it cannot be bound. */
-  listen(address: string, port: number): Promise<number>;
-  /** Serves these from now on; clients get what changed. */
+  /**
+   * Binds; `port` 0 lets the kernel choose. Resolves to the port, rejects when it cannot be bound. `tls` names PEM files,
+   * which are followed; `onTlsProblem` is told when a change of them cannot be used.
+   */
+  listen(address: string, port: number, tls?: TlsFiles, onTlsProblem?: (problem: string) => void): Promise<number>;
+  /** Serves these from now on, to every client; clients get what changed. */
   setResources(resources: readonly ServedResource[]): void;
+  /** Serves these from now on, each group to its clients. */
+  setGroups(groups: readonly ResourceGroup[]): void;
   clients(): ClientView[];
+  /** What has been counted since the start, and how many clients there are. */
+  counters(): ReadonlyMap<CounterName, number>;
   /** Ends every stream and the server. */
   close(): void;
 }
 
-/** A first request of a client that resumes 50,000 resources is some 5 MiB. */
-const MAX_REQUEST_BYTES = 16 * 1024 * 1024;
-const DEFAULT_MAX_CLIENTS = 1_000;
-/** Of what clients say about themselves, in events. */
-const MAX_TEXT = 200;
-
-type Call = ServerDuplexStream<Parsed<ReceivedRequest>, DiscoveryResponse>;
-
-type Client = {
-  name: string;
-  readonly variant: Variant;
-  readonly session: Session;
-  readonly fail: (reason: string) => void;
-};
+const DEFAULT_MAX_CLIENTS = 5_000;
+const DEFAULT_MAX_CLIENTS_OF_ADDRESS = 2_000;
+/** A stream without a first request is ended after this. */
+const FIRST_REQUEST_MS = 15_000;
 
 export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   return new GrpcControlPlane(options);
@@ -66,140 +72,124 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
 
 class GrpcControlPlane implements ControlPlane {
   readonly #options: ControlPlaneOptions;
-  readonly #server = new Server({
-    "grpc.max_receive_message_length": MAX_REQUEST_BYTES,
-    "grpc.max_send_message_length": -1,
-  });
-  readonly #clients = new Set<Client>();
-  #resources: ResourceSet;
+  readonly #clock: Clock;
+  readonly #server: GrpcServer;
+  readonly #clients = new Set<ConnectedClient>();
+  readonly #ofAddress = new Map<string, number>();
+  readonly #counters = new Counters();
+  #groups: ResourceGroups;
 
   constructor(options: ControlPlaneOptions) {
-    // grpc-js writes to stderr by itself; what it says there is also the rejection of `listen()`.
-    setLogVerbosity(logVerbosity.NONE);
     this.#options = options;
-    this.#resources = ResourceSet.of(options.resources);
+    this.#clock = options.clock ?? systemClock;
+    this.#server = new GrpcServer(this.#clock);
+    this.#groups = ResourceGroups.of(options.groups ?? [{ resources: options.resources ?? [] }]);
     for (const methods of [ADS_METHODS, ...TYPE_METHODS.values()]) {
-      const paths = [
-        [methods.sotw, "sotw"],
-        [methods.delta, "delta"],
-      ] as const;
-      const definition = Object.fromEntries(paths.map(([path, variant]) => [path, methodOf(path, variant)]));
-      const handlers = paths.map(([path, variant]) => [path, (call: Call) => this.#onStream(call, variant)] as const);
-      this.#server.addService(definition, Object.fromEntries(handlers));
+      for (const variant of ["sotw", "delta"] as const) {
+        this.#server.serve<ReceivedRequest, DiscoveryResponse>({
+          path: methods[variant],
+          decode: (bytes) => decodeRequest(variant, bytes),
+          encode: encodeResponse,
+          onStream: (peer, stream) => this.#onStream(peer, stream, variant),
+        });
+      }
     }
   }
 
-  listen(address: string, port: number): Promise<number> {
-    const host = address.includes(":") ? `[${address}]` : address;
-    return new Promise((resolve, reject) => {
-      this.#server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
-        if (error === null) resolve(bound);
-        else reject(error);
-      });
-    });
+  listen(address: string, port: number, tls?: TlsFiles, onTlsProblem?: (problem: string) => void): Promise<number> {
+    return this.#server.listen(address, port, tls, onTlsProblem);
   }
 
   setResources(resources: readonly ServedResource[]): void {
-    this.#resources = ResourceSet.of(resources);
-    for (const { session } of this.#clients) session.setResources(this.#resources);
+    this.setGroups([{ resources }]);
+  }
+
+  setGroups(groups: readonly ResourceGroup[]): void {
+    this.#groups = ResourceGroups.of(groups, this.#groups);
+    for (const client of this.#clients) client.refresh();
   }
 
   clients(): ClientView[] {
-    return [...this.#clients].map(({ name, variant, session }) => ({ client: name, variant, types: session.view() }));
+    return [...this.#clients].map((client) => client.view());
+  }
+
+  counters(): ReadonlyMap<CounterName, number> {
+    return this.#counters.values(this.#clients.size);
   }
 
   close(): void {
-    for (const client of this.#clients) client.session.close();
-    this.#server.forceShutdown();
+    for (const client of this.#clients) client.close();
+    this.#server.close();
   }
 
-  #onStream(call: Call, variant: Variant): void {
-    // A call that fails after its client left reports an error that nobody needs.
-    call.on("error", () => {});
-    if (this.#clients.size >= (this.#options.maxClients ?? DEFAULT_MAX_CLIENTS)) {
-      fail(call, status.RESOURCE_EXHAUSTED, "too many clients");
-      return;
+  #onStream(
+    peer: Peer,
+    stream: ServerStream<DiscoveryResponse>,
+    variant: Variant,
+  ): StreamOwner<ReceivedRequest> | undefined {
+    const { maxClients = DEFAULT_MAX_CLIENTS, maxClientsOfAddress = DEFAULT_MAX_CLIENTS_OF_ADDRESS } = this.#options;
+    const host = hostOf(peer.address);
+    const ofAddress = this.#ofAddress.get(host) ?? 0;
+    if (this.#clients.size >= maxClients || ofAddress >= maxClientsOfAddress) {
+      this.#counters.count("streams_refused");
+      stream.fail("exhausted", this.#clients.size >= maxClients ? "too many clients" : `too many clients of ${host}`);
+      return undefined;
     }
-    const client = this.#addClient(call, variant);
-    let hasNode = false;
-    call.on("data", (parsed: Parsed<ReceivedRequest>) => {
-      if (!this.#clients.has(client)) return;
-      if (!parsed.ok) {
-        client.fail(`the request does not parse: ${parsed.problem}`);
-        return;
-      }
-      const { request, node } = parsed.value;
-      if (!hasNode) {
-        hasNode = true;
-        const info = node ?? { id: "", cluster: "", userAgent: "" };
-        client.name = `${readable(info.id === "" ? "(no node id)" : info.id)} ${call.getPeer()}`;
-        this.#emit(client, { kind: "connected", node: info, variant });
-      }
-      const problem = client.session.onRequest(request);
-      if (problem !== undefined) client.fail(problem);
-    });
-    call.on("end", () => {
-      this.#remove(client, "the client ended the stream");
-      call.end();
-    });
-    call.on("cancelled", () => this.#remove(client, "the client went away"));
-  }
-
-  #addClient(call: Call, variant: Variant): Client {
-    const session: Session = new Session({
+    const client = new ConnectedClient({
+      peer,
+      stream,
       variant,
-      resources: this.#resources,
-      controlPlane: this.#options.identifier ?? "outrigger",
-      clock: this.#options.clock ?? systemClock,
-      send: (response) => void call.write(response),
-      onEvent: (event) => this.#emit(client, event),
+      identifier: this.#options.identifier ?? "outrigger",
+      clock: this.#clock,
+      admit: (each) => this.#admit(each),
+      onConnected: ({ node }) => this.#emit(client, { kind: "connected", node, variant }),
+      onEvent: (each, event) => this.#emit(each, event),
     });
-    const client: Client = {
-      name: call.getPeer(),
-      variant,
-      session,
-      fail: (reason) => {
-        this.#remove(client, reason);
-        fail(call, status.INVALID_ARGUMENT, reason);
+    this.#clients.add(client);
+    this.#ofAddress.set(host, ofAddress + 1);
+    this.#counters.count("streams");
+    const cancel = this.#clock.after(FIRST_REQUEST_MS, () => {
+      if (!client.isIdentified) client.fail("exhausted", `no request within ${FIRST_REQUEST_MS} ms`);
+    });
+    return {
+      onRequest: (request) => client.onRequest(request),
+      onEnd: (reason) => {
+        cancel();
+        this.#remove(client, host, reason);
       },
     };
-    this.#clients.add(client);
-    return client;
   }
 
-  #remove(client: Client, reason: string): void {
+  #admit(client: ConnectedClient): Admission {
+    const { allowSpiffeIds } = this.#options;
+    const isKnown = allowSpiffeIds === undefined || isAllowed(allowSpiffeIds, client.spiffeIds);
+    const who = client.spiffeIds.length === 0 ? "it has none" : `it is ${client.spiffeIds.join(", ")}`;
+    const admission = isKnown
+      ? this.#groups.admit(client)
+      : ({ ok: false, problem: `the SPIFFE id of this client is not allowed: ${who}` } as const);
+    if (!admission.ok) this.#counters.count("streams_denied");
+    return admission;
+  }
+
+  #remove(client: ConnectedClient, host: string, reason: string): void {
     if (!this.#clients.delete(client)) return;
-    client.session.close();
+    const left = (this.#ofAddress.get(host) ?? 1) - 1;
+    if (left === 0) this.#ofAddress.delete(host);
+    else this.#ofAddress.set(host, left);
+    client.close();
     this.#emit(client, { kind: "disconnected", reason });
   }
 
-  #emit(client: Client, event: EventOf<ControlPlaneEvent>): void {
+  #emit(client: ConnectedClient, event: EventOf<ControlPlaneEvent>): void {
+    this.#counters.onEvent(event.kind);
     this.#options.onEvent?.({ client: client.name, ...event });
   }
 }
 
-function methodOf(path: string, variant: Variant): MethodDefinition<Parsed<ReceivedRequest>, DiscoveryResponse> {
-  return {
-    path,
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: () => Buffer.alloc(0),
-    requestDeserialize: (bytes) => decodeRequest(variant, bytes),
-    responseSerialize: (response) => Buffer.from(encodeResponse(response)),
-    responseDeserialize: () => {
-      throw new Error("a server does not read responses");
-    },
-  };
-}
-
 type EventOf<T> = T extends unknown ? Omit<T, "client"> : never;
 
-/** grpc-js takes a status other than OK as an error event of the call. */
-function fail(call: Call, code: status, details: string): void {
-  call.emit("error", { code, details });
-}
-
-/** Text of a client for people: no control characters, not too long. */
-function readable(text: string): string {
-  return JSON.stringify(text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text).slice(1, -1);
+/** The address of `address:port` and `[address]:port`. */
+function hostOf(address: string): string {
+  const colon = address.lastIndexOf(":");
+  return colon < 0 ? address : address.slice(0, colon);
 }

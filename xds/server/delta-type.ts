@@ -4,7 +4,7 @@
 import type { DeltaRequest, DiscoveryResponse, WireResource } from "../discovery-messages.ts";
 import { COLLECTION_TYPES } from "../type-urls.ts";
 import type { Answer, ClientType } from "./client-type.ts";
-import type { ResourceSet } from "./resource-set.ts";
+import type { ResourceSet, VersionedResource } from "./resource-set.ts";
 
 /** The version under which a client knows that a resource does not exist. */
 const ABSENT = "";
@@ -95,12 +95,20 @@ export class DeltaType implements ClientType {
 
   #changed(resources: ResourceSet): WireResource[] {
     const changed: WireResource[] = [];
-    for (const { name, version, typeUrl, value } of resources.type(this.typeUrl).values()) {
-      if (!this.#isWildcard && !this.#names.has(name)) continue;
-      if (this.#known.get(name) === version) continue;
-      changed.push({ name, version, typeUrl, bytes: value, ttlMs: undefined });
+    for (const { name, version, wire } of this.#wanted(resources.type(this.typeUrl))) {
+      if (this.#known.get(name) !== version) changed.push(wire);
     }
     return changed;
+  }
+
+  #wanted(all: ReadonlyMap<string, VersionedResource>): Iterable<VersionedResource> {
+    if (this.#isWildcard) return all.values();
+    const wanted: VersionedResource[] = [];
+    for (const name of this.#names) {
+      const resource = all.get(name);
+      if (resource !== undefined) wanted.push(resource);
+    }
+    return wanted;
   }
 
   #removed(resources: ResourceSet): string[] {

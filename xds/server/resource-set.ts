@@ -3,11 +3,13 @@
 // Pure.
 
 import { createHash } from "node:crypto";
+import type { WireResource } from "../discovery-messages.ts";
 
-/** One resource to serve. `value` is its Any's value. */
-export type ServedResource = Readonly<{ typeUrl: string; name: string; value: Uint8Array }>;
+/** One resource to serve. `value` is its Any's value; with `ttlMs` clients drop it when they hear nothing for so long. */
+export type ServedResource = Readonly<{ typeUrl: string; name: string; value: Uint8Array; ttlMs?: number }>;
 
-export type VersionedResource = ServedResource & Readonly<{ version: string }>;
+/** `wire` is what is sent: one object for all clients, so that it is encoded once. */
+export type VersionedResource = Readonly<{ name: string; version: string; wire: WireResource }>;
 
 /** Versions by the bytes they stand for: a set mostly repeats the resources of the one before. */
 const versions = new WeakMap<Uint8Array, string>();
@@ -26,10 +28,11 @@ export class ResourceSet {
   static of(resources: readonly ServedResource[]): ResourceSet {
     const types = new Map<string, Map<string, VersionedResource>>();
     for (const resource of resources) {
-      const version = versionOfBytes(resource.value);
-      let type = types.get(resource.typeUrl);
-      if (type === undefined) types.set(resource.typeUrl, (type = new Map()));
-      type.set(resource.name, { ...resource, version });
+      const { typeUrl, name, value, ttlMs } = resource;
+      const version = versionOfBytes(value);
+      let type = types.get(typeUrl);
+      if (type === undefined) types.set(typeUrl, (type = new Map()));
+      type.set(name, { name, version, wire: { name, version, typeUrl, bytes: value, ttlMs } });
     }
     return new ResourceSet(types);
   }
@@ -46,6 +49,11 @@ export class ResourceSet {
       types.set(typeUrl, new Map([...own, ...kept]));
     }
     return isMore ? new ResourceSet(types) : this;
+  }
+
+  /** The types that there are resources of. */
+  types(): Iterable<string> {
+    return this.#types.keys();
   }
 
   type(typeUrl: string): ReadonlyMap<string, VersionedResource> {

@@ -17,7 +17,7 @@ import {
   ROUTE_TYPE,
   SECRET_TYPE,
 } from "../type-urls.ts";
-import type { ClientType } from "./client-type.ts";
+import type { Answer, ClientType } from "./client-type.ts";
 import { DeltaType } from "./delta-type.ts";
 import type { ResourceSet } from "./resource-set.ts";
 import { SotwType } from "./sotw-type.ts";
@@ -37,8 +37,22 @@ export type SessionDeps = Readonly<{
   onEvent(event: SessionEvent): void;
 }>;
 
-/** What a client has said about one type. */
-export type TypeView = Readonly<{ typeUrl: string; names: readonly string[]; acknowledged: string; refused: string }>;
+/** What a client was sent of one type, and what it said to that. Versions are empty, and times undefined, before the first. */
+export type TypeView = Readonly<{
+  typeUrl: string;
+  names: readonly string[];
+  sent: string;
+  /** When it was sent, ms since the epoch, while it is not answered. */
+  pendingSince: number | undefined;
+  acknowledged: string;
+  acknowledgedAt: number | undefined;
+  /** Until a later version is acknowledged. */
+  refused: Refusal | undefined;
+}>;
+
+export type Refusal = Readonly<{ version: string; message: string; at: number }>;
+
+type Answers = { sent: string; sentAt: number; acknowledged: string; acknowledgedAt?: number; refused?: Refusal };
 
 /** Types that others name: their removal comes last. */
 const NAMED_BY_OTHERS: ReadonlySet<string> = new Set([
@@ -58,11 +72,13 @@ const QUIET_MS = 250;
 
 const MAX_NAMES = 100_000;
 const MAX_UNKNOWN_TYPES = 32;
+/** Of a refusal's text, characters: Envoy's and ours are at most 4 KiB. */
+const MAX_REFUSAL = 4_096;
 
 export class Session {
   readonly #deps: SessionDeps;
   readonly #types = new Map<string, ClientType>();
-  readonly #answers = new Map<string, { acknowledged: string; refused: string }>();
+  readonly #answers = new Map<string, Answers>();
   readonly #unknown = new Set<string>();
   /** What is sent now: the newest set, with what is going until step 3. */
   #served: ResourceSet;
@@ -87,17 +103,7 @@ export class Session {
     if (type instanceof SotwType && request.kind === "sotw") answer = type.onRequest(request);
     if (type instanceof DeltaType && request.kind === "delta") answer = type.onRequest(request);
     if (type.names.size > MAX_NAMES) return `more than ${MAX_NAMES} names of ${typeUrl}`;
-    if (answer !== undefined) {
-      const { version } = answer;
-      const view = this.#answers.get(typeUrl) ?? { acknowledged: "", refused: "" };
-      if (answer.kind === "ack") {
-        this.#answers.set(typeUrl, { acknowledged: version, refused: "" });
-        this.#deps.onEvent({ kind: "acknowledged", typeUrl, version });
-      } else {
-        this.#answers.set(typeUrl, { ...view, refused: answer.message });
-        this.#deps.onEvent({ kind: "refused", typeUrl, version, message: answer.message });
-      }
-    }
+    if (answer !== undefined) this.#onAnswer(typeUrl, answer);
     this.#push();
     return undefined;
   }
@@ -110,16 +116,44 @@ export class Session {
     this.#push();
   }
 
+  /** Everything that the client asked for was sent and answered, removals too. */
+  get isSettled(): boolean {
+    return this.#served === this.#newest && ![...this.#types.values()].some(({ isAwaited }) => isAwaited);
+  }
+
   view(): TypeView[] {
-    return [...this.#types.values()].map(({ typeUrl, names }) => {
-      const { acknowledged, refused } = this.#answers.get(typeUrl) ?? { acknowledged: "", refused: "" };
-      return { typeUrl, names: [...names].sort(), acknowledged, refused };
+    return [...this.#types.values()].map(({ typeUrl, names, isAwaited }) => {
+      const { sent = "", sentAt, acknowledged = "", acknowledgedAt, refused } = this.#answers.get(typeUrl) ?? {};
+      const pendingSince = isAwaited ? sentAt : undefined;
+      return { typeUrl, names: [...names].sort(), sent, pendingSince, acknowledged, acknowledgedAt, refused };
     });
   }
 
   close(): void {
     this.#cancelGate?.();
     this.#cancelQuiet?.();
+  }
+
+  #onAnswer(typeUrl: string, answer: Answer): void {
+    const { version } = answer;
+    const answers = this.#answersOf(typeUrl);
+    const at = this.#deps.clock.now();
+    if (answer.kind === "ack") {
+      answers.acknowledged = version;
+      answers.acknowledgedAt = at;
+      delete answers.refused;
+      this.#deps.onEvent({ kind: "acknowledged", typeUrl, version });
+    } else {
+      const message = answer.message.slice(0, MAX_REFUSAL);
+      answers.refused = { version, message, at };
+      this.#deps.onEvent({ kind: "refused", typeUrl, version, message });
+    }
+  }
+
+  #answersOf(typeUrl: string): Answers {
+    let answers = this.#answers.get(typeUrl);
+    if (answers === undefined) this.#answers.set(typeUrl, (answers = { sent: "", sentAt: 0, acknowledged: "" }));
+    return answers;
   }
 
   #typeOf(typeUrl: string): ClientType | undefined {
@@ -156,6 +190,9 @@ export class Session {
     this.#nonce += 1;
     this.#deps.send(response);
     const { typeUrl, version } = response;
+    const answers = this.#answersOf(typeUrl);
+    answers.sent = version;
+    answers.sentAt = this.#deps.clock.now();
     const removed = response.kind === "delta" ? response.removed.length : 0;
     this.#deps.onEvent({ kind: "pushed", typeUrl, version, resources: response.resources.length, removed });
   }

@@ -57,7 +57,7 @@ export class SotwType implements ClientType {
     this.#isAwaited = true;
     this.#hasResponded = true;
     const { typeUrl } = this;
-    const wire = visible.map(({ value }) => ({ name: "", version: "", typeUrl, bytes: value, ttlMs: undefined }));
+    const wire = visible.map((resource) => resource.wire);
     return { kind: "sotw", typeUrl, version, nonce, resources: wire, controlPlane };
   }
 

@@ -156,7 +156,7 @@ for (const variant of ["sotw", "delta"] as const) {
     assert.deepEqual(scene.take(), []);
     const refused = scene.events.find(({ kind }) => kind === "refused");
     assert.ok(refused?.kind === "refused" && refused.message === "no good");
-    assert.equal(scene.session.view()[0]?.refused, "no good");
+    assert.equal(scene.session.view()[0]?.refused?.message, "no good");
     scene.session.setResources(setOf("CDS a=bad"));
     assert.deepEqual(scene.take(), []);
     scene.session.setResources(setOf("CDS a=good"));

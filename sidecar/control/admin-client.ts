@@ -1,0 +1,64 @@
+// Asks an admin port for the verbs that do: the sidecar's or the control plane's. One request, one answer, with a time
+// limit and a limit of size; every failure is one line.
+
+import { requestHttp } from "../node-http.ts";
+
+export type AdminAnswer =
+  | Readonly<{ ok: true; status: number; body: string }>
+  | Readonly<{ ok: false; problem: string }>;
+
+export type AdminQuestion = Readonly<{
+  /** `host:port`, `[v6]:port`, or an http URL. */
+  admin: string;
+  method?: "GET" | "POST";
+  path: string;
+  body?: string;
+  contentType?: string;
+}>;
+
+const TIMEOUT_MS = 30_000;
+const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
+
+const PROBLEMS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "nothing listens there",
+  ENOTFOUND: "the name is not known",
+  EHOSTUNREACH: "there is no route to it",
+};
+
+/** Never rejects. */
+export async function askAdmin(question: AdminQuestion): Promise<AdminAnswer> {
+  const { admin, method = "GET", path, body = "", contentType = "application/json" } = question;
+  const url = urlOf(admin, path);
+  if (url === undefined) return { ok: false, problem: `"${admin}" is no address: must be HOST:PORT` };
+  return new Promise((resolve) => {
+    const fail = (problem: string) => resolve({ ok: false, problem: `${url.host}: ${problem}` });
+    const headers = body === "" ? {} : { "content-type": contentType, "content-length": Buffer.byteLength(body) };
+    const { pathname, search } = url;
+    const { hostname, port } = url;
+    const host = hostname.replace(/^\[|\]$/g, "");
+    const options = { host, port: port === "" ? 80 : Number(port), method, path: pathname + search, headers };
+    const request = requestHttp({ ...options, agent: false, timeout: TIMEOUT_MS }, (response) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      response.on("data", (chunk: Buffer) => {
+        size += chunk.length;
+        if (size > MAX_ANSWER_BYTES) request.destroy(new Error("the answer is too large"));
+        else chunks.push(chunk);
+      });
+      response.on("end", () => {
+        resolve({ ok: true, status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") });
+      });
+      response.on("error", (error) => fail(error.message));
+    });
+    request.on("timeout", () => request.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+    request.on("error", (error: NodeJS.ErrnoException) => fail(PROBLEMS[error.code ?? ""] ?? error.message));
+    request.end(body);
+  });
+}
+
+function urlOf(admin: string, path: string): URL | undefined {
+  const base = admin.startsWith("http://") ? admin : `http://${admin}`;
+  if (!URL.canParse(path, base)) return undefined;
+  const url = new URL(path, base);
+  return url.hostname === "" ? undefined : url;
+}
