@@ -136,6 +136,19 @@ export function listener(name: string, options: ListenerOptions = {}): FileResou
   return first;
 }
 
+/** An HTTP listener with scoped routes over SRDS, by the header x. */
+export function scopedListener(name: string): FileResource {
+  const manager =
+    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+  const router = `{ name: r, typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } }`;
+  return one(`{ "@type": ${LISTENER_TYPE}, name: ${name},
+    address: { socket_address: { address: 127.0.0.1, port_value: 0 } },
+    filter_chains: [{ filters: [{ name: hcm, typed_config: { "@type": ${manager}, stat_prefix: ${name},
+      http_filters: [${router}],
+      scoped_routes: { name: s, rds_config_source: ${ADS}, scoped_rds: { scoped_rds_config_source: ${ADS} },
+        scope_key_builder: { fragments: [{ header_value_extractor: { name: x, index: 0 } }] } } } }] }] }`);
+}
+
 export function plugin(name: string, file = "plugin.wasm"): FileResource {
   const [first] = resources(`
 - "@type": ${EXTENSION_CONFIG_TYPE}

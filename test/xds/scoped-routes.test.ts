@@ -7,19 +7,10 @@ import type { DiscoveryRequest } from "../../xds/discovery-messages.ts";
 import { ScopedRouteConfigurationSchema } from "../../xds/gen/envoy/config/route/v3/scoped_route_pb.ts";
 import { CLUSTER_TYPE, LISTENER_TYPE, ROUTE_TYPE, SCOPED_ROUTE_TYPE } from "../../xds/type-urls.ts";
 import type { FakeStream } from "../support/fake-control-plane.ts";
-import { one, routes, staticCluster } from "../support/xds-resources.ts";
+import { one, routes, scopedListener, staticCluster } from "../support/xds-resources.ts";
 import { delta, scene, sotw } from "../support/xds-scene.ts";
 
-const ADS = "{ ads: {}, resource_api_version: V3 }";
-const MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-const ROUTER = `{ name: r, typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } }`;
-
-const listener = one(`{ "@type": ${LISTENER_TYPE}, name: in,
-    address: { socket_address: { address: 127.0.0.1, port_value: 0 } },
-    filter_chains: [{ filters: [{ name: hcm, typed_config: { "@type": ${MANAGER}, stat_prefix: in,
-      http_filters: [${ROUTER}],
-      scoped_routes: { name: s, rds_config_source: ${ADS}, scoped_rds: { scoped_rds_config_source: ${ADS} },
-        scope_key_builder: { fragments: [{ header_value_extractor: { name: x, index: 0 } }] } } } }] }] }`);
+const listener = scopedListener("in");
 
 const scope = (name: string, key: string, target: string) =>
   one(`{ "@type": ${SCOPED_ROUTE_TYPE}, name: ${name}, key: { fragments: [{ string_key: ${key} }] },

@@ -111,7 +111,7 @@ function resource(typeUrl: string, name: string, version: string) {
   return { name, version, typeUrl, bytes: new Uint8Array(), ttlMs: undefined };
 }
 
-function printRequest(request: DiscoveryRequest): string {
+export function printRequest(request: DiscoveryRequest): string {
   const parts = [typeLabel(request.typeUrl)];
   if (request.withNode) parts.push("node");
   if (request.kind === "sotw") {
