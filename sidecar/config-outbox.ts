@@ -2,10 +2,11 @@
 // with every push: a few deltas may be under way, later ones are joined to one, which goes when an answer comes. Joined,
 // they are no larger than everything that there is. worker-handle.ts owns one for each worker.
 
-import type { Changes, ConfigDelta } from "./worker-link.ts";
+import { RouteCutter } from "./route-patch.ts";
+import type { Changes, ConfigDelta, SentDelta } from "./worker-link.ts";
 
 export interface ConfigOutboxDeps {
-  readonly post: (delta: ConfigDelta) => void;
+  readonly post: (delta: SentDelta) => void;
   /** A delta was joined to one that waits. */
   readonly onJoined: () => void;
 }
@@ -15,6 +16,7 @@ const MOST_UNDER_WAY = 2;
 
 export class ConfigOutbox {
   readonly #deps: ConfigOutboxDeps;
+  readonly #routes = new RouteCutter();
   #underWay = 0;
   #waiting: ConfigDelta | undefined = undefined;
 
@@ -25,7 +27,7 @@ export class ConfigOutbox {
   send(delta: ConfigDelta): void {
     if (this.#underWay < MOST_UNDER_WAY) {
       this.#underWay++;
-      this.#deps.post(delta);
+      this.#deps.post({ ...delta, routes: this.#routes.cut(delta.routes) });
       return;
     }
     if (this.#waiting !== undefined) {
@@ -48,6 +50,7 @@ export class ConfigOutbox {
   reset(): void {
     this.#underWay = 0;
     this.#waiting = undefined;
+    this.#routes.reset();
   }
 }
 

@@ -75,7 +75,7 @@ export class LiveRoutes {
 
   #use(name: string, config: RouteConfiguration, servings: Servings, failures: ApplyFailure[]): void {
     const source = this.#source(name);
-    const problems = useTable(this.#compile(config), source, usersOf(source, servings));
+    const problems = useTable(this.#compile(config, source.table), source, usersOf(source, servings));
     failures.push(...failed("route", name, problems));
     if (problems.length === 0 || !this.#configs.has(name)) {
       this.#configs.set(name, config);
@@ -91,7 +91,7 @@ export class LiveRoutes {
     }
     for (const [listener, serving] of servings) {
       for (const { source, config } of inlineTables(serving)) {
-        const problems = useTable(this.#compile(config), source, [serving]);
+        const problems = useTable(this.#compile(config, source.table), source, [serving]);
         failures.push(...failed("listener", listener, problems));
       }
     }
@@ -135,8 +135,8 @@ export class LiveRoutes {
     return source;
   }
 
-  #compile(config: RouteConfiguration): RouteTable {
-    return compileRoutes(config, { runtime: this.#runtime, format: this.#format });
+  #compile(config: RouteConfiguration, previous?: RouteTable): RouteTable {
+    return compileRoutes(config, { runtime: this.#runtime, format: this.#format, previous });
   }
 }
 

@@ -183,8 +183,8 @@ export class Supervisor {
     this.client = createXdsClient({
       bootstrap,
       version: this.deps.version,
-      decode: (typeUrl, bytes) =>
-        decodeResource(typeUrl, bytes, { unknownFields: this.#unknownFields(), formatProblem }),
+      decode: (typeUrl, bytes, previous) =>
+        decodeResource(typeUrl, bytes, { unknownFields: this.#unknownFields(), formatProblem, previous }),
       prepare: (resource) => this.#prepare(resource),
       loadFile: (path) => loadResourcesFile(path, formatProblem),
       log: xdsLog(log.child("xds")),

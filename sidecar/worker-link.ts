@@ -10,6 +10,7 @@ import type { Listener } from "../xds/model/listener.ts";
 import type { PluginConfig, PluginService } from "../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
 import type { ScopedRoute } from "../xds/model/scoped-routes.ts";
+import type { SentRoutes } from "./route-patch.ts";
 import type { StatUpdate } from "./stats/pages.ts";
 import type { SamplingPolicy } from "./telemetry/sampling.ts";
 import type { LogLine } from "./telemetry/worker-log.ts";
@@ -37,6 +38,9 @@ export interface ConfigDelta {
   readonly modules: readonly PluginModule[];
   readonly retiredModules: readonly string[];
 }
+
+/** As it travels: route configurations that the worker has in an older version come as what changed. */
+export type SentDelta = Omit<ConfigDelta, "routes"> & { readonly routes: Changes<SentRoutes> };
 
 /** What a worker is told once, at its start. */
 export interface WorkerSettings {
@@ -81,7 +85,7 @@ export type Question =
   | { readonly kind: "hosts" };
 
 export type ToWorker =
-  | { readonly kind: "config"; readonly delta: ConfigDelta }
+  | { readonly kind: "config"; readonly delta: SentDelta }
   | { readonly kind: "drain"; readonly order: DrainOrder }
   /** POST /healthcheck/fail or /healthcheck/ok: while it fails, every response closes its connection. */
   | { readonly kind: "health"; readonly isFailing: boolean }

@@ -39,7 +39,16 @@ import { TRACE_RING_SIZE, TraceRecorder } from "./telemetry/trace-recorder.ts";
 import type { StreamTrace } from "./telemetry/stream-trace.ts";
 import { viewTrace } from "./telemetry/trace-view.ts";
 import { PulseWriter } from "./worker-pulse.ts";
-import type { ApplyFailure, ConfigDelta, FromWorker, Question, ToWorker, WorkerSettings } from "./worker-link.ts";
+import { RouteJoiner } from "./route-patch.ts";
+import type {
+  ApplyFailure,
+  ConfigDelta,
+  FromWorker,
+  Question,
+  SentDelta,
+  ToWorker,
+  WorkerSettings,
+} from "./worker-link.ts";
 
 /** Every socket of the worker reads into one buffer: what is read is handled before the next read. */
 const READ_BUFFER_BYTES = 64 * 1024;
@@ -67,6 +76,7 @@ class DataWorker {
   #failures: ApplyFailure[] = [];
   /** The files that this thread compiled are in the compile cache. */
   #isFlushed = false;
+  readonly #received = new RouteJoiner();
   #runtimeKeys: ConfigDelta["runtime"] = {};
   /** Deltas are brought into use one after the other: binding an address takes a turn. */
   #busy: Promise<void> = Promise.resolve();
@@ -141,7 +151,7 @@ class DataWorker {
   onMessage(message: ToWorker): void {
     switch (message.kind) {
       case "config":
-        this.#busy = this.#busy.then(() => this.#apply(message.delta));
+        this.#busy = this.#busy.then(() => this.#apply(this.#joined(message.delta)));
         return;
       case "drain":
         void this.#listeners.drain(message.order).then(() => this.#post({ kind: "drained" }));
@@ -168,6 +178,10 @@ class DataWorker {
       case "close":
         void this.#close();
     }
+  }
+
+  #joined(delta: SentDelta): ConfigDelta {
+    return { ...delta, routes: this.#received.join(delta.routes) };
   }
 
   async #apply(delta: ConfigDelta): Promise<void> {

@@ -133,7 +133,7 @@ class Client implements XdsClient {
     this.#timers = new WaitTimers(this.#clock, (wait) => this.#onOver(wait));
     this.#intake = new Intake({
       store: this.#store,
-      decode: options.decode ?? decodeResource,
+      decode: options.decode ?? ((typeUrl, bytes, previous) => decodeResource(typeUrl, bytes, { previous })),
       prepare: options.prepare,
       prepareTimeoutMs: options.prepareTimeoutMs ?? PREPARE_TIMEOUT_MS,
       clock: this.#clock,

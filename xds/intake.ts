@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import type { Clock } from "./clock.ts";
 import { formatIssues } from "./decode/issues.ts";
 import type { Decoded, Issue, Warning } from "./decode/issues.ts";
-import type { Resource } from "./decode/resource.ts";
+import type { PreviousVersion, Resource } from "./decode/resource.ts";
 import type { DiscoveryResponse, WireResource } from "./discovery-messages.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import { peekName, shapeProblem } from "./response-shape.ts";
@@ -18,7 +18,8 @@ import type { ScopedRoute } from "./model/scoped-routes.ts";
 import { scopeProblem } from "./scope-conflicts.ts";
 import { COLLECTION_TYPES, SCOPED_ROUTE_TYPE, typeLabel } from "./type-urls.ts";
 
-export type Decode = (typeUrl: string, bytes: Uint8Array) => Decoded<Resource>;
+/** `previous`: the resource's last good version, if there is one. */
+export type Decode = (typeUrl: string, bytes: Uint8Array, previous?: PreviousVersion) => Decoded<Resource>;
 
 /** Validation beyond the bytes (a plugin's module exists and compiles): issues refuse the resource. */
 export type Prepare = (resource: Resource) => readonly Issue[] | Promise<readonly Issue[]>;
@@ -84,7 +85,9 @@ export class Intake {
       const peeked = wire.name === "" ? peekName(wire.bytes) : wire.name;
       if (!isWildcard && peeked !== "" && !names.has(peeked)) continue;
       const isSame = peeked !== "" && this.#deps.store.isSame(typeUrl, peeked, wire.bytes);
-      const decoded = isSame ? "same" : this.#deps.decode(typeUrl, wire.bytes);
+      const decoded = isSame
+        ? "same"
+        : this.#deps.decode(typeUrl, wire.bytes, this.#deps.store.accepted(typeUrl, peeked));
       const name = decoded !== "same" && decoded.ok && wire.name === "" ? decoded.value.name : peeked;
       // A name that cannot be found is kept, to be refused.
       if (!isWildcard && name !== "" && !names.has(name)) continue;

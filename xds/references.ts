@@ -3,7 +3,7 @@
 
 import type { ConfigSource } from "./model/config-source.ts";
 import type { FilterChain, Listener } from "./model/listener.ts";
-import type { ClusterChoice, RouteConfiguration } from "./model/route.ts";
+import type { ClusterChoice, RouteConfiguration, VirtualHost } from "./model/route.ts";
 import type { ScopedRoute } from "./model/scoped-routes.ts";
 
 export type Reference = Readonly<{ name: string; source: ConfigSource }>;
@@ -22,6 +22,8 @@ export type ListenerReferences = Readonly<{
 
 const ofListeners = new WeakMap<Listener, ListenerReferences>();
 const ofRoutes = new WeakMap<RouteConfiguration, readonly string[]>();
+/** Virtual hosts outlive the configuration around them, when others change. */
+const ofHosts = new WeakMap<VirtualHost, readonly string[]>();
 
 export function listenerReferences(listener: Listener): ListenerReferences {
   let references = ofListeners.get(listener);
@@ -84,10 +86,19 @@ function chainsOf(listener: Listener): readonly FilterChain[] {
 
 function collectRoutes(routes: RouteConfiguration): readonly string[] {
   const names = new Set<string>();
-  for (const virtualHost of routes.virtualHosts) {
-    for (const { action } of virtualHost.routes) if (action.kind === "forward") addChoice(action.cluster, names);
-  }
+  for (const virtualHost of routes.virtualHosts) for (const name of hostClusters(virtualHost)) names.add(name);
   return [...names];
+}
+
+function hostClusters(host: VirtualHost): readonly string[] {
+  let names = ofHosts.get(host);
+  if (names === undefined) {
+    const found = new Set<string>();
+    for (const { action } of host.routes) if (action.kind === "forward") addChoice(action.cluster, found);
+    names = [...found];
+    ofHosts.set(host, names);
+  }
+  return names;
 }
 
 function addChoice(choice: ClusterChoice, names: Set<string>): void {

@@ -101,6 +101,13 @@ export class ResourceStore {
     return known?.value !== undefined && known.model !== undefined && Buffer.compare(known.value, value) === 0;
   }
 
+  /** The last good version of a dynamic resource. */
+  accepted(typeUrl: string, name: string): { readonly bytes: Uint8Array; readonly value: unknown } | undefined {
+    const known = this.#entries.get(typeUrl)?.get(name);
+    if (known?.value === undefined || known.model === undefined || known.isStatic) return undefined;
+    return { bytes: known.value, value: known.model };
+  }
+
   accept(resource: Accepted): void {
     const { typeUrl, name, source } = resource;
     const entry = this.#entryOf(typeUrl, name, source);

@@ -22,6 +22,7 @@ import { type FilterOverrides, OverrideSets } from "./filter-overrides.ts";
 import { compileMutations, levelsOf, type MutationList } from "./header-mutations.ts";
 import { HostIndex } from "./host-index.ts";
 import { compileHeader, compileQuery, type HeaderTest, lowerAscii, probabilityOf, type QueryTest } from "./matchers.ts";
+import { isOuterSame } from "./outer-fields.ts";
 import { compileRedirect, type Redirect, TLS_REDIRECT } from "./redirect.ts";
 import { compileFullMatch, literalPrefix } from "./regex.ts";
 import { wireText } from "./request-value.ts";
@@ -36,6 +37,8 @@ export interface RouteTableOptions {
   readonly format: FormatContext;
   /** Reads a body that is not inline. undefined: it cannot be read. */
   readonly readData?: (source: DataSource) => Uint8Array | undefined;
+  /** The table that is to be replaced: virtual hosts that did not change are taken over as they are. */
+  readonly previous?: RouteTable | undefined;
 }
 
 export interface SelectFacts {
@@ -71,16 +74,28 @@ export class RouteTable {
   /** Everything that routes say of HTTP filters, each set once; empty for most tables. */
   readonly filterOverrides: readonly FilterOverrides[];
   readonly #hosts: HostIndex<CompiledHost>;
+  /** In the configuration's order. */
+  readonly #compiled: readonly CompiledHost[];
+  readonly #runtime: Runtime;
 
-  constructor(
-    config: RouteConfiguration,
-    hosts: HostIndex<CompiledHost>,
-    { problems, overrides }: Pick<Compilation, "problems" | "overrides">,
-  ) {
-    this.config = config;
-    this.problems = problems;
-    this.filterOverrides = overrides.all;
+  constructor(hosts: HostIndex<CompiledHost>, compiled: readonly CompiledHost[], compilation: Compilation) {
+    this.config = compilation.config;
+    this.problems = compilation.problems;
+    this.filterOverrides = compilation.overrides.all;
     this.#hosts = hosts;
+    this.#compiled = compiled;
+    this.#runtime = compilation.runtime;
+  }
+
+  /** What of this table means the same in one for `config`: its compiled virtual hosts, or none. */
+  reusable(config: RouteConfiguration, runtime: Runtime): ReadonlyMap<VirtualHost, CompiledHost> {
+    const isSame =
+      this.#runtime === runtime &&
+      this.problems.length === 0 &&
+      // Overrides are sets of a whole table.
+      this.filterOverrides.length === 0 &&
+      isOuterSame(this.config, config);
+    return isSame ? new Map(this.#compiled.map((host) => [host.virtualHost, host])) : NO_HOSTS;
   }
 
   /** undefined when no virtual host or no route of it matches: 404, NR. */
@@ -101,7 +116,9 @@ export function pickCluster(match: RouteMatch, head: RequestHead, random: number
   return match.clusters?.pick(head, random);
 }
 
-interface CompiledHost {
+const NO_HOSTS: ReadonlyMap<VirtualHost, CompiledHost> = new Map();
+
+export interface CompiledHost {
   readonly virtualHost: VirtualHost;
   readonly tlsRedirect: RouteMatch | undefined;
   readonly routes: RouteIndex<CompiledRoute>;
@@ -125,16 +142,22 @@ export function compileRoutes(config: RouteConfiguration, options: RouteTableOpt
   const problems: string[] = [];
   const compilation = { ...options, config, problems, overrides: new OverrideSets() };
   const hosts = new HostIndex<CompiledHost>(config.ignorePortInHostMatching);
-  for (const virtualHost of config.virtualHosts) {
-    const where = `Virtual host ${JSON.stringify(virtualHost.name)}`;
-    const host = within(where, problems, () => compileHost(virtualHost, compilation));
+  const known = options.clusters === undefined ? options.previous?.reusable(config, options.runtime) : undefined;
+  const compiled = config.virtualHosts.map((virtualHost) => {
+    const host =
+      known?.get(virtualHost) ?? within(placeOf(virtualHost), problems, () => compileHost(virtualHost, compilation));
     for (const domain of virtualHost.domains) {
       if (!hosts.add(domain, host)) {
-        problems.push(`${where}: domain ${JSON.stringify(domain)} is there already`);
+        problems.push(`${placeOf(virtualHost)}: domain ${JSON.stringify(domain)} is there already`);
       }
     }
-  }
-  return new RouteTable(config, hosts, compilation);
+    return host;
+  });
+  return new RouteTable(hosts, compiled, compilation);
+}
+
+function placeOf({ name }: VirtualHost): string {
+  return `Virtual host ${JSON.stringify(name)}`;
 }
 
 /** Runs `compile` and puts `where` before each problem that it notes. */

@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ConfigOutbox, joinDeltas } from "../../sidecar/config-outbox.ts";
+import { RouteJoiner } from "../../sidecar/route-patch.ts";
 import type { Changes, ConfigDelta } from "../../sidecar/worker-link.ts";
 
 type Routes = ConfigDelta["routes"];
 
 /** Only names and identities count here; the values are never looked into. */
-const value = (id: number) => ({ id }) as unknown as Routes["set"][number][1];
+const value = (id: number) => ({ id, virtualHosts: [] }) as unknown as Routes["set"][number][1];
 const NO_CHANGES = { set: [], removed: [] };
 
 function delta(version: number, routes: Routes = NO_CHANGES, parts: Partial<ConfigDelta> = {}): ConfigDelta {
@@ -26,7 +27,11 @@ const module = (key: string) => ({ key }) as unknown as ConfigDelta["modules"][n
 function outbox() {
   const posted: ConfigDelta[] = [];
   let joined = 0;
-  const box = new ConfigOutbox({ post: (each) => posted.push(each), onJoined: () => (joined += 1) });
+  const joiner = new RouteJoiner();
+  const box = new ConfigOutbox({
+    post: (each) => posted.push({ ...each, routes: joiner.join(structuredClone(each.routes)) }),
+    onJoined: () => (joined += 1),
+  });
   return { box, posted, joined: () => joined };
 }
 

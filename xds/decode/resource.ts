@@ -41,6 +41,7 @@ import { child, Findings, type Decoded, type FormatProblem } from "./issues.ts";
 import { decodeListener } from "./listener.ts";
 import { decodeRouteConfiguration } from "./route.ts";
 import { flattenRuntime } from "./runtime.ts";
+import { decodeChangedHosts } from "./virtual-host-reuse.ts";
 import { decodeScopedRoute } from "./scoped-routes.ts";
 
 export const RUNTIME_TYPE = "type.googleapis.com/envoy.service.runtime.v3.Runtime";
@@ -60,6 +61,14 @@ export interface DecodeOptions {
   readonly unknownFields?: UnknownFieldPolicy;
   /** Checks the format strings of access logs and header values; without it they are the renderer's surprise. */
   readonly formatProblem?: FormatProblem;
+  /** The last good version of the same resource: parts that did not change become the same objects again. */
+  readonly previous?: PreviousVersion | undefined;
+}
+
+export interface PreviousVersion {
+  readonly bytes: Uint8Array;
+  /** What decodeResource() made of them. */
+  readonly value: unknown;
 }
 
 interface ResourceType {
@@ -89,6 +98,12 @@ export function decodeResource(typeUrl: string, bytes: Uint8Array, options: Deco
   if (type === undefined) {
     findings.issue("", `resource type ${typeUrl} is not supported; supported: ${RESOURCE_TYPES.join(", ")}`);
     return findings.result<Resource>(undefined);
+  }
+  if (typeUrl === ROUTE_TYPE && options.previous !== undefined) {
+    const { bytes: before, value } = options.previous;
+    const previous = { bytes: before, value: value as RouteConfiguration };
+    const routes = decodeChangedHosts(bytes, previous, findings, options.unknownFields ?? "warn");
+    if (routes !== undefined) return findings.result<Resource>({ kind: "route", name: routes.name, value: routes });
   }
   const message = parse(type.desc, bytes, findings);
   if (message === undefined) return findings.result<Resource>(undefined);

@@ -59,7 +59,7 @@ function checkDomains(hosts: readonly VirtualHostMessage[], path: string, findin
   }
 }
 
-function decodeVirtualHost(
+export function decodeVirtualHost(
   message: VirtualHostMessage,
   maxBodyBytes: number,
   path: string,

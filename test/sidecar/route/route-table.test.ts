@@ -184,6 +184,23 @@ describe("RouteTable.select() on routes", () => {
 });
 
 describe("compileRoutes()", () => {
+  it("takes over virtual hosts that did not change, when all around them is the same", () => {
+    const [kept, gone, fresh] = [buildHost("kept", ["a"]), buildHost("gone", ["b"]), buildHost("fresh", ["c"])];
+    const before = buildConfig([kept, gone]);
+    const previous = compileRoutes(before, OPTIONS);
+    const select = (table: typeof previous, authority: string) =>
+      table.select(buildHead("/", { authority }), { random: 0 });
+    const next = compileRoutes({ ...before, virtualHosts: [fresh, kept] }, { ...OPTIONS, previous });
+    assert.ok(select(next, "a") !== undefined && select(next, "a") === select(previous, "a"));
+    assert.equal(select(next, "b"), undefined);
+    assert.equal(select(next, "c")?.virtualHost, fresh);
+    // Runtime fractions are compiled in; so is what stands around the hosts.
+    const runtime = compileRoutes(before, { ...OPTIONS, runtime: {}, previous });
+    assert.notEqual(select(runtime, "a"), select(previous, "a"));
+    const around = compileRoutes({ ...before, mostSpecificHeaderMutationsWins: true }, { ...OPTIONS, previous });
+    assert.notEqual(select(around, "a"), select(previous, "a"));
+  });
+
   it("reports a regex that cannot be compiled with its place, and never matches it", () => {
     const table = buildTable([buildRoute("bad", { path: { kind: "regex", value: "/(" } })]);
     assert.equal(table.problems.length, 1);
