@@ -62,9 +62,20 @@ export function launch(t: Owner, ...args: readonly string[]): Launched {
 
 /** The same in a folder, so that relative paths are what a user would write. */
 export function launchIn(t: Owner, cwd: string, ...args: readonly string[]): Launched {
+  return launchProgram(t, LAUNCHER, args, cwd);
+}
+
+/** Another program than the repository's launcher: one that was installed. `env` is added to the test's own. */
+export function launchProgram(
+  t: Owner,
+  program: string,
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>> = {},
+): Launched {
   // It is no part of the test run that starts it; `plugin test` would take itself for one.
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const child = spawn(LAUNCHER, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+  const { NODE_TEST_CONTEXT: _, ...own } = process.env;
+  const child = spawn(program, args, { cwd, env: { ...own, ...env }, stdio: ["ignore", "pipe", "pipe"] });
   const launched = new Launched(child);
   t.after(() => launched.end("SIGKILL"));
   return launched;

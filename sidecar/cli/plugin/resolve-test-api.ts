@@ -8,6 +8,6 @@ const TEST_API = new URL("../../../plugins/testing/index.ts", import.meta.url).h
 registerHooks({
   resolve: (specifier, context, next) =>
     specifier === "outrigger/plugins/testing"
-      ? { url: TEST_API, format: "module-typescript", shortCircuit: true }
+      ? { url: TEST_API, format: TEST_API.endsWith(".ts") ? "module-typescript" : "module", shortCircuit: true }
       : next(specifier, context),
 });
