@@ -102,9 +102,13 @@ class AdminState implements Ports.AdminPorts {
       listeners,
       routes: [...dump(ROUTE_TYPE), ...inlineRoutes(listeners)],
       endpoints: [...dump(ENDPOINTS_TYPE), ...inlineEndpoints(clusters)],
-      secrets: dump(SECRET_TYPE),
+      secrets: [...dump(SECRET_TYPE), ...missingSecrets(status?.resources ?? [], startedAt)],
       extensions: dump(EXTENSION_CONFIG_TYPE),
     };
+  }
+
+  certificates(): ReturnType<Ports.AdminPorts["certificates"]> {
+    return this.#supervisor.client?.certificates() ?? [];
   }
 
   async clusters(): Promise<readonly Ports.ClusterView[]> {
@@ -235,6 +239,19 @@ class AdminState implements Ports.AdminPorts {
     const { deps, client } = this.#supervisor;
     return { nodeBytes: deps.bootstrap.nodeBytes, resources: client?.status().resources ?? [] };
   }
+}
+
+/** Secrets that are subscribed to and have not come: Envoy shows them as these. */
+function missingSecrets(resources: readonly ResourceView[], since: string): Ports.DumpedResource[] {
+  return resources
+    .filter(({ typeUrl, value, error }) => typeUrl === SECRET_TYPE && value === undefined && error === undefined)
+    .map(({ name }) => ({
+      name,
+      versionInfo: "uninitialized",
+      lastUpdated: since,
+      state: "warming",
+      value: { "@type": SECRET_TYPE, name },
+    }));
 }
 
 function dumped(resource: ResourceView, isWarming: boolean): Ports.DumpedResource[] {

@@ -2,16 +2,19 @@
 // Data workers have hosts, health and balancing instead (cluster/).
 
 import type { Snapshot } from "../xds/model/snapshot.ts";
+import { needsTls } from "./cluster/transport-socket.ts";
 
 /** Addresses as configured (names are not resolved), the lowest priority number first; undefined: there is no such cluster. */
 export function endpointsOf(
   name: string,
   snapshot: Pick<Snapshot, "clusters" | "endpoints"> | undefined,
 ): readonly { readonly host: string; readonly port: number }[] | undefined {
-  const discovery = snapshot?.clusters.get(name)?.discovery;
-  switch (discovery?.kind) {
-    case undefined:
-      return undefined;
+  const cluster = snapshot?.clusters.get(name);
+  if (cluster === undefined) {
+    return undefined;
+  }
+  const { discovery } = cluster;
+  switch (discovery.kind) {
     case "original_dst":
       return [];
     case "eds":
@@ -22,7 +25,10 @@ export function endpointsOf(
         discovery.kind === "eds" ? snapshot?.endpoints.get(discovery.serviceName) : discovery.assignment;
       const localities = (assignment?.localities ?? []).toSorted((a, b) => a.priority - b.priority);
       const usable = localities.flatMap(({ endpoints }) =>
-        endpoints.filter(({ health }) => health !== "unhealthy" && health !== "draining"),
+        endpoints.filter(
+          ({ health, socketMatch }) =>
+            health !== "unhealthy" && health !== "draining" && !needsTls(cluster, socketMatch),
+        ),
       );
       return usable.flatMap(({ address }) =>
         address.kind === "tcp" ? { host: address.host, port: address.port } : [],

@@ -32,6 +32,15 @@ export interface ListenerSetDeps {
   readonly tracing: ConnectionTracing;
 }
 
+/** A filter chain with TLS, which is not supported yet: its connections are closed, because to serve them in the clear would be a hole. */
+const CLOSED = Symbol("closed");
+
+type Chosen = ConnectionOptions | RawChain | typeof CLOSED;
+
+function openOnly(chosen: Chosen | undefined): ConnectionOptions | RawChain | undefined {
+  return chosen === CLOSED ? undefined : chosen;
+}
+
 /** What the sockets of a listener are given. */
 interface Chains {
   readonly select: ChainSelector;
@@ -195,15 +204,15 @@ export class ListenerSet {
   /** Chains keep their handler by name, so that open connections follow a change. */
   #chains(live: LiveListener, bound: Bound): Chains {
     const origins = new Map<ConnectionOptions | RawChain, StreamOrigin>();
-    const entries: ChainEntry<ConnectionOptions | RawChain>[] = [];
-    let fallback: ConnectionOptions | RawChain | undefined;
+    const entries: ChainEntry<Chosen>[] = [];
+    let fallback: Chosen | undefined;
     for (const chain of live.chains) {
-      const options = this.#options(live.model, chain, bound);
+      const options = chain.model.tls === undefined ? this.#options(live.model, chain, bound) : CLOSED;
       if (options === undefined) {
         continue;
       }
       const origin = (chain.serving ?? chain.tcp)?.origin;
-      if (origin !== undefined) {
+      if (origin !== undefined && options !== CLOSED) {
         origins.set(options, origin);
       }
       if (chain.model === live.model.defaultFilterChain) {
@@ -215,7 +224,9 @@ export class ListenerSet {
     const [first] = entries;
     const only = entries.length === 1 && first?.match === undefined ? first?.chain : undefined;
     const select: ChainSelector =
-      only === undefined ? (connection) => selectFilterChain(entries, connection) ?? fallback : () => only;
+      only === undefined || only === CLOSED
+        ? (connection) => openOnly(selectFilterChain(entries, connection) ?? fallback)
+        : () => only;
     return { select, log: live.accessLogs.isEmpty ? undefined : connectionLog(live, origins) };
   }
 

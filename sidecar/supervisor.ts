@@ -183,6 +183,7 @@ export class Supervisor {
     this.client = createXdsClient({
       bootstrap,
       version: this.deps.version,
+      environment: this.deps.environment,
       decode: (typeUrl, bytes, previous) =>
         decodeResource(typeUrl, bytes, { unknownFields: this.#unknownFields(), formatProblem, previous }),
       prepare: (resource) => this.#prepare(resource),

@@ -8,10 +8,13 @@ import type { ChannelCredentials, ClientDuplexStream } from "@grpc/grpc-js";
 import type { DiscoveryRequest, DiscoveryResponse, Variant } from "./discovery-messages.ts";
 import { decodeResponse, encodeRequest } from "./discovery-wire.ts";
 import type { Parsed } from "./discovery-wire.ts";
+import type { KeepAlive } from "./model/config-source.ts";
+import { handshake } from "./secrets/handshake.ts";
+import type { TlsDial } from "./secrets/handshake.ts";
 import type { Node } from "./gen/envoy/config/core/v3/base_pb.ts";
 
 export type StreamSettings = Readonly<{
-  /** gRPC target: `dns:///host:port`, `ipv4:1.2.3.4:5`, `ipv6:[::1]:5` or `unix:/path`. Plaintext. */
+  /** gRPC target: `dns:///host:port`, `ipv4:1.2.3.4:5`, `ipv6:[::1]:5` or `unix:/path`. */
   target: string;
   /** `:authority`; empty means the target's own. */
   authority: string;
@@ -19,6 +22,11 @@ export type StreamSettings = Readonly<{
   method: string;
   variant: Variant;
   metadata: readonly { readonly key: string; readonly value: string }[];
+  /** Undefined for plaintext. */
+  tls: TlsDial | undefined;
+  /** Undefined for ours. */
+  keepAlive: KeepAlive | undefined;
+  tcpKeepAliveMs: number | undefined;
   node: Node;
   /** A connection that is not made in this time is given up. */
   connectTimeoutMs: number;
@@ -50,12 +58,9 @@ export interface DiscoveryStream {
  * gRPC servers written in Go end a connection that pings more often than every 5 minutes, unless told otherwise;
  * a dead peer between pings is found by the next ACK that is not acknowledged.
  */
-const KEEPALIVE_INTERVAL_MS = 300_000;
-const KEEPALIVE_TIMEOUT_MS = 20_000;
+const KEEPALIVE: KeepAlive = { intervalMs: 300_000, timeoutMs: 20_000 };
 
 const CHANNEL_OPTIONS = {
-  "grpc.keepalive_time_ms": KEEPALIVE_INTERVAL_MS,
-  "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
   // One connection for each stream, closed with it: grpc-js's own reconnection pauses would add to ours.
   "grpc.use_local_subchannel_pool": 1,
   "grpc.enable_retries": 0,
@@ -136,24 +141,37 @@ function endReason({ code, details }: { readonly code: status; readonly details:
   return `cannot connect: ${words === undefined ? problem : `${address}: ${words} (${errno})`}`;
 }
 
-function makeClient(settings: StreamSettings, onSocket: (socket: Socket) => void): Client {
-  return new Client(settings.target, plaintext(onSocket), {
+type ConnectionSettings = Pick<
+  StreamSettings,
+  "target" | "authority" | "tls" | "keepAlive" | "tcpKeepAliveMs" | "connectTimeoutMs" | "maxMessageBytes"
+>;
+
+function makeClient(settings: ConnectionSettings, onSocket: (socket: Socket) => void): Client {
+  const { intervalMs, timeoutMs } = settings.keepAlive ?? KEEPALIVE;
+  return new Client(settings.target, channelCredentials(settings, onSocket), {
     ...CHANNEL_OPTIONS,
+    "grpc.keepalive_time_ms": intervalMs,
+    "grpc.keepalive_timeout_ms": timeoutMs,
     "grpc.max_receive_message_length": settings.maxMessageBytes,
     ...(settings.authority === "" ? {} : { "grpc.default_authority": settings.authority }),
   });
 }
 
-/** Plaintext credentials that tell of each TCP connection. */
-function plaintext(onSocket: (socket: Socket) => void): ChannelCredentials {
+/** Credentials that tell of each TCP connection, and speak TLS over it where they are to. */
+function channelCredentials(
+  { tls, tcpKeepAliveMs }: ConnectionSettings,
+  onSocket: (socket: Socket) => void,
+): ChannelCredentials {
   const insecure = credentials.createInsecure();
   const createConnector = insecure._createSecureConnector.bind(insecure);
   insecure._createSecureConnector = (target, options, callCredentials) => {
     const connector = createConnector(target, options, callCredentials);
     return {
-      connect: (socket) => {
+      connect: async (socket) => {
         onSocket(socket);
-        return connector.connect(socket);
+        if (tcpKeepAliveMs !== undefined) socket.setKeepAlive(true, tcpKeepAliveMs);
+        if (tls === undefined) return connector.connect(socket);
+        return { socket: await handshake(socket, tls), secure: true };
       },
       waitForReady: () => connector.waitForReady(),
       getCallCredentials: () => connector.getCallCredentials(),
@@ -161,6 +179,35 @@ function plaintext(onSocket: (socket: Socket) => void): ChannelCredentials {
     };
   };
   return insecure;
+}
+
+/** Whether a connection can be made, TLS and HTTP/2 included; it is closed at once. Never rejects. */
+export function canConnect(settings: ConnectionSettings): Promise<boolean> {
+  setLogVerbosity(logVerbosity.NONE);
+  const sockets: Socket[] = [];
+  return new Promise((resolve) => {
+    let client: Client | undefined;
+    const finish = (isThere: boolean) => {
+      clearTimeout(timeout);
+      client?.close();
+      if (!isThere) for (const socket of sockets) socket.destroy();
+      resolve(isThere);
+    };
+    const timeout = setTimeout(() => finish(false), settings.connectTimeoutMs);
+    timeout.unref();
+    try {
+      client = makeClient(settings, (socket) => sockets.push(socket));
+    } catch {
+      finish(false);
+      return;
+    }
+    watchConnection(
+      client,
+      () => finish(true),
+      () => finish(false),
+    );
+    client.getChannel().getConnectivityState(true);
+  });
 }
 
 function makeCall(client: Client, settings: StreamSettings): Call {
@@ -174,12 +221,13 @@ function makeCall(client: Client, settings: StreamSettings): Call {
   );
 }
 
-/** Calls back once when the connection stands. (`waitForReady` would do, but its timer keeps the process alive.) */
-function watchConnection(client: Client, onReady: () => void): void {
+/** Calls back once when the connection stands, or cannot be made. (`waitForReady` would do, but its timer keeps the process alive.) */
+function watchConnection(client: Client, onReady: () => void, onFailed?: () => void): void {
   const channel = client.getChannel();
   const look = () => {
     const state = channel.getConnectivityState(false);
     if (state === connectivityState.READY) onReady();
+    else if (state === connectivityState.TRANSIENT_FAILURE && onFailed !== undefined) onFailed();
     else if (state !== connectivityState.SHUTDOWN) channel.watchConnectivityState(state, Infinity, look);
   };
   look();

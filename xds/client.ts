@@ -8,8 +8,8 @@
 
 import { systemClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
-import type { Warning } from "./decode/issues.ts";
-import { decodeResource } from "./decode/resource.ts";
+import type { Issue, Warning } from "./decode/issues.ts";
+import { decodeResource, type Resource } from "./decode/resource.ts";
 import { loadResourcesFile } from "./decode/resources-file.ts";
 import type { LoadedResources } from "./decode/resources-file.ts";
 import type { DiscoveryResponse } from "./discovery-messages.ts";
@@ -25,13 +25,15 @@ import type { PathStatus } from "./path-source.ts";
 import { ResourceStore } from "./resource-store.ts";
 import type { ResourceView } from "./resource-store.ts";
 import { mergeRuntime, wantedRuntime } from "./runtime-layers.ts";
+import type { ContextCertificates } from "./secrets/certificate-views.ts";
+import { Secrets } from "./secrets/secrets.ts";
 import { snapshotChanges } from "./snapshot-changes.ts";
 import type { SnapshotChanges } from "./snapshot-changes.ts";
 import { EMPTY_SNAPSHOT, assemble } from "./snapshot.ts";
 import type { Assembly, Wait, Wanted, Warming } from "./snapshot.ts";
 import { Sources } from "./sources.ts";
 import type { Interest, Outcome } from "./subscriptions.ts";
-import { CLUSTER_TYPE, LISTENER_TYPE, RUNTIME_TYPE, typeLabel } from "./type-urls.ts";
+import { CLUSTER_TYPE, LISTENER_TYPE, RUNTIME_TYPE, SECRET_TYPE, typeLabel } from "./type-urls.ts";
 import { sourceStats, UpdateStats } from "./update-stats.ts";
 import type { StatValues } from "./update-stats.ts";
 import { WaitTimers } from "./wait-timers.ts";
@@ -46,6 +48,8 @@ export type XdsClientOptions = Readonly<{
   prepare?: Prepare;
   /** Default 10,000. */
   prepareTimeoutMs?: number;
+  /** Of the process, for secrets that name a variable. Default empty. */
+  environment?: Readonly<Record<string, string>>;
   /** Reads the resources of a path_config_source. Default loadResourcesFile(). */
   loadFile?(path: string): LoadedResources;
   clock?: Clock;
@@ -76,6 +80,8 @@ export interface XdsClient {
   status(): XdsStatus;
   /** Envoy's names → values. */
   stats(): StatValues;
+  /** The certificates in use, one entry for each TLS context that has what it needs. */
+  certificates(): readonly ContextCertificates[];
 }
 
 const PREPARE_TIMEOUT_MS = 10_000;
@@ -110,6 +116,7 @@ class Client implements XdsClient {
   readonly #intake: Intake;
   readonly #sources: Sources;
   readonly #timers: WaitTimers;
+  readonly #secrets: Secrets;
   readonly #collections: Collection[] = [];
   readonly #overdue = new WeakSet<object>();
   readonly #ttls = new Map<string, () => void>();
@@ -131,10 +138,20 @@ class Client implements XdsClient {
     const { bootstrap, log } = options;
     this.#clock = options.clock ?? systemClock;
     this.#timers = new WaitTimers(this.#clock, (wait) => this.#onOver(wait));
+    this.#secrets = new Secrets({
+      staticSecrets: bootstrap.secrets,
+      environment: options.environment ?? {},
+      clock: this.#clock,
+      log,
+      onChange: () => {
+        this.#sources.onSecrets();
+        this.#scheduleUpdate();
+      },
+    });
     this.#intake = new Intake({
       store: this.#store,
       decode: options.decode ?? ((typeUrl, bytes, previous) => decodeResource(typeUrl, bytes, { previous })),
-      prepare: options.prepare,
+      prepare: (resource) => this.#prepare(resource),
       prepareTimeoutMs: options.prepareTimeoutMs ?? PREPARE_TIMEOUT_MS,
       clock: this.#clock,
       onWarnings: (typeUrl, name, warnings) => this.#onWarnings(typeUrl, name, warnings),
@@ -144,6 +161,8 @@ class Client implements XdsClient {
       ads: bootstrap.ads,
       clusters: new Map(bootstrap.clusters.map((cluster) => [cluster.name, cluster])),
       node: buildNode(bootstrap.nodeBytes, options.version),
+      environment: options.environment ?? {},
+      material: (tls) => this.#secrets.material(tls),
       take: (source, response) => this.#take(source, response),
       loadFile: options.loadFile ?? loadResourcesFile,
       onChange: () => this.#scheduleUpdate(),
@@ -167,12 +186,13 @@ class Client implements XdsClient {
   }
 
   start(): void {
-    const { clusters, listeners, rawResources } = this.#options.bootstrap;
+    const { clusters, listeners, secrets, rawResources } = this.#options.bootstrap;
     const raw = new Map(rawResources.map((each) => [`${each.typeUrl} ${each.name}`, each.value]));
     const now = this.#clock.now();
     for (const [typeUrl, resources] of [
       [CLUSTER_TYPE, clusters],
       [LISTENER_TYPE, listeners],
+      [SECRET_TYPE, secrets],
     ] as const) {
       for (const model of resources) {
         this.#store.addStatic(typeUrl, model.name, model, raw.get(`${typeUrl} ${model.name}`), now);
@@ -189,6 +209,7 @@ class Client implements XdsClient {
     for (const cancel of this.#ttls.values()) cancel();
     for (const { cancelRepaired } of this.#collections) cancelRepaired?.();
     this.#sources.close();
+    this.#secrets.close();
   }
 
   status(): XdsStatus {
@@ -210,9 +231,20 @@ class Client implements XdsClient {
     return {
       ...values,
       ...sources,
+      ...this.#secrets.stats(this.#store.tables.secrets),
       outrigger_xds_resources_expired_total: this.#expired,
       "control_plane.connected_state": connected ? 1 : 0,
     };
+  }
+
+  certificates(): readonly ContextCertificates[] {
+    const { clusters, listeners } = this.#store.tables;
+    return this.#secrets.certificates(clusters.values(), listeners.values());
+  }
+
+  #prepare(resource: Resource): readonly Issue[] | Promise<readonly Issue[]> {
+    const issues = this.#secrets.issues(resource);
+    return issues.length > 0 ? issues : (this.#options.prepare?.(resource) ?? []);
   }
 
   #take(source: string, response: DiscoveryResponse): Outcome | Promise<Outcome> {
@@ -274,6 +306,7 @@ class Client implements XdsClient {
     const previous = this.#assembly.snapshot;
     const cds = this.#collections.find(({ typeUrl }) => typeUrl === CLUSTER_TYPE);
     const layers = this.#options.bootstrap.runtimeLayers;
+    if (this.#secrets.use(this.#store.tables.secrets)) this.#sources.onSecrets();
     this.#runtime = mergeRuntime(layers, (name) => this.#store.model(RUNTIME_TYPE, name), this.#runtime);
     this.#assembly = assemble({
       tables: this.#store.tables,

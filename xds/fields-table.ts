@@ -9,7 +9,7 @@ Printed from \`field-rows/\` and kept true by \`test/xds/fields.test.ts\`; do no
 A field is **supported**, or **accepted** without effect (a warning names it once), or **refused** with its path and the
 reason. Fields inside an accepted or refused field, and fields that Envoy's API has and no section names, have no row of their own.
 Extensions are known by their type: the HTTP filters \`router\` and \`wasm\`, the network filters
-\`http_connection_manager\`, \`tcp_proxy\` and \`wasm\`, the access loggers \`file\`, \`stdout\` and \`stderr\`, the tracer \`opentelemetry\`, the transport socket \`raw_buffer\`.
+\`http_connection_manager\`, \`tcp_proxy\` and \`wasm\`, the access loggers \`file\`, \`stdout\` and \`stderr\`, the tracer \`opentelemetry\`, the transport sockets \`raw_buffer\` and \`tls\`.
 `;
 
 /** The whole text of FIELDS.md. */

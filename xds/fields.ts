@@ -8,6 +8,7 @@ import { CONNECTION_MANAGER_ROWS } from "./field-rows/connection-manager.ts";
 import { CORE_ROWS } from "./field-rows/core.ts";
 import { LISTENER_ROWS } from "./field-rows/listener.ts";
 import { ROUTE_ROWS } from "./field-rows/route.ts";
+import { TLS_ROWS } from "./field-rows/tls.ts";
 
 /** The rows of one message, by proto field name. */
 export interface MessageRows {
@@ -32,6 +33,7 @@ export const FIELD_ROWS: Readonly<Record<string, Readonly<Record<string, Message
   "HTTP connection manager": CONNECTION_MANAGER_ROWS,
   Routes: ROUTE_ROWS,
   "Clusters and endpoints": CLUSTER_ROWS,
+  "TLS and secrets": TLS_ROWS,
   "Shared messages": CORE_ROWS,
 };
 

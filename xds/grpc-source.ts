@@ -9,8 +9,10 @@ import { backoffDelayMs } from "./backoff.ts";
 import type { BackoffSettings } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
 import type { DiscoveryStream, StreamSink } from "./ads-stream.ts";
-import type { DiscoveryResponse, Variant } from "./discovery-messages.ts";
+import type { DiscoveryRequest, DiscoveryResponse, Variant } from "./discovery-messages.ts";
 import type { XdsLog } from "./log.ts";
+import type { RequestRate } from "./model/config-source.ts";
+import { RequestLimiter } from "./request-rate.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import type { Interest, Outcome, Receipt } from "./subscriptions.ts";
 import { typeLabel } from "./type-urls.ts";
@@ -21,8 +23,10 @@ export type GrpcSourceDeps = Readonly<{
   variant: Variant;
   nodeOnEveryRequest: boolean;
   backoff: BackoffSettings;
-  /** Opens a stream; `attempt` counts from 0 and chooses among several servers. Calls nothing before it returned. */
-  open(attempt: number, sink: StreamSink): Readonly<{ target: string; stream: DiscoveryStream }>;
+  /** Undefined: requests are not limited. */
+  requestRate?: RequestRate | undefined;
+  /** Opens a stream; `failures`, those in a row before it, choose among several servers. Calls nothing before it returned. */
+  open(failures: number, sink: StreamSink): Readonly<{ target: string; stream: DiscoveryStream }>;
   /** Takes a response in. Must not reject. */
   take(response: DiscoveryResponse): Outcome | Promise<Outcome>;
   clock: Clock;
@@ -30,6 +34,8 @@ export type GrpcSourceDeps = Readonly<{
   log: XdsLog;
   /** The connection came or went, or a request was answered. */
   onChange(): void;
+  /** A stream has brought its first message. */
+  onWorking?(): void;
   /** A stream ended; called before `onChange`. */
   onFailure(): void;
 }>;
@@ -57,6 +63,8 @@ export type SourceCounts = {
   paused: number;
   /** Streams that ended, or were never made. */
   failures: number;
+  /** Requests that waited because of rate_limit_settings. */
+  rateLimited: number;
 };
 
 export type ServerStatus = Readonly<{
@@ -108,12 +116,18 @@ export class GrpcSource {
   #isBlocked = false;
   #failures = 0;
   #isPaused = false;
+  #isWorking = false;
+  readonly #limiter: RequestLimiter | undefined;
+  /** Taken from the subscriptions, but there are too many requests already. */
+  #unsent: DiscoveryRequest | undefined;
+  #cancelUnsent: (() => void) | undefined;
   #status: Omit<ServerStatus, "latest" | "counts">;
-  readonly #counts: SourceCounts = { responses: 0, ignored: 0, held: 0, paused: 0, failures: 0 };
+  readonly #counts: SourceCounts = { responses: 0, ignored: 0, held: 0, paused: 0, failures: 0, rateLimited: 0 };
 
   constructor(deps: GrpcSourceDeps) {
     this.#deps = deps;
     this.#subscriptions = new Subscriptions(deps.variant, deps.nodeOnEveryRequest);
+    this.#limiter = deps.requestRate === undefined ? undefined : new RequestLimiter(deps.requestRate, deps.clock);
     this.#status = {
       name: deps.name,
       target: "",
@@ -149,9 +163,24 @@ export class GrpcSource {
   close(): void {
     this.#isClosed = true;
     this.#cancelRetry?.();
+    this.#dropUnsent();
     for (const { cancel } of this.#pauses.values()) cancel();
-    this.#stream?.close();
+    const stream = this.#stream;
     this.#stream = undefined;
+    stream?.close();
+  }
+
+  /** Opens the next stream now: a better server is there, or what the last attempt lacked. */
+  reconnect(): void {
+    if (this.#isClosed || !this.#isStarted) return;
+    this.#cancelRetry?.();
+    const stream = this.#stream;
+    this.#stream = undefined;
+    stream?.close();
+    if (this.#status.isConnected) this.#status = { ...this.#status, isConnected: false, since: this.#deps.clock.now() };
+    this.#failures = 0;
+    this.#connect();
+    this.#deps.onChange();
   }
 
   #connect(): void {
@@ -162,11 +191,13 @@ export class GrpcSource {
       onDrain: () => isCurrent() && this.#onDrain(),
       onEnd: (reason) => isCurrent() && this.#onEnd(reason),
     };
-    const { target, stream } = this.#deps.open(attempt, sink);
+    const { target, stream } = this.#deps.open(this.#failures, sink);
     const isCurrent = () => this.#stream === stream;
     this.#stream = stream;
     this.#isBlocked = false;
     this.#isPaused = false;
+    this.#isWorking = false;
+    this.#dropUnsent();
     this.#status = { ...this.#status, target, attempts: attempt + 1 };
     this.#deps.log.debug("xds stream opened", { source: this.#deps.name, target, attempt });
     this.#subscriptions.onStreamOpen();
@@ -204,6 +235,10 @@ export class GrpcSource {
 
   #onResponse(response: DiscoveryResponse): void {
     this.#failures = 0;
+    if (!this.#isWorking) {
+      this.#isWorking = true;
+      this.#deps.onWorking?.();
+    }
     this.#counts.responses += 1;
     if (response.controlPlane !== "") this.#status = { ...this.#status, controlPlane: response.controlPlane };
     this.#onConnected();
@@ -297,9 +332,28 @@ export class GrpcSource {
 
   #flush(): void {
     while (this.#stream !== undefined && !this.#isBlocked) {
-      const request = this.#subscriptions.next();
+      const request = this.#unsent ?? this.#subscriptions.next();
       if (request === undefined) return;
+      const waitMs = this.#limiter?.take() ?? 0;
+      if (waitMs > 0) {
+        this.#keepUnsent(request, waitMs);
+        return;
+      }
+      this.#dropUnsent();
       this.#isBlocked = !this.#stream.send(request);
     }
+  }
+
+  #keepUnsent(request: DiscoveryRequest, waitMs: number): void {
+    if (this.#unsent === undefined) this.#counts.rateLimited += 1;
+    this.#unsent = request;
+    this.#cancelUnsent?.();
+    this.#cancelUnsent = this.#deps.clock.after(waitMs, () => this.#flush());
+  }
+
+  #dropUnsent(): void {
+    this.#cancelUnsent?.();
+    this.#cancelUnsent = undefined;
+    this.#unsent = undefined;
   }
 }

@@ -1,7 +1,7 @@
 // Opens discovery streams with ads-stream.ts, which is loaded when the first one is wanted: gRPC takes 20 MB that a
 // sidecar with a static configuration does not need. Used by sources.ts.
 
-import type { DiscoveryStream, openStream, StreamSettings, StreamSink } from "./ads-stream.ts";
+import type { canConnect, DiscoveryStream, openStream, StreamSettings, StreamSink } from "./ads-stream.ts";
 import type { DiscoveryRequest } from "./discovery-messages.ts";
 
 let open: typeof openStream | undefined;
@@ -9,6 +9,20 @@ let open: typeof openStream | undefined;
 /** As `openStream`. Before gRPC is loaded what is sent waits; it is the handful of first requests. */
 export function openLazily(settings: StreamSettings, sink: StreamSink): DiscoveryStream {
   return open === undefined ? new WaitingStream(settings, sink) : open(settings, sink);
+}
+
+/** As `canConnect`. Never rejects. */
+export function canConnectLazily(settings: Parameters<typeof canConnect>[0]): Promise<boolean> {
+  return import("./ads-stream.ts").then(
+    (module) => module.canConnect(settings),
+    () => false,
+  );
+}
+
+/** A stream that could not be opened: it ends at once, with the reason. */
+export function failedStream(sink: StreamSink, reason: string): DiscoveryStream {
+  queueMicrotask(() => sink.onEnd(reason));
+  return { send: () => false, pause() {}, resume() {}, close() {} };
 }
 
 class WaitingStream implements DiscoveryStream {

@@ -1,10 +1,12 @@
 // What a resource needs from others before it can serve: routes and plugins of a listener, clusters of a route
 // configuration. Each model is walked once; models never change. Used by snapshot.ts. Pure.
 
+import type { Cluster } from "./model/cluster.ts";
 import type { ConfigSource } from "./model/config-source.ts";
 import type { FilterChain, Listener } from "./model/listener.ts";
 import type { ClusterChoice, RouteConfiguration, VirtualHost } from "./model/route.ts";
 import type { ScopedRoute } from "./model/scoped-routes.ts";
+import type { DownstreamTls, SecretReference, TlsContext } from "./model/tls.ts";
 
 export type Reference = Readonly<{ name: string; source: ConfigSource }>;
 
@@ -18,9 +20,12 @@ export type ListenerReferences = Readonly<{
   inlineRoutes: readonly RouteConfiguration[];
   /** Clusters that TCP proxies name. */
   clusters: readonly string[];
+  /** Discovered secrets of its TLS contexts. */
+  secrets: readonly Reference[];
 }>;
 
 const ofListeners = new WeakMap<Listener, ListenerReferences>();
+const ofClusters = new WeakMap<Cluster, readonly Reference[]>();
 const ofRoutes = new WeakMap<RouteConfiguration, readonly string[]>();
 /** Virtual hosts outlive the configuration around them, when others change. */
 const ofHosts = new WeakMap<VirtualHost, readonly string[]>();
@@ -32,6 +37,37 @@ export function listenerReferences(listener: Listener): ListenerReferences {
     ofListeners.set(listener, references);
   }
   return references;
+}
+
+/** Discovered secrets of a cluster's TLS contexts, each once. */
+export function clusterSecrets(cluster: Cluster): readonly Reference[] {
+  // Most clusters have none, and there may be thousands.
+  if (cluster.tls === undefined && cluster.socketMatches.length === 0) return NO_SECRETS;
+  let secrets = ofClusters.get(cluster);
+  if (secrets === undefined) {
+    secrets = discoveredSecrets([cluster.tls, ...cluster.socketMatches.map(({ tls }) => tls)]);
+    ofClusters.set(cluster, secrets);
+  }
+  return secrets;
+}
+
+const NO_SECRETS: readonly Reference[] = [];
+
+function discoveredSecrets(contexts: readonly (TlsContext | undefined)[]): readonly Reference[] {
+  const secrets = new Map<string, Reference>();
+  for (const tls of contexts) {
+    if (tls === undefined) continue;
+    for (const { name, source } of secretReferences(tls)) {
+      if (source !== undefined) secrets.set(name, { name, source });
+    }
+  }
+  return [...secrets.values()];
+}
+
+/** The secrets that a TLS context names. */
+export function secretReferences(tls: TlsContext | DownstreamTls): readonly SecretReference[] {
+  const ticketKeys = "ticketKeysSecret" in tls ? tls.ticketKeysSecret : undefined;
+  return [...tls.certificateSecrets, tls.validationSecret, ticketKeys].flatMap((each) => each ?? []);
 }
 
 /** Names of the clusters that a route configuration can choose, each once; not those that a request header names. */
@@ -72,6 +108,7 @@ function collectListener(listener: Listener): ListenerReferences {
     scoped,
     inlineRoutes,
     clusters: [...clusters],
+    secrets: discoveredSecrets(chainsOf(listener).map(({ tls }) => tls)),
   };
 }
 

@@ -8,6 +8,7 @@ import type { Listener } from "./model/listener.ts";
 import type { PluginConfig } from "./model/plugin-config.ts";
 import type { RouteConfiguration } from "./model/route.ts";
 import type { ScopedRoute } from "./model/scoped-routes.ts";
+import type { Secret } from "./model/tls.ts";
 import type { ResourceTables } from "./snapshot.ts";
 import {
   CLUSTER_TYPE,
@@ -16,6 +17,7 @@ import {
   LISTENER_TYPE,
   ROUTE_TYPE,
   SCOPED_ROUTE_TYPE,
+  SECRET_TYPE,
 } from "./type-urls.ts";
 
 export type ResourceState = "REQUESTED" | "DOES_NOT_EXIST" | "ACKED" | "NACKED" | "TIMEOUT";
@@ -66,6 +68,7 @@ export class ResourceStore {
       clusters: this.#modelsOf(CLUSTER_TYPE) as ReadonlyMap<string, Cluster>,
       endpoints: this.#modelsOf(ENDPOINTS_TYPE) as ReadonlyMap<string, ClusterLoadAssignment>,
       plugins: this.#modelsOf(EXTENSION_CONFIG_TYPE) as ReadonlyMap<string, PluginConfig>,
+      secrets: this.#modelsOf(SECRET_TYPE) as ReadonlyMap<string, Secret>,
       standing: (typeUrl, name) => this.#standing(typeUrl, name),
     };
   }

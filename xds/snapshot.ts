@@ -1,10 +1,10 @@
 // Assembles accepted resources into one complete Snapshot, and says what is still missing. Pure: no clock, no I/O;
 // client.ts calls it after each change and runs the timers for `waits`. Rules (Envoy's warming, in order):
 //
-//   cluster   is warm when its endpoints came                     else its previous version stays
+//   cluster   is warm when its endpoints and secrets came         else its previous version stays
 //   routes    are usable when no cluster they name is warming     else their previous version stays
 //   scope     is usable when its routes are                       else its previous version stays
-//   listener  is warm when its routes and plugins are usable      else its previous version stays
+//   listener  is warm when its routes, plugins, secrets are there else its previous version stays
 //
 // What a kept previous version needs stays wanted. A wait that is over lets its owner go on without the resource.
 // A cluster that was removed lingers for a moment while routes in use still name it.
@@ -18,7 +18,8 @@ import type { PluginConfig } from "./model/plugin-config.ts";
 import type { RouteConfiguration } from "./model/route.ts";
 import type { ScopedRoute } from "./model/scoped-routes.ts";
 import type { Snapshot } from "./model/snapshot.ts";
-import { listenerReferences, routeClusters } from "./references.ts";
+import type { Secret } from "./model/tls.ts";
+import { clusterSecrets, listenerReferences, routeClusters } from "./references.ts";
 import type { ListenerReferences, Reference } from "./references.ts";
 import { stable } from "./snapshot-changes.ts";
 import {
@@ -28,6 +29,7 @@ import {
   LISTENER_TYPE,
   ROUTE_TYPE,
   SCOPED_ROUTE_TYPE,
+  SECRET_TYPE,
 } from "./type-urls.ts";
 
 /** The latest good version of every resource, static ones included. */
@@ -39,6 +41,7 @@ export interface ResourceTables {
   /** By EDS service name. */
   readonly endpoints: ReadonlyMap<string, ClusterLoadAssignment>;
   readonly plugins: ReadonlyMap<string, PluginConfig>;
+  readonly secrets: ReadonlyMap<string, Secret>;
   /** How a resource without a good version stands. "over": its owner goes on without it. */
   standing(typeUrl: string, name: string): "waiting" | "refused" | "over";
 }
@@ -89,6 +92,8 @@ const CLUSTER_WAIT_MS = 15_000;
  * old ones, before the routes that move to them; Envoy answers 503 in between. After this the server's word stands.
  */
 const REMOVED_CLUSTER_GRACE_MS = 2_000;
+
+const NOTHING: readonly string[] = [];
 
 export const EMPTY_SNAPSHOT: Snapshot = Object.freeze({
   version: 0,
@@ -157,14 +162,14 @@ class Assembler {
     const { tables, previous } = this.#input;
     for (const [name, latest] of tables.clusters) {
       const before = previous.clusters.get(name);
-      const missing = this.#wantEndpoints(latest, before !== undefined);
-      if (missing === undefined || latest === before) {
+      const missing = this.#wantForCluster(latest, before !== undefined);
+      if (missing.length === 0 || latest === before) {
         this.#clusters.set(name, latest);
         continue;
       }
-      this.#warming.push({ typeUrl: CLUSTER_TYPE, name, waitsFor: [missing], isFirst: before === undefined });
+      this.#warming.push({ typeUrl: CLUSTER_TYPE, name, waitsFor: missing, isFirst: before === undefined });
       if (before === undefined) continue;
-      this.#wantEndpoints(before, true);
+      this.#wantForCluster(before, true);
       this.#clusters.set(name, before);
     }
   }
@@ -194,16 +199,27 @@ class Assembler {
         this.#clusters.delete(cluster.name);
         continue;
       }
-      this.#wantEndpoints(cluster, true);
+      this.#wantForCluster(cluster, true);
       this.#waits.set(cluster, { key: cluster, timeoutMs: REMOVED_CLUSTER_GRACE_MS, resource: undefined });
     }
   }
 
-  /** Subscribes to a cluster's endpoints. Returns what it waits for, if anything. */
-  #wantEndpoints(cluster: Cluster, hasPrevious: boolean): string | undefined {
+  /** Subscribes to a cluster's endpoints and secrets. Returns what it waits for. */
+  #wantForCluster(cluster: Cluster, hasPrevious: boolean): readonly string[] {
     const { discovery } = cluster;
-    if (discovery.kind !== "eds") return undefined;
-    return this.#want(ENDPOINTS_TYPE, endpointsName(cluster), discovery.source, hasPrevious);
+    const secrets = clusterSecrets(cluster);
+    if (discovery.kind !== "eds" && secrets.length === 0) return NOTHING;
+    const missing = this.#wantSecrets(secrets, hasPrevious);
+    if (discovery.kind === "eds") {
+      pushDefined(missing, this.#want(ENDPOINTS_TYPE, endpointsName(cluster), discovery.source, hasPrevious));
+    }
+    return missing;
+  }
+
+  #wantSecrets(secrets: readonly Reference[], hasPrevious: boolean): string[] {
+    const missing: string[] = [];
+    for (const { name, source } of secrets) pushDefined(missing, this.#want(SECRET_TYPE, name, source, hasPrevious));
+    return missing;
   }
 
   #chooseListeners(): void {
@@ -225,7 +241,7 @@ class Assembler {
   /** Subscribes to what a listener names. Returns what it waits for. */
   #wantForListener(listener: Listener, hasPrevious: boolean): string[] {
     const references = listenerReferences(listener);
-    const missing: string[] = [];
+    const missing = this.#wantSecrets(references.secrets, hasPrevious);
     for (const route of references.routes) pushDefined(missing, this.#wantRoute(route, hasPrevious));
     for (const scoped of references.scoped) missing.push(...this.#wantScopes(scoped, hasPrevious));
     for (const plugin of references.plugins) {
@@ -347,6 +363,7 @@ class Assembler {
     const { tables } = this.#input;
     if (typeUrl === ENDPOINTS_TYPE) return tables.endpoints;
     if (typeUrl === SCOPED_ROUTE_TYPE) return tables.scopes;
+    if (typeUrl === SECRET_TYPE) return tables.secrets;
     return typeUrl === ROUTE_TYPE ? tables.routes : tables.plugins;
   }
 

@@ -3,7 +3,6 @@
 // status. Owned by client.ts.
 
 import { createHash } from "node:crypto";
-import type { StreamSettings, StreamSink } from "./ads-stream.ts";
 import type { Clock } from "./clock.ts";
 import type { FileResource, LoadedResources } from "./decode/resources-file.ts";
 import type { DiscoveryResponse } from "./discovery-messages.ts";
@@ -11,12 +10,16 @@ import type { Node } from "./gen/envoy/config/core/v3/base_pb.ts";
 import { GrpcSource } from "./grpc-source.ts";
 import type { ServerStatus } from "./grpc-source.ts";
 import { grpcTargets } from "./grpc-targets.ts";
-import { openLazily } from "./lazy-stream.ts";
 import type { XdsLog } from "./log.ts";
 import type { Cluster } from "./model/cluster.ts";
 import type { ApiConfigSource, ConfigSource } from "./model/config-source.ts";
+import type { TlsContext } from "./model/tls.ts";
 import { PathSource } from "./path-source.ts";
 import type { PathStatus } from "./path-source.ts";
+import type { Loaded } from "./secrets/material.ts";
+import type { Environment } from "./secrets/read-data.ts";
+import type { TlsMaterial } from "./secrets/tls-material.ts";
+import { ServerConnections } from "./server-connections.ts";
 import type { Interest, Outcome } from "./subscriptions.ts";
 import { ADS_METHODS, TYPE_METHODS, typeLabel } from "./type-urls.ts";
 
@@ -25,6 +28,9 @@ export type SourcesDeps = Readonly<{
   /** Static clusters, which name the servers. */
   clusters: ReadonlyMap<string, Cluster>;
   node: Node;
+  environment: Environment;
+  /** What a TLS context comes to now. */
+  material(tls: TlsContext): Loaded<TlsMaterial>;
   take(source: string, response: DiscoveryResponse): Outcome | Promise<Outcome>;
   loadFile(path: string): LoadedResources;
   onChange(): void;
@@ -35,7 +41,7 @@ export type SourcesDeps = Readonly<{
   log: XdsLog;
 }>;
 
-type Source = { grpc: GrpcSource } | { path: PathSource } | { problem: string };
+type Source = { grpc: GrpcSource; connections: ServerConnections } | { path: PathSource } | { problem: string };
 
 /** A connection that a firewall swallows is given up after this. */
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -99,9 +105,19 @@ export class Sources {
     return [...this.#sources.values()].flatMap((source) => ("path" in source ? [source.path.status] : []));
   }
 
+  /** Other secrets are in use: streams that wait for one are opened now. Those that are open stay. */
+  onSecrets(): void {
+    for (const source of this.#sources.values()) {
+      if ("grpc" in source && source.connections.needsSecret) source.grpc.reconnect();
+    }
+  }
+
   close(): void {
     for (const source of this.#sources.values()) {
-      if ("grpc" in source) source.grpc.close();
+      if ("grpc" in source) {
+        source.connections.onEnd();
+        source.grpc.close();
+      }
       if ("path" in source) source.path.close();
     }
   }
@@ -132,36 +148,42 @@ export class Sources {
   }
 
   #makeGrpc(name: string, api: ApiConfigSource, method: string): Source {
-    const addresses = grpcTargets(api.servers, this.#deps.clusters);
-    if (typeof addresses === "string") return { problem: addresses };
-    const { node, take, onChange, clock, random, log } = this.#deps;
+    const tiers = grpcTargets(api.servers, this.#deps.clusters);
+    if (typeof tiers === "string") return { problem: tiers };
+    const { node, take, onChange, clock, random, log, environment, material } = this.#deps;
     const maxMs = api.backoffMaxMs === ENVOY_BACKOFF_MAX_MS ? BACKOFF_MAX_MS : api.backoffMaxMs;
-    const open = (attempt: number, sink: StreamSink) => {
-      const address = addresses[attempt % addresses.length] as (typeof addresses)[number];
-      const settings: StreamSettings = {
-        ...address,
-        method,
-        variant: api.protocol,
-        node,
-        connectTimeoutMs: CONNECT_TIMEOUT_MS,
-        maxMessageBytes: MAX_MESSAGE_BYTES,
-      };
-      return { target: address.target, stream: openLazily(settings, sink) };
-    };
+    const limits = { connectTimeoutMs: CONNECT_TIMEOUT_MS, maxMessageBytes: MAX_MESSAGE_BYTES };
+    const connections = new ServerConnections({
+      tiers,
+      stream: { method, variant: api.protocol, node, ...limits },
+      environment,
+      material,
+      onBack: () => {
+        log.info("a better control plane is back", { source: grpc.status.name });
+        grpc.reconnect();
+      },
+      clock,
+      random,
+    });
     const grpc = new GrpcSource({
-      name: name === "ads" ? "ads" : `${addresses[0]?.target ?? ""}${method}`,
+      name: name === "ads" ? "ads" : connections.name + method,
       variant: api.protocol,
       nodeOnEveryRequest: !api.setNodeOnFirstMessageOnly,
       backoff: { baseMs: api.backoffBaseMs, maxMs, jitter: "full" },
-      open,
+      requestRate: api.requestRate,
+      open: (failures, sink) => connections.open(failures, sink),
       take: (response) => take(name, response),
+      onWorking: () => connections.onWorking(),
       onChange,
-      onFailure: () => this.#deps.onFailure(name),
+      onFailure: () => {
+        connections.onEnd();
+        this.#deps.onFailure(name);
+      },
       clock,
       random,
       log,
     });
-    return { grpc };
+    return { grpc, connections };
   }
 }
 

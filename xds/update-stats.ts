@@ -1,5 +1,5 @@
 // Counters of configuration updates under Envoy's names: cluster_manager.cds.*, listener_manager.lds.*,
-// cluster.<name>.*, http.<prefix>.rds.<name>.*, extension_config_discovery.http_filter.<name>.* and
+// cluster.<name>.*, http.<prefix>.rds.<name>.*, sds.<name>.*, extension_config_discovery.http_filter.<name>.* and
 // control_plane.connected_state. client.ts counts; /stats reads `values()`. Source: Envoy's "xDS subscription
 // statistics".
 
@@ -16,6 +16,7 @@ import {
   LISTENER_TYPE,
   ROUTE_TYPE,
   SCOPED_ROUTE_TYPE,
+  SECRET_TYPE,
 } from "./type-urls.ts";
 
 type Counts = {
@@ -103,7 +104,8 @@ export class UpdateStats {
     for (const [typeUrl, counts] of this.#counts) {
       const collection = COLLECTION_PREFIXES.get(typeUrl);
       for (const [name, each] of counts) {
-        const places = collection === undefined ? (prefixes.get(`${typeUrl} ${name}`) ?? []) : [collection];
+        const named = typeUrl === SECRET_TYPE ? [`sds.${name}.`] : (prefixes.get(`${typeUrl} ${name}`) ?? []);
+        const places = collection === undefined ? named : [collection];
         for (const place of places) for (const [stat, value] of Object.entries(each)) values[place + stat] = value;
       }
     }
@@ -117,9 +119,10 @@ const SOURCE_STATS: readonly (readonly [keyof SourceCounts, string])[] = [
   ["held", "outrigger_xds_refusals_held_total"],
   ["paused", "outrigger_xds_reading_paused_total"],
   ["failures", "outrigger_xds_stream_failures_total"],
+  ["rateLimited", "control_plane.rate_limit_enforced"],
 ];
 
-/** What all sources went through together, by full name. Envoy has no such counters. */
+/** What all sources went through together, by full name. Envoy has only the last. */
 export function sourceStats(counts: readonly SourceCounts[]): StatValues {
   return Object.fromEntries(
     SOURCE_STATS.map(([key, stat]) => [stat, counts.reduce((sum, each) => sum + each[key], 0)]),

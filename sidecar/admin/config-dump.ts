@@ -204,7 +204,7 @@ function secretsSection(secrets: readonly DumpedResource[]): Section {
       dynamic_warming_secrets: "DynamicSecret",
     },
     message: compact({
-      static_secrets: inState(secrets, "static").map((entry) => named(entry, staticEntry("secret", entry))),
+      static_secrets: inState(secrets, "static").map((entry) => named(entry, { secret: entry.value ?? {} })),
       dynamic_active_secrets: inState(secrets, "active").map((entry) => named(entry, dynamicEntry("secret", entry))),
       dynamic_warming_secrets: inState(secrets, "warming").map((entry) => named(entry, dynamicEntry("secret", entry))),
     }),

@@ -5,6 +5,7 @@ import { prometheusText, statsJson, statsText } from "../stats/exposition.ts";
 import type { StatsQuery, StatType } from "../stats/exposition.ts";
 import { compileFilter } from "../stats/filter.ts";
 import type { NameFilter } from "../stats/filter.ts";
+import { certificatesJson } from "./certificates-view.ts";
 import { clustersJson, clustersText } from "./clusters-view.ts";
 import { configDump } from "./config-dump.ts";
 import { adminPage } from "./page.ts";
@@ -43,7 +44,11 @@ const MAX_TRACES = 1000;
 
 export const ENDPOINTS: readonly Endpoint[] = [
   { path: "/", help: "Admin home page", answer: () => adminPage() },
-  { path: "/certs", help: "print certs on machine", answer: () => jsonReply({ certificates: [] }) },
+  {
+    path: "/certs",
+    help: "print certs on machine",
+    answer: (ports) => jsonReply(certificatesJson(ports.certificates(), Date.now())),
+  },
   {
     path: "/clusters",
     help: "upstream cluster status",

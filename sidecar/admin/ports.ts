@@ -4,6 +4,7 @@
 // port answers while the workers are saturated.
 
 import type { Socket } from "node:net";
+import type { ContextCertificates } from "../../xds/secrets/certificate-views.ts";
 import type { StatsReader } from "../stats/reader.ts";
 import type { TracedRequest } from "../telemetry/trace-view.ts";
 
@@ -245,6 +246,8 @@ export interface AdminPorts {
   readiness(): Readiness;
   serverInfo(): ServerInfoView;
   configDump(): Promise<ConfigDumpView> | ConfigDumpView;
+  /** One entry for each TLS context that has what it needs. */
+  certificates(): readonly ContextCertificates[];
   clusters(): Promise<readonly ClusterView[]> | readonly ClusterView[];
   /** Names for Prometheus' labels, without asking the workers; `clusters` is asked when this is missing. */
   clusterNames?(): Iterable<string>;

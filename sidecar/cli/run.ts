@@ -7,7 +7,7 @@ import { type Log, parseComponentLevels, parseLogLevel } from "../telemetry/log-
 import { RootLog } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
 import { parseRunOptions, RUN_FLAGS_HELP, type RunOptions } from "./run-flags.ts";
-import { describeLocated, environmentOf, loadFor, placed, unreadableFiles, validate } from "./validate.ts";
+import { describeLocated, environmentOf, loadFor, placed, unusableFiles, validate } from "./validate.ts";
 import { type CliIo, type Verb, wrongUsage } from "./verb.ts";
 
 export const runVerb: Verb = {
@@ -32,7 +32,7 @@ export async function serve(
   onStarted?: (supervisor: Supervisor) => void,
 ): Promise<number> {
   const loaded = loadFor(options);
-  const issues = loaded.ok ? unreadableFiles(loaded) : loaded.issues;
+  const issues = loaded.ok ? unusableFiles(loaded, environmentOf(io)) : loaded.issues;
   for (const issue of issues) {
     io.err(`${describeLocated(issue)}\n`);
   }

@@ -2,6 +2,7 @@
 // `file:line:column: path.to.field: what is wrong and what is allowed`. Exit 0 or 1.
 
 import { loadBootstrap, type LoadedBootstrap } from "../../xds/decode/bootstrap-file.ts";
+import { bootstrapTlsIssues } from "../../xds/secrets/secrets.ts";
 import { type CheckedFiles, checkNamedFiles } from "../../xds/named-files.ts";
 import type { LocatedFile, LocatedIssue } from "../../xds/decode/yaml-document.ts";
 import type { Bootstrap } from "../../xds/model/bootstrap.ts";
@@ -43,9 +44,12 @@ export async function validate(options: RunOptions, io: CliIo): Promise<number> 
     return 1;
   }
   const checked = checkNamedFiles(loaded.value, loaded.files, formatProblem);
-  const problems = [...checked.issues, ...(await codeProblems(loaded.value, checked, environmentOf(io)))].toSorted(
-    byPlace,
-  );
+  const environment = environmentOf(io);
+  const problems = [
+    ...checked.issues,
+    ...certificateProblems(loaded, checked.issues, environment),
+    ...(await codeProblems(loaded.value, checked, environment)),
+  ].toSorted(byPlace);
   for (const line of new Set(problems.map(describeLocated))) {
     io.err(`${line}\n`);
   }
@@ -103,10 +107,28 @@ function placeOfAddress(text: string, loaded: LoadedBootstrap & { readonly ok: t
   return place === undefined || place.line === 0 ? undefined : place;
 }
 
-/** Files of a bootstrap that cannot be read: plugins' code, bodies. Those that hold resources may come later. */
-export function unreadableFiles(loaded: LoadedBootstrap & { readonly ok: true }): readonly LocatedIssue[] {
+/**
+ * Files of a bootstrap that cannot be read (plugins' code, bodies), and certificates that cannot be used. Files that hold
+ * resources may come later.
+ */
+export function unusableFiles(
+  loaded: LoadedBootstrap & { readonly ok: true },
+  environment: Record<string, string>,
+): readonly LocatedIssue[] {
   const data = loaded.files.filter(({ kind }) => kind === "data");
-  return checkNamedFiles(loaded.value, data).issues;
+  const { issues } = checkNamedFiles(loaded.value, data);
+  return [...issues, ...certificateProblems(loaded, issues, environment)];
+}
+
+/** Certificates, keys and authorities of static clusters and listeners; not those whose file is `known` to be missing. */
+function certificateProblems(
+  loaded: LoadedBootstrap & { readonly ok: true },
+  known: readonly LocatedIssue[],
+  environment: Record<string, string>,
+): readonly LocatedIssue[] {
+  return bootstrapTlsIssues(loaded.value, environment)
+    .filter((issue) => !known.some(({ path }) => path.startsWith(issue.path)))
+    .map(({ path, problem }) => loaded.locate(path, problem));
 }
 
 /** Plugins' code that is there but is no module. Files that cannot be read are `checked`'s issues already. */

@@ -17,6 +17,7 @@ import type { ClusterStats } from "./cluster-stats.ts";
 import { HostSelection } from "./host-selection.ts";
 import { HostSet } from "./host-set.ts";
 import type { Host } from "./host.ts";
+import { needsTls, usesTls } from "./transport-socket.ts";
 
 /** Things of the worker that clusters use. */
 export interface ClusterDeps {
@@ -56,12 +57,14 @@ export class LiveCluster {
   readonly #hosts: HostSet;
   #selection: HostSelection;
   #assignment: ClusterLoadAssignment;
+  readonly #hasTls: boolean;
   #warm = false;
   #disposed = false;
 
   constructor(model: Cluster, deps: ClusterDeps) {
     this.model = model;
     this.#random = deps.random;
+    this.#hasTls = usesTls(model);
     this.stats = resolveClusterStats(deps.scope, model.statName);
     this.breakers = [
       createCircuitBreaker(deps.scope, model.statName, model.circuitBreakers[0]),
@@ -127,11 +130,12 @@ export class LiveCluster {
     return undefined;
   }
 
-  /** A host for one request; undefined when none may be used. `hash`: see Balancer. */
+  /** A host for one request; undefined when none may be used, or it takes TLS only, which is not supported yet. `hash`: see Balancer. */
   choose(hash?: number): Host | undefined {
     const host = this.#selection.choose(hash);
-    if (host === undefined) {
+    if (host === undefined || (this.#hasTls && needsTls(this.model, host.socketMatch))) {
       this.stats.cxNoneHealthy.inc();
+      return undefined;
     }
     return host;
   }

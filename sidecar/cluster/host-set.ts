@@ -109,6 +109,7 @@ function refresh(host: Host, endpoint: Endpoint, group: LocalityEndpoints): Host
   host.health = endpoint.health;
   host.weight = endpoint.weight;
   host.metadata = endpoint.metadata;
+  host.socketMatch = endpoint.socketMatch;
   host.priority = clampPriority(group.priority);
   host.locality = group.locality;
   host.localityMetadata = group.metadata;

@@ -2,7 +2,7 @@
 // balancers pick it, the proxy asks its pool for a stream.
 
 import type { Address } from "../../xds/model/address.ts";
-import type { Endpoint, HealthStatus, Locality } from "../../xds/model/endpoints.ts";
+import type { Endpoint, HealthStatus, Locality, SocketMatch } from "../../xds/model/endpoints.ts";
 import { createHostCounts } from "../upstream/stream-pool.ts";
 import type { HostCounts, StreamPool } from "../upstream/stream-pool.ts";
 
@@ -21,6 +21,7 @@ export class Host {
   priority: number;
   locality: Locality;
   metadata: Uint8Array | undefined;
+  socketMatch: SocketMatch | undefined;
   localityMetadata: Uint8Array | undefined;
   readonly counts: HostCounts = createHostCounts();
   readonly pool: StreamPool;
@@ -43,6 +44,7 @@ export class Host {
     this.priority = place.priority;
     this.locality = place.locality;
     this.metadata = endpoint.metadata;
+    this.socketMatch = endpoint.socketMatch;
     this.localityMetadata = place.metadata;
     this.pool = createPool(this);
   }

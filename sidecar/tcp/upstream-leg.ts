@@ -52,12 +52,13 @@ export class UpstreamLeg implements TcpSocketOwner, DeadlineOwner {
     this.#owner = owner;
     this.#environment = environment;
     this.#countBegun();
-    const { perConnectionBufferLimitBytes: limit, connectTimeoutMs } = cluster.model;
+    const { perConnectionBufferLimitBytes: limit, connectTimeoutMs, tcpKeepAliveMs } = cluster.model;
     const socket = dial(host.address, {
       readBuffer: environment.readBuffer,
       bufferLimitBytes: limit,
       onRead: (bytes) => this.#onRead(bytes),
       allowHalfOpen: true,
+      keepAliveMs: tcpKeepAliveMs,
     });
     const { stats } = cluster;
     const socketStats = {

@@ -14,6 +14,8 @@ export interface DialOptions {
   readonly onRead: (bytes: number) => boolean;
   /** The socket stays open for writing when the upstream has shut its side. */
   readonly allowHalfOpen?: boolean;
+  /** Idle milliseconds before TCP probes the upstream; undefined: it does not. */
+  readonly keepAliveMs: number | undefined;
 }
 
 /** Reading begins with the connection; `address.host` must be an IP literal, so no resolver is asked. */
@@ -23,6 +25,7 @@ export function dial(address: Address, options: DialOptions): Socket {
     noDelay: true,
     highWaterMark: options.bufferLimitBytes,
     allowHalfOpen: options.allowHalfOpen === true,
+    ...(options.keepAliveMs === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: options.keepAliveMs }),
   };
   const socket = new Socket(settings);
   if (address.kind === "pipe") {

@@ -114,6 +114,7 @@ export class ClientConnection implements H1Sink, ByteOutput, DeadlineOwner {
       readBuffer,
       bufferLimitBytes: settings.perConnectionBufferLimitBytes,
       onRead: (bytes) => this.#onRead(bytes),
+      keepAliveMs: settings.tcpKeepAliveMs,
     });
     this.#socket = socket;
     socket.on("connect", () => this.#onConnect());

@@ -26,6 +26,7 @@ export type PoolSettings = Pick<
   | "maxRequestsPerConnection"
   | "maxResponseHeadersBytes"
   | "maxResponseHeadersCount"
+  | "tcpKeepAliveMs"
 >;
 
 /** What all pools of a cluster share. */

@@ -30,7 +30,7 @@ const SERVER: XdsFacts["status"]["servers"][number] = {
   lastError: "",
   attempts: 1,
   controlPlane: "istiod-1",
-  counts: { responses: 1, ignored: 0, held: 0, paused: 0, failures: 0 },
+  counts: { responses: 1, ignored: 0, held: 0, paused: 0, failures: 0, rateLimited: 0 },
   latest: [{ typeUrl: LISTENER_TYPE, version: "8", nonce: "n3", receivedAt: 30, answeredAt: 31, error: "" }],
 };
 

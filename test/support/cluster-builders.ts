@@ -18,6 +18,7 @@ export function buildEndpoint(parts: EndpointParts): Endpoint {
     health: parts.health ?? "unknown",
     weight: parts.weight ?? 1,
     metadata: undefined,
+    socketMatch: undefined,
   };
 }
 
@@ -66,6 +67,10 @@ export function buildCluster(assignment: ClusterLoadAssignment, parts: Partial<C
     waitForWarmOnInit: true,
     upstreamProtocol: "http1",
     metadata: undefined,
+    http2KeepAlive: undefined,
+    tcpKeepAliveMs: undefined,
+    tls: undefined,
+    socketMatches: [],
     source: undefined,
     ...parts,
   };

@@ -58,7 +58,8 @@ export class FakeControlPlane {
   readonly #server = new Server({ "grpc.max_send_message_length": -1 });
   #read = 0;
 
-  async listen(port = 0): Promise<number> {
+  /** `address`: the host that it is bound to, or `unix:PATH`. */
+  async listen(port = 0, credentials = ServerCredentials.createInsecure(), address = "127.0.0.1"): Promise<number> {
     for (const methods of [ADS_METHODS, ...TYPE_METHODS.values()]) {
       const definition = {
         sotw: methodOf(methods.sotw, "sotw"),
@@ -68,7 +69,8 @@ export class FakeControlPlane {
       this.#server.addService(definition, { sotw: onCall, delta: onCall });
     }
     return new Promise((resolve, reject) => {
-      this.#server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
+      const place = address.startsWith("unix:") ? address : `${address}:${port}`;
+      this.#server.bindAsync(place, credentials, (error, bound) => {
         if (error === null) resolve(bound);
         else reject(error);
       });

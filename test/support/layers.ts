@@ -27,6 +27,12 @@ export const LAYERS: readonly Layer[] = [
     types: [MODEL],
     why: "decoding is bytes to value, without the protocol that brought the bytes",
   },
+  {
+    at: "xds/secrets/",
+    code: ["xds/decode/regex.ts", "xds/file-watch.ts", "xds/references.ts"],
+    types: ["xds/"],
+    why: "it reads and proves what configuration names, and knows nothing of streams",
+  },
   { at: "xds/field-rows/", code: ["xds/fields.ts"], types: [], why: "the table of fields is data" },
   // Protobuf ends at the wire: what else is in xds/ sees messages that discovery-wire.ts has taken apart.
   { at: "xds/discovery-wire.ts", code: ["xds/"], types: [], why: "xds/ knows neither plugins nor the proxy" },
@@ -39,7 +45,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "xds/",
-    code: ["xds/decode/", "xds/field-rows/"],
+    code: ["xds/decode/", "xds/field-rows/", "xds/secrets/"],
     types: ["xds/gen/", MODEL],
     why: "protobuf stays in decode/ and discovery-wire.ts, and xds/ knows neither plugins nor the proxy",
   },

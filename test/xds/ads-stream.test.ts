@@ -22,9 +22,10 @@ function endOf(settings: Partial<StreamSettings>): Promise<{ reason: string; con
       onEnd: (reason: string) => resolve({ reason, connections }),
     };
     const fixed = { authority: "", method: ADS_METHODS.delta, variant: "delta", metadata: [] } as const;
+    const plain = { tls: undefined, keepAlive: undefined, tcpKeepAliveMs: undefined };
     const limits = { connectTimeoutMs: 5_000, maxMessageBytes: 1_000_000 };
     const node = parseNode(new Uint8Array());
-    openStream({ target: "127.0.0.1:1", ...fixed, ...limits, node, ...settings }, sink);
+    openStream({ target: "127.0.0.1:1", ...fixed, ...plain, ...limits, node, ...settings }, sink);
   });
 }
 

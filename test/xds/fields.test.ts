@@ -27,6 +27,7 @@ const ROOTS = [
   "envoy.config.endpoint.v3.ClusterLoadAssignment",
   "envoy.config.core.v3.TypedExtensionConfig",
   "envoy.config.trace.v3.OpenTelemetryConfig",
+  "envoy.config.grpc_credential.v3.FileBasedMetadataConfig",
   "envoy.service.runtime.v3.Runtime",
   `${EXTENSIONS}.access_loggers.file.v3.FileAccessLog`,
   `${EXTENSIONS}.access_loggers.stream.v3.StdoutAccessLog`,
@@ -48,6 +49,9 @@ const ROOTS = [
   `${EXTENSIONS}.load_balancing_policies.round_robin.v3.RoundRobin`,
   `${EXTENSIONS}.request_id.uuid.v3.UuidRequestIdConfig`,
   `${EXTENSIONS}.transport_sockets.raw_buffer.v3.RawBuffer`,
+  `${EXTENSIONS}.transport_sockets.tls.v3.DownstreamTlsContext`,
+  `${EXTENSIONS}.transport_sockets.tls.v3.Secret`,
+  `${EXTENSIONS}.transport_sockets.tls.v3.UpstreamTlsContext`,
   `${EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions`,
 ];
 

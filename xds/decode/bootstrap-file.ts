@@ -13,6 +13,7 @@ import { readProblem } from "./file-problem.ts";
 import type { FormatProblem, Issue, Warning } from "./issues.ts";
 import { messageTypes } from "./registry.ts";
 import { locateIssue } from "./source-map.ts";
+import { quietGrpcClusters } from "./quiet-clusters.ts";
 import { parseYaml, type LocatedFile, type LocatedIssue, type YamlFile } from "./yaml-document.ts";
 
 export interface BootstrapInput {
@@ -177,26 +178,4 @@ function setNode(message: BootstrapMessage, input: BootstrapInput): void {
   if (serviceZone === undefined) return;
   message.node.locality ??= create(LocalitySchema);
   message.node.locality.zone = serviceZone;
-}
-
-/** Clusters of control planes and of span collectors speak HTTP/2 by gRPC, where the warning about HTTP/2 upstreams does not apply. */
-function quietGrpcClusters(
-  warnings: readonly Warning[],
-  message: BootstrapMessage,
-  value: Bootstrap | undefined,
-): readonly Warning[] {
-  const services = message.dynamicResources?.adsConfig?.grpcServices ?? [];
-  const names = new Set(
-    services.flatMap(({ targetSpecifier: target }) => (target.case === "envoyGrpc" ? target.value.clusterName : [])),
-  );
-  for (const { filterChains, defaultFilterChain } of value?.listeners ?? []) {
-    for (const { filter } of defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain]) {
-      const collector = filter.kind === "http" ? filter.tracing?.provider?.export : undefined;
-      if (collector?.kind === "grpc") names.add(collector.cluster);
-    }
-  }
-  const prefixes = (message.staticResources?.clusters ?? []).flatMap(({ name }, index) =>
-    names.has(name) ? `static_resources.clusters[${index}].` : [],
-  );
-  return warnings.filter(({ path }) => !prefixes.some((prefix) => path.startsWith(prefix)));
 }

@@ -10,11 +10,13 @@ import {
 import { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
 import { NodeSchema, type Node as NodeMessage } from "../gen/envoy/config/core/v3/base_pb.ts";
 import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.ts";
+import { SecretSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
 import type { Admin, Bootstrap, JsonValue, Node } from "../model/bootstrap.ts";
 import type { Cluster } from "../model/cluster.ts";
 import type { ApiConfigSource } from "../model/config-source.ts";
 import type { Listener } from "../model/listener.ts";
-import { CLUSTER_TYPE, LISTENER_TYPE } from "../type-urls.ts";
+import type { Secret } from "../model/tls.ts";
+import { CLUSTER_TYPE, LISTENER_TYPE, SECRET_TYPE } from "../type-urls.ts";
 import { decodeAccessLogs } from "./access-log.ts";
 import { decodeAddress } from "./address.ts";
 import { checkBootstrapReferences } from "./bootstrap-references.ts";
@@ -26,6 +28,7 @@ import { inspectMessage, type UnknownFieldPolicy } from "./inspect.ts";
 import { child, Findings, item, type Decoded, type FormatProblem, type NamedFile } from "./issues.ts";
 import { decodeListener } from "./listener.ts";
 import { decodeRuntimeLayers } from "./runtime.ts";
+import { decodeSecret } from "./secret.ts";
 import { decodeServices } from "./wasm-service.ts";
 
 /** Also the files that the bootstrap names, which nobody has read yet. */
@@ -41,6 +44,7 @@ export function decodeBootstrap(
   inspectMessage(BootstrapSchema, message, "", findings, unknownFields);
   const clusters = decodeClusters(message, findings);
   const listeners = decodeListeners(message, findings);
+  const secrets = decodeSecrets(message, findings);
   const dynamic = decodeDynamic(message, findings);
   const bootstrap: Bootstrap = {
     node: decodeNode(message.node),
@@ -48,11 +52,12 @@ export function decodeBootstrap(
     listeners: listeners.map(({ listener }) => listener),
     clusters: clusters.map(({ cluster }) => cluster),
     services: decodeServices(message.bootstrapExtensions, "bootstrap_extensions", findings),
+    secrets: secrets.map(({ secret }) => secret),
     ...dynamic,
     runtimeLayers: decodeRuntimeLayers(message.layeredRuntime, "layered_runtime", findings),
     nodeBytes: message.node === undefined ? new Uint8Array() : toBinary(NodeSchema, message.node),
     bootstrapBytes: toBinary(BootstrapSchema, message),
-    rawResources: [...clusters.map(({ raw }) => raw), ...listeners.map(({ raw }) => raw)],
+    rawResources: [...clusters, ...listeners, ...secrets].map(({ raw }) => raw),
   };
   checkBootstrapReferences(bootstrap, message, findings);
   return { ...findings.result(bootstrap), files: findings.files };
@@ -93,6 +98,25 @@ function decodeListeners(
     const listener = decodeListener(entry, item(path, index), findings);
     if (listener === undefined) return [];
     return { listener, raw: { typeUrl: LISTENER_TYPE, name: listener.name, value: toBinary(ListenerSchema, entry) } };
+  });
+}
+
+function decodeSecrets(
+  message: BootstrapMessage,
+  findings: Findings,
+): readonly { readonly secret: Secret; readonly raw: Raw }[] {
+  const path = "static_resources.secrets";
+  const secrets = message.staticResources?.secrets ?? [];
+  // Envoy has a table for each kind of secret; here one name is one secret.
+  checkUnique(
+    secrets.map(({ name }) => name),
+    path,
+    findings,
+  );
+  return secrets.flatMap((entry, index) => {
+    const secret = decodeSecret(entry, item(path, index), findings);
+    if (secret === undefined) return [];
+    return { secret, raw: { typeUrl: SECRET_TYPE, name: secret.name, value: toBinary(SecretSchema, entry) } };
   });
 }
 

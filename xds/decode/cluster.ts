@@ -1,6 +1,7 @@
 // envoy.config.cluster.v3.Cluster → model, with Envoy's defaults filled in. Called by resource.ts for CDS and by
 // bootstrap.ts for static clusters.
 
+import type { TcpKeepalive } from "../gen/envoy/config/core/v3/address_pb.ts";
 import { RoutingPriority } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { CircuitBreakers } from "../gen/envoy/config/cluster/v3/circuit_breaker_pb.ts";
 import {
@@ -19,7 +20,7 @@ import { unsupported } from "./http-filter.ts";
 import { isInert } from "./inert.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeLbPolicy } from "./load-balancing.ts";
-import { checkTransportSocket } from "./transport-socket.ts";
+import { decodeUpstreamSocket } from "./transport-socket.ts";
 import { decodeUpstreamHttp } from "./upstream-protocol.ts";
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
@@ -29,11 +30,7 @@ const DEFAULT_PANIC_PERCENT = 50;
 
 /** Undefined when it cannot be used, which is then reported. */
 export function decodeCluster(message: ClusterMessage, path: string, findings: Findings): Cluster | undefined {
-  checkTransportSocket(message.transportSocket, child(path, "transport_socket"), findings);
-  for (const [index, match] of message.transportSocketMatches.entries()) {
-    const matchPath = child(item(child(path, "transport_socket_matches"), index), "transport_socket");
-    checkTransportSocket(match.transportSocket, matchPath, findings);
-  }
+  const sockets = decodeSockets(message, path, findings);
   checkFilters(message, path, findings);
   const discovery = decodeDiscovery(message, path, findings);
   const lbPolicy = decodeLbPolicy(message, discovery?.kind === "original_dst", path, findings);
@@ -55,7 +52,37 @@ export function decodeCluster(message: ClusterMessage, path: string, findings: F
     healthyPanicThreshold: message.commonLbConfig?.healthyPanicThreshold?.value ?? DEFAULT_PANIC_PERCENT,
     waitForWarmOnInit: message.waitForWarmOnInit ?? true,
     metadata: metadataBytes(message.metadata),
+    tcpKeepAliveMs: decodeTcpKeepAlive(message.upstreamConnectionOptions?.tcpKeepalive),
+    ...sockets,
     source: discovery.kind === "eds" ? discovery.source : undefined,
+  };
+}
+
+/** The kernel's own default. */
+const DEFAULT_KEEPALIVE_S = 7_200;
+
+function decodeTcpKeepAlive(message: TcpKeepalive | undefined): number | undefined {
+  return message === undefined ? undefined : (message.keepaliveTime ?? DEFAULT_KEEPALIVE_S) * 1_000;
+}
+
+function decodeSockets(
+  message: ClusterMessage,
+  path: string,
+  findings: Findings,
+): Pick<Cluster, "tls" | "socketMatches"> {
+  const matchesPath = child(path, "transport_socket_matches");
+  const tls = decodeUpstreamSocket(message.transportSocket, child(path, "transport_socket"), findings);
+  if (tls !== undefined) {
+    const field = "envoy.config.cluster.v3.Cluster.transport_socket";
+    const problem = "TLS is in effect for control planes only so far; other requests to this cluster fail";
+    findings.warn("no_effect", child(path, "transport_socket"), field, problem);
+  }
+  return {
+    tls,
+    socketMatches: message.transportSocketMatches.map(({ match, transportSocket }, index) => {
+      const tls = decodeUpstreamSocket(transportSocket, child(item(matchesPath, index), "transport_socket"), findings);
+      return { match: match ?? {}, tls };
+    }),
   };
 }
 

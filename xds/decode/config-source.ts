@@ -1,15 +1,18 @@
 // envoy.config.core.v3 ConfigSource, ApiConfigSource and GrpcService → model.
 // Called by the decoders of everything that can be discovered, and by bootstrap.ts for ads_config.
 
-import type { GrpcService, GrpcService_EnvoyGrpc } from "../gen/envoy/config/core/v3/grpc_service_pb.ts";
+import type { BackoffStrategy } from "../gen/envoy/config/core/v3/backoff_pb.ts";
+import type { GrpcService } from "../gen/envoy/config/core/v3/grpc_service_pb.ts";
 import {
   ApiConfigSource_ApiType,
   ApiVersion,
   type ApiConfigSource as ApiConfigSourceMessage,
   type ConfigSource as ConfigSourceMessage,
+  type RateLimitSettings,
 } from "../gen/envoy/config/core/v3/config_source_pb.ts";
-import type { ApiConfigSource, ConfigSource, GrpcTarget } from "../model/config-source.ts";
+import type { ApiConfigSource, ConfigSource, RequestRate } from "../model/config-source.ts";
 import { durationMs } from "./duration.ts";
+import { decodeGrpcService } from "./grpc-service.ts";
 import { child, type Findings } from "./issues.ts";
 import { decodeEach } from "./matcher.ts";
 
@@ -83,7 +86,7 @@ export function decodeApiConfigSource(
     return undefined;
   }
   const servers = decodeEach(message.grpcServices, child(path, "grpc_services"), findings, decodeGrpcService);
-  const backoff = envoyGrpc(message.grpcServices[0])?.retryPolicy?.retryBackOff;
+  const backoff = retryBackoff(message.grpcServices[0], child(path, "grpc_services[0]"), findings);
   const backoffBaseMs = durationMs(backoff?.baseInterval, DEFAULT_BACKOFF_BASE_MS);
   const backoffMaxMs = Math.max(backoffBaseMs, durationMs(backoff?.maxInterval, DEFAULT_BACKOFF_MAX_MS));
   return {
@@ -96,30 +99,33 @@ export function decodeApiConfigSource(
     setNodeOnFirstMessageOnly: message.setNodeOnFirstMessageOnly,
     backoffBaseMs,
     backoffMaxMs,
+    requestRate: decodeRate(message.rateLimitSettings),
   };
 }
 
-/** One gRPC server. Credentials of google_grpc are refused by the table of fields until TLS is supported. */
-export function decodeGrpcService(message: GrpcService, _path: string, _findings: Findings): GrpcTarget | undefined {
-  const initialMetadata = message.initialMetadata.map(({ key, value }) => ({ key, value }));
-  const timeoutMs = durationMs(message.timeout, 0);
-  const target = message.targetSpecifier;
-  switch (target.case) {
-    case undefined:
-      return undefined;
-    case "envoyGrpc":
-      return {
-        kind: "cluster",
-        name: target.value.clusterName,
-        authority: target.value.authority,
-        initialMetadata,
-        timeoutMs,
-      };
-    case "googleGrpc":
-      return { kind: "target", name: target.value.targetUri, authority: "", initialMetadata, timeoutMs };
-  }
+const DEFAULT_MAX_TOKENS = 100;
+const DEFAULT_FILL_PER_SECOND = 10;
+
+/** An empty message has Envoy's defaults; without a message there is no limit. */
+function decodeRate(message: RateLimitSettings | undefined): RequestRate | undefined {
+  if (message === undefined) return undefined;
+  return {
+    // A bucket that holds nothing would never let a request through.
+    maxTokens: Math.max(1, message.maxTokens ?? DEFAULT_MAX_TOKENS),
+    fillPerSecond: message.fillRate ?? DEFAULT_FILL_PER_SECOND,
+  };
 }
 
-function envoyGrpc(service: GrpcService | undefined): GrpcService_EnvoyGrpc | undefined {
-  return service?.targetSpecifier.case === "envoyGrpc" ? service.targetSpecifier.value : undefined;
+/** `retry_policy` stands in envoy_grpc, and beside it for either kind of server. */
+function retryBackoff(service: GrpcService | undefined, path: string, findings: Findings): BackoffStrategy | undefined {
+  const target = service?.targetSpecifier;
+  const inner = target?.case === "envoyGrpc" ? target.value.retryPolicy : undefined;
+  const policy = inner ?? service?.retryPolicy;
+  const backoff = policy?.retryBackOff;
+  const base = durationMs(backoff?.baseInterval, 0);
+  if (backoff?.maxInterval !== undefined && durationMs(backoff.maxInterval, 0) < base) {
+    const place = inner === undefined ? "retry_policy" : "envoy_grpc.retry_policy";
+    findings.issue(child(path, `${place}.retry_back_off.max_interval`), "must be at least base_interval");
+  }
+  return backoff;
 }

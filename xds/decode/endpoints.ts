@@ -100,5 +100,6 @@ function decodeEndpoint(
     health: HEALTH[message.healthStatus] ?? "unknown",
     weight: message.loadBalancingWeight ?? 1,
     metadata: metadataBytes(message.metadata),
+    socketMatch: message.metadata?.filterMetadata["envoy.transport_socket_match"],
   };
 }

@@ -22,7 +22,7 @@ import { child, item, type Findings } from "./issues.ts";
 import { decodeEach } from "./matcher.ts";
 import { decodeTcpProxy } from "./tcp-proxy.ts";
 import { decodePluginConfig } from "./wasm.ts";
-import { checkTransportSocket } from "./transport-socket.ts";
+import { decodeDownstreamSocket } from "./transport-socket.ts";
 
 const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const WASM = "envoy.extensions.filters.network.wasm.v3.Wasm";
@@ -35,7 +35,12 @@ export function decodeFilterChain(
   path: string,
   findings: Findings,
 ): FilterChain | undefined {
-  checkTransportSocket(message.transportSocket, child(path, "transport_socket"), findings);
+  const tls = decodeDownstreamSocket(message.transportSocket, child(path, "transport_socket"), findings);
+  if (tls !== undefined) {
+    const field = "envoy.config.listener.v3.FilterChain.transport_socket";
+    const problem = "connections are not served by TLS yet; those of this filter chain are closed";
+    findings.warn("no_effect", child(path, "transport_socket"), field, problem);
+  }
   const match =
     message.filterChainMatch === undefined
       ? undefined
@@ -44,7 +49,7 @@ export function decodeFilterChain(
   const filter = decodeFilters(message.filters, child(path, "filters"), findings, networkFilters);
   if (filter === undefined) return undefined;
   const name = message.name === "" ? fallbackName : message.name;
-  return { name, match, metadata: metadataBytes(message.metadata), networkFilters, filter };
+  return { name, match, tls, metadata: metadataBytes(message.metadata), networkFilters, filter };
 }
 
 /** The last filter; `plugins` gets those before it. */

@@ -26,6 +26,11 @@ export function regexGroupCount(pattern: string): number {
   return regexProblem(pattern) === undefined ? RE2JS.compile(pattern).groupCount() : 0;
 }
 
+/** Whether the whole text matches; false for a pattern that RE2 refuses. For the rare match on the main thread. */
+export function matchesWholly(pattern: string, text: string): boolean {
+  return regexProblem(pattern) === undefined && RE2JS.matches(pattern, text);
+}
+
 function compileProblem(pattern: string): string | undefined {
   try {
     RE2JS.compile(pattern);

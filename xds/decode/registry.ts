@@ -18,6 +18,7 @@ import { file_envoy_config_cluster_v3_cluster } from "../gen/envoy/config/cluste
 import { file_envoy_config_core_v3_base } from "../gen/envoy/config/core/v3/base_pb.ts";
 import { file_envoy_config_core_v3_extension } from "../gen/envoy/config/core/v3/extension_pb.ts";
 import { file_envoy_config_endpoint_v3_endpoint } from "../gen/envoy/config/endpoint/v3/endpoint_pb.ts";
+import { file_envoy_config_grpc_credential_v3_file_based_metadata } from "../gen/envoy/config/grpc_credential/v3/file_based_metadata_pb.ts";
 import { file_envoy_config_listener_v3_listener } from "../gen/envoy/config/listener/v3/listener_pb.ts";
 import { file_envoy_config_route_v3_route } from "../gen/envoy/config/route/v3/route_pb.ts";
 import { file_envoy_config_route_v3_route_components } from "../gen/envoy/config/route/v3/route_components_pb.ts";
@@ -75,6 +76,7 @@ export const messageTypes: Registry = createRegistry(
   file_envoy_config_core_v3_base,
   file_envoy_config_core_v3_extension,
   file_envoy_config_endpoint_v3_endpoint,
+  file_envoy_config_grpc_credential_v3_file_based_metadata,
   file_envoy_config_listener_v3_listener,
   file_envoy_config_route_v3_route,
   file_envoy_config_route_v3_route_components,

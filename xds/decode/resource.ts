@@ -17,6 +17,10 @@ import {
   ScopedRouteConfigurationSchema,
   type ScopedRouteConfiguration,
 } from "../gen/envoy/config/route/v3/scoped_route_pb.ts";
+import {
+  SecretSchema,
+  type Secret as SecretMessage,
+} from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
 import { RuntimeSchema, type Runtime as RuntimeMessage } from "../gen/envoy/service/runtime/v3/rtds_pb.ts";
 import type { Runtime } from "../model/bootstrap.ts";
 import type { Cluster } from "../model/cluster.ts";
@@ -25,6 +29,7 @@ import type { Listener } from "../model/listener.ts";
 import type { PluginConfig } from "../model/plugin-config.ts";
 import type { RouteConfiguration } from "../model/route.ts";
 import type { ScopedRoute } from "../model/scoped-routes.ts";
+import type { Secret } from "../model/tls.ts";
 import {
   CLUSTER_TYPE,
   ENDPOINTS_TYPE,
@@ -32,6 +37,7 @@ import {
   LISTENER_TYPE,
   ROUTE_TYPE,
   SCOPED_ROUTE_TYPE,
+  SECRET_TYPE,
 } from "../type-urls.ts";
 import { decodeCluster } from "./cluster.ts";
 import { decodeEndpoints } from "./endpoints.ts";
@@ -43,6 +49,7 @@ import { decodeRouteConfiguration } from "./route.ts";
 import { flattenRuntime } from "./runtime.ts";
 import { decodeChangedHosts } from "./virtual-host-reuse.ts";
 import { decodeScopedRoute } from "./scoped-routes.ts";
+import { decodeSecret } from "./secret.ts";
 
 export const RUNTIME_TYPE = "type.googleapis.com/envoy.service.runtime.v3.Runtime";
 
@@ -54,6 +61,7 @@ export type Resource =
   | { readonly kind: "cluster"; readonly name: string; readonly value: Cluster }
   | { readonly kind: "endpoints"; readonly name: string; readonly value: ClusterLoadAssignment }
   | { readonly kind: "plugin"; readonly name: string; readonly value: PluginConfig }
+  | { readonly kind: "secret"; readonly name: string; readonly value: Secret }
   | { readonly kind: "runtime"; readonly name: string; readonly value: Runtime };
 
 export interface DecodeOptions {
@@ -86,6 +94,7 @@ const TYPES: ReadonlyMap<string, ResourceType> = new Map([
   [ENDPOINTS_TYPE, endpointsType()],
   [EXTENSION_CONFIG_TYPE, extensionConfigType()],
   [RUNTIME_TYPE, runtimeType()],
+  [SECRET_TYPE, secretType()],
 ]);
 
 /** Every type URL that decodeResource() knows. */
@@ -199,6 +208,17 @@ function extensionConfigType(): ResourceType {
       if (typedConfig === undefined) return undefined;
       const value = decodeDiscoveredPlugin(typedConfig, name, child("", "typed_config"), findings);
       return value === undefined ? undefined : { kind: "plugin", name, value };
+    },
+  };
+}
+
+function secretType(): ResourceType {
+  return {
+    desc: SecretSchema,
+    nameOf: (message) => (message as SecretMessage).name,
+    decode: (message, findings) => {
+      const value = decodeSecret(message as SecretMessage, "", findings);
+      return value === undefined ? undefined : { kind: "secret", name: value.name, value };
     },
   };
 }

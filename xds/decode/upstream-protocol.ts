@@ -1,10 +1,15 @@
 // How a cluster speaks HTTP: the HttpProtocolOptions extension and the deprecated fields that it replaced.
 // Called by cluster.ts. Source: envoy.extensions.upstreams.http.v3.
 
-import type { HttpProtocolOptions as CoreOptions } from "../gen/envoy/config/core/v3/protocol_pb.ts";
+import type {
+  Http2ProtocolOptions,
+  HttpProtocolOptions as CoreOptions,
+  KeepaliveSettings,
+} from "../gen/envoy/config/core/v3/protocol_pb.ts";
 import type { Cluster as ClusterMessage } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { HttpProtocolOptions } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 import type { Cluster } from "../model/cluster.ts";
+import type { KeepAlive } from "../model/config-source.ts";
 import { unpackAny } from "./any.ts";
 import { durationMs } from "./duration.ts";
 import { child, item, type Findings } from "./issues.ts";
@@ -21,6 +26,7 @@ export type UpstreamHttp = Pick<
   | "maxRequestsPerConnection"
   | "maxResponseHeadersBytes"
   | "maxResponseHeadersCount"
+  | "http2KeepAlive"
 >;
 
 export function decodeUpstreamHttp(message: ClusterMessage, path: string, findings: Findings): UpstreamHttp {
@@ -36,13 +42,24 @@ export function decodeUpstreamHttp(message: ClusterMessage, path: string, findin
       "HTTP/2 to upstreams is in effect for gRPC services only so far; requests are proxied by HTTP/1.1",
     );
   }
-  return { ...decodeCommon(common, message), upstreamProtocol: isHttp2 ? "http2" : "http1" };
+  const http2 = options === undefined ? message.http2ProtocolOptions : http2Options(options);
+  return {
+    ...decodeCommon(common, message),
+    upstreamProtocol: isHttp2 ? "http2" : "http1",
+    http2KeepAlive: decodeKeepAlive(http2?.connectionKeepalive),
+  };
+}
+
+/** Without an interval Envoy sends no pings by the clock. */
+function decodeKeepAlive(message: KeepaliveSettings | undefined): KeepAlive | undefined {
+  if (message?.interval === undefined) return undefined;
+  return { intervalMs: durationMs(message.interval, 0), timeoutMs: durationMs(message.timeout, 0) };
 }
 
 function decodeCommon(
   common: CoreOptions | undefined,
   cluster: ClusterMessage,
-): Omit<UpstreamHttp, "upstreamProtocol"> {
+): Omit<UpstreamHttp, "upstreamProtocol" | "http2KeepAlive"> {
   return {
     idleTimeoutMs: durationMs(common?.idleTimeout, DEFAULT_IDLE_MS),
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? cluster.maxRequestsPerConnection ?? 0,
@@ -65,6 +82,11 @@ function findOptions(message: ClusterMessage, path: string, findings: Findings):
 }
 
 function speaksHttp2(options: HttpProtocolOptions): boolean {
-  const choice = options.upstreamProtocolOptions;
-  return choice.case === "explicitHttpConfig" && choice.value.protocolConfig.case === "http2ProtocolOptions";
+  return http2Options(options) !== undefined;
+}
+
+function http2Options({ upstreamProtocolOptions: choice }: HttpProtocolOptions): Http2ProtocolOptions | undefined {
+  if (choice.case !== "explicitHttpConfig") return undefined;
+  const { protocolConfig } = choice.value;
+  return protocolConfig.case === "http2ProtocolOptions" ? protocolConfig.value : undefined;
 }

@@ -47,10 +47,7 @@ export const BOOTSTRAP_ROWS: Readonly<Record<string, MessageRows>> = {
     },
   },
   "envoy.config.bootstrap.v3.Bootstrap.StaticResources": {
-    supported: "listeners clusters",
-    accepted: {
-      secrets: "TLS is not supported yet",
-    },
+    supported: "listeners clusters secrets",
   },
   "envoy.config.bootstrap.v3.Bootstrap.DynamicResources": {
     supported: "lds_config cds_config ads_config",

@@ -6,7 +6,7 @@ import type { MessageRows } from "../fields.ts";
 export const CLUSTER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.config.cluster.v3.Cluster": {
     supported:
-      "transport_socket_matches name alt_stat_name type eds_cluster_config connect_timeout per_connection_buffer_limit_bytes lb_policy load_assignment max_requests_per_connection circuit_breakers common_http_protocol_options http2_protocol_options typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate dns_lookup_family wait_for_warm_on_init common_lb_config transport_socket metadata filters load_balancing_policy",
+      "transport_socket_matches name alt_stat_name type eds_cluster_config connect_timeout per_connection_buffer_limit_bytes lb_policy load_assignment max_requests_per_connection circuit_breakers common_http_protocol_options http2_protocol_options typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate dns_lookup_family wait_for_warm_on_init common_lb_config transport_socket metadata filters load_balancing_policy upstream_connection_options",
     accepted: {
       stats_matcher: "the default statistics exist",
       track_timeout_budgets: "the default statistics exist",
@@ -29,7 +29,6 @@ export const CLUSTER_ROWS: Readonly<Record<string, MessageRows>> = {
       round_robin_lb_config: "the policy has its defaults",
       protocol_selection: "see typed_extension_protocol_options",
       upstream_bind_config: "the kernel chooses the source address",
-      upstream_connection_options: "not set on upstream sockets",
       close_connections_on_host_health_failure: "hosts are not checked",
       ignore_health_on_host_removal: "hosts are not checked",
       lrs_server: "load is not reported",
@@ -46,11 +45,15 @@ export const CLUSTER_ROWS: Readonly<Record<string, MessageRows>> = {
       connection_pool_per_downstream_connection: "connections are shared",
     },
   },
-  "envoy.config.cluster.v3.Cluster.TransportSocketMatch": {
-    supported: "name transport_socket",
+  "envoy.config.cluster.v3.UpstreamConnectionOptions": {
+    supported: "tcp_keepalive",
     accepted: {
-      match: "every endpoint has the same transport socket, plain TCP",
+      set_local_interface_name_on_upstream_connections: "no such property",
+      happy_eyeballs_config: "the first address is used",
     },
+  },
+  "envoy.config.cluster.v3.Cluster.TransportSocketMatch": {
+    supported: "name match transport_socket",
   },
   "envoy.config.cluster.v3.Cluster.EdsClusterConfig": {
     supported: "eds_config service_name",

@@ -65,11 +65,10 @@ export const CORE_ROWS: Readonly<Record<string, MessageRows>> = {
     },
   },
   "envoy.config.core.v3.ApiConfigSource": {
-    supported: "api_type transport_api_version grpc_services set_node_on_first_message_only",
+    supported: "api_type transport_api_version grpc_services set_node_on_first_message_only rate_limit_settings",
     accepted: {
       refresh_delay: "for REST only",
       request_timeout: "for REST only",
-      rate_limit_settings: "requests are not rate limited",
       config_validators: "this extension point is not supported",
     },
     refused: {
@@ -83,10 +82,7 @@ export const CORE_ROWS: Readonly<Record<string, MessageRows>> = {
     supported: "transport_api_version",
   },
   "envoy.config.core.v3.GrpcService": {
-    supported: "envoy_grpc google_grpc timeout initial_metadata",
-    accepted: {
-      retry_policy: "streams are opened again by backoff",
-    },
+    supported: "envoy_grpc google_grpc timeout initial_metadata retry_policy",
   },
   "envoy.config.core.v3.GrpcService.EnvoyGrpc": {
     supported: "cluster_name authority retry_policy",
@@ -96,20 +92,55 @@ export const CORE_ROWS: Readonly<Record<string, MessageRows>> = {
     },
   },
   "envoy.config.core.v3.GrpcService.GoogleGrpc": {
-    supported: "target_uri",
+    supported: "target_uri channel_credentials call_credentials credentials_factory_name channel_args",
     accepted: {
       stat_prefix: "statistics go by the target",
       per_stream_buffer_limit_bytes: "the gRPC library decides",
-      channel_args: "the gRPC library decides",
     },
     refused: {
-      channel_credentials: "credentials need TLS, which is not supported yet",
-      channel_credentials_plugin: "credentials need TLS, which is not supported yet",
-      call_credentials: "credentials need TLS, which is not supported yet",
-      call_credentials_plugin: "credentials need TLS, which is not supported yet",
-      credentials_factory_name: "credentials need TLS, which is not supported yet",
-      config: "credentials need TLS, which is not supported yet",
+      channel_credentials_plugin: "not in Envoy either; use channel_credentials",
+      call_credentials_plugin: "not in Envoy either; use call_credentials",
+      config: "for credentials by extension, which are not supported",
     },
+  },
+  "envoy.config.core.v3.GrpcService.GoogleGrpc.ChannelCredentials": {
+    supported: "ssl_credentials local_credentials",
+    refused: {
+      google_default: "Google's default credentials are not supported; use ssl_credentials",
+    },
+  },
+  "envoy.config.core.v3.GrpcService.GoogleGrpc.SslCredentials": {
+    supported: "root_certs private_key cert_chain",
+  },
+  "envoy.config.core.v3.GrpcService.GoogleGrpc.GoogleLocalCredentials": {
+    supported: "",
+  },
+  "envoy.config.core.v3.GrpcService.GoogleGrpc.CallCredentials": {
+    supported: "access_token google_iam from_plugin",
+    refused: {
+      google_compute_engine: "asks a metadata service, which is not supported; use from_plugin with a token in a file",
+      google_refresh_token: "exchanges tokens, which is not supported; use from_plugin with a token in a file",
+      service_account_jwt_access: "signs tokens, which is not supported; use from_plugin with a token in a file",
+      sts_service: "exchanges tokens, which is not supported; use from_plugin with a token in a file",
+    },
+  },
+  "envoy.config.core.v3.GrpcService.GoogleGrpc.CallCredentials.GoogleIAMCredentials": {
+    supported: "authorization_token authority_selector",
+  },
+  "envoy.config.core.v3.GrpcService.GoogleGrpc.CallCredentials.MetadataCredentialsFromPlugin": {
+    supported: "name typed_config",
+  },
+  "envoy.config.core.v3.GrpcService.GoogleGrpc.ChannelArgs": {
+    supported: "args",
+  },
+  "envoy.config.core.v3.GrpcService.GoogleGrpc.ChannelArgs.Value": {
+    supported: "string_value int_value",
+  },
+  "envoy.config.grpc_credential.v3.FileBasedMetadataConfig": {
+    supported: "secret_data header_key header_prefix",
+  },
+  "envoy.config.core.v3.RateLimitSettings": {
+    supported: "max_tokens fill_rate",
   },
   "envoy.config.core.v3.RetryPolicy": {
     supported: "retry_back_off num_retries",
@@ -258,8 +289,22 @@ export const CORE_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.service.runtime.v3.Runtime": {
     supported: "name layer",
   },
+  "envoy.config.core.v3.KeepaliveSettings": {
+    supported: "interval timeout",
+    accepted: {
+      interval_jitter: "pings are sent without jitter",
+      connection_idle_interval: "pings are sent by the clock",
+    },
+  },
+  "envoy.config.core.v3.TcpKeepalive": {
+    supported: "keepalive_time",
+    accepted: {
+      keepalive_probes: "the kernel's setting counts",
+      keepalive_interval: "the kernel's setting counts",
+    },
+  },
   "envoy.config.core.v3.Http2ProtocolOptions": {
-    supported: "",
+    supported: "connection_keepalive",
     accepted: {
       hpack_table_size: "gRPC connections have settings of their own",
       max_concurrent_streams: "gRPC connections have settings of their own",
@@ -275,7 +320,6 @@ export const CORE_ROWS: Readonly<Record<string, MessageRows>> = {
       stream_error_on_invalid_http_messaging: "gRPC connections have settings of their own",
       override_stream_error_on_invalid_http_message: "gRPC connections have settings of their own",
       custom_settings_parameters: "gRPC connections have settings of their own",
-      connection_keepalive: "gRPC connections have settings of their own",
       use_oghttp2_codec: "gRPC connections have settings of their own",
       max_metadata_size: "gRPC connections have settings of their own",
       enable_huffman_encoding: "gRPC connections have settings of their own",

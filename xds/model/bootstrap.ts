@@ -8,6 +8,7 @@ import type { ApiConfigSource, ConfigSource } from "./config-source.ts";
 import type { Locality } from "./endpoints.ts";
 import type { Listener } from "./listener.ts";
 import type { PluginService } from "./plugin-config.ts";
+import type { Secret } from "./tls.ts";
 
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
@@ -40,6 +41,7 @@ export interface Bootstrap {
   readonly listeners: readonly Listener[];
   readonly clusters: readonly Cluster[];
   readonly services: readonly PluginService[];
+  readonly secrets: readonly Secret[];
   readonly lds: ConfigSource | undefined;
   readonly cds: ConfigSource | undefined;
   readonly ads: ApiConfigSource | undefined;

@@ -1,8 +1,9 @@
 // Clusters in the proxy's words. Source: envoy.config.cluster.v3.
 // Decoded by xds/decode/cluster.ts, compiled by sidecar/cluster/cluster.ts. Types only.
 
-import type { ConfigSource } from "./config-source.ts";
-import type { ClusterLoadAssignment } from "./endpoints.ts";
+import type { ConfigSource, KeepAlive } from "./config-source.ts";
+import type { ClusterLoadAssignment, SocketMatch } from "./endpoints.ts";
+import type { UpstreamTls } from "./tls.ts";
 
 export interface CircuitBreakerThresholds {
   readonly priority: "default" | "high";
@@ -40,5 +41,13 @@ export interface Cluster {
   /** "http1", or "http2" (accepted, not in effect yet). */
   readonly upstreamProtocol: "http1" | "http2";
   readonly metadata: Uint8Array | undefined;
+  /** HTTP/2 pings; undefined: none are asked for. In effect for control planes. */
+  readonly http2KeepAlive: KeepAlive | undefined;
+  /** Idle time before TCP probes its peer; undefined: it does not. */
+  readonly tcpKeepAliveMs: number | undefined;
+  /** Undefined for plain TCP. */
+  readonly tls: UpstreamTls | undefined;
+  /** The first that an endpoint has all of takes the place of `tls`. */
+  readonly socketMatches: readonly { readonly match: SocketMatch; readonly tls: UpstreamTls | undefined }[];
   readonly source: ConfigSource | undefined;
 }

@@ -1,6 +1,9 @@
 // Where a resource comes from. Source: envoy.config.core.v3.ConfigSource, ApiConfigSource and GrpcService.
 // The xDS client subscribes by these; a static resource has none. Types only.
 
+import type { DataSource } from "./plugin-config.ts";
+import type { UpstreamTls } from "./tls.ts";
+
 /** A gRPC server that speaks xDS: a bootstrap cluster by name (envoy_grpc), or a target (google_grpc). */
 export interface GrpcTarget {
   readonly kind: "cluster" | "target";
@@ -11,6 +14,31 @@ export interface GrpcTarget {
   readonly initialMetadata: readonly { readonly key: string; readonly value: string }[];
   /** 0 means no limit from here. */
   readonly timeoutMs: number;
+  /** Of a target; a cluster has its own. Undefined is plaintext. */
+  readonly tls: UpstreamTls | undefined;
+  /** Of a target; a cluster has its own. */
+  readonly keepAlive: KeepAlive | undefined;
+  /** Metadata that is read anew for each stream. */
+  readonly callCredentials: readonly CallCredential[];
+}
+
+/** HTTP/2 pings: how often, and how long an answer may take. */
+export interface KeepAlive {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
+/** One metadata entry: `key: prefix + token`. */
+export interface CallCredential {
+  readonly key: string;
+  readonly prefix: string;
+  readonly token: DataSource;
+}
+
+/** A token bucket: at most `maxTokens` requests at once, then `fillPerSecond`. */
+export interface RequestRate {
+  readonly maxTokens: number;
+  readonly fillPerSecond: number;
 }
 
 export interface ApiConfigSource {
@@ -23,6 +51,8 @@ export interface ApiConfigSource {
   readonly setNodeOnFirstMessageOnly: boolean;
   readonly backoffBaseMs: number;
   readonly backoffMaxMs: number;
+  /** Undefined: requests are not limited. */
+  readonly requestRate: RequestRate | undefined;
 }
 
 export interface PathConfigSource {

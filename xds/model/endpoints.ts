@@ -2,8 +2,12 @@
 // Decoded by xds/decode/endpoints.ts, used by sidecar/cluster/host-set.ts. Types only.
 
 import type { Address } from "./address.ts";
+import type { JsonValue } from "./bootstrap.ts";
 
 export type HealthStatus = "unknown" | "healthy" | "unhealthy" | "draining" | "timeout" | "degraded";
+
+/** What an endpoint's metadata says under `envoy.transport_socket_match`. */
+export type SocketMatch = Readonly<Record<string, JsonValue>>;
 
 export interface Endpoint {
   readonly address: Address;
@@ -12,6 +16,7 @@ export interface Endpoint {
   /** At least 1. */
   readonly weight: number;
   readonly metadata: Uint8Array | undefined;
+  readonly socketMatch: SocketMatch | undefined;
 }
 
 export interface Locality {

@@ -8,6 +8,7 @@ import type { ConfigSource } from "./config-source.ts";
 import type { PluginConfig } from "./plugin-config.ts";
 import type { RouteConfiguration } from "./route.ts";
 import type { ScopedRoutes } from "./scoped-routes.ts";
+import type { DownstreamTls } from "./tls.ts";
 import type { Tracing } from "./tracing.ts";
 
 export type TrafficDirection = "unspecified" | "inbound" | "outbound";
@@ -131,6 +132,8 @@ export interface FilterChain {
   /** Unique within the listener; generated when the configuration gives none. */
   readonly name: string;
   readonly match: FilterChainMatch | undefined;
+  /** Undefined for plain TCP. */
+  readonly tls: DownstreamTls | undefined;
   /** Before `filter`, in order: plugins on the connection (envoy.filters.network.wasm). */
   readonly networkFilters: readonly NetworkFilter[];
   readonly metadata: Uint8Array | undefined;

@@ -188,6 +188,7 @@ export function fakeProgram(overrides: Partial<AdminPorts> = {}): FakeProgram {
   return {
     asked,
     stats,
+    certificates: () => [],
     readiness: () => ({ state: "LIVE", reasons: [] }),
     serverInfo: () => ({
       version: "abc/1.0.0/Clean/RELEASE/OpenSSL",

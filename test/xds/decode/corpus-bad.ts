@@ -289,14 +289,6 @@ export const BAD: readonly CorpusCase[] = [
     issues: ["value: is 101, must be at least 0 and at most 100"],
   },
   {
-    name: "TLS",
-    yaml: cluster(
-      `transport_socket: {name: tls, typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}`,
-    ),
-    issues: ["TLS is not supported yet"],
-    differs: "outrigger has no TLS yet",
-  },
-  {
     name: "HTTP/2 only",
     yaml: bootstrap({ listeners: http(TO_LOCAL, "codec_type: HTTP2") }),
     issues: ["HTTP/2 and HTTP/3 are not supported yet"],

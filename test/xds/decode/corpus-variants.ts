@@ -17,8 +17,11 @@ import {
 import type { Row } from "./variant-row.ts";
 import { TCP_PROXIES } from "./variants-tcp.ts";
 import { SCOPED } from "./variants-scoped.ts";
+import { ADS_SERVICES, SECRETS, UPSTREAM_TLS } from "./variants-tls.ts";
 import { BOOTSTRAPS, CHAIN_MATCHES, FILTERS, HOSTS, LISTENERS, LOGS, MANAGERS } from "./variants-listeners.ts";
 import { ACTIONS, ASSIGNMENTS, CLUSTERS, ENDPOINTS, MATCHES } from "./variants-traffic.ts";
+
+const TLS_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
 
 function cases(kind: string, rows: readonly Row[], build: (text: string) => string): CorpusCase[] {
   return rows.map(([text, issue = "", differs]) => ({
@@ -31,6 +34,14 @@ function cases(kind: string, rows: readonly Row[], build: (text: string) => stri
 
 export const VARIANTS: readonly CorpusCase[] = [
   ...cases("cluster", CLUSTERS, (text) => cluster(text)),
+  ...cases("TLS context", UPSTREAM_TLS, (text) =>
+    cluster(`transport_socket: {name: tls, typed_config: {"@type": ${TLS_TYPE}, ${text}}}`),
+  ),
+  ...cases("secret", SECRETS, (text) => bootstrap({ rest: `  secrets: [${text}]` })),
+  ...cases("ADS service", ADS_SERVICES, (text) => {
+    const ads = `ads_config: {api_type: GRPC, transport_api_version: V3, grpc_services: [{${text}}]}`;
+    return bootstrap({ rest: `dynamic_resources: {${ads}, cds_config: {ads: {}}}` });
+  }),
   ...cases("endpoint", ENDPOINTS, (text) =>
     cluster(`load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [${text}]}]}`),
   ),

@@ -6,6 +6,8 @@ import type { JsonValue } from "@bufbuild/protobuf";
 const EXTENSIONS = "envoy.extensions";
 const WASM = `${EXTENSIONS}.filters.http.wasm.v3.Wasm`;
 const LB = `${EXTENSIONS}.load_balancing_policies`;
+const TLS = `${EXTENSIONS}.transport_sockets.tls.v3`;
+const GRPC_SERVICE = "envoy.config.core.v3.GrpcService";
 const ROUTER = `${EXTENSIONS}.filters.http.router.v3.Router`;
 const FILTER_CONFIG = "envoy.config.route.v3.FilterConfig";
 
@@ -28,7 +30,14 @@ const ANY_TYPES: Readonly<Record<string, readonly string[]>> = {
     `${EXTENSIONS}.access_loggers.stream.v3.StderrAccessLog`,
     `${EXTENSIONS}.access_loggers.wasm.v3.WasmAccessLog`,
   ],
-  "envoy.config.core.v3.TransportSocket.typed_config": [`${EXTENSIONS}.transport_sockets.tls.v3.UpstreamTlsContext`],
+  "envoy.config.core.v3.TransportSocket.typed_config": [
+    `${TLS}.UpstreamTlsContext`,
+    `${TLS}.DownstreamTlsContext`,
+    `${EXTENSIONS}.transport_sockets.raw_buffer.v3.RawBuffer`,
+  ],
+  "envoy.config.core.v3.GrpcService.GoogleGrpc.CallCredentials.MetadataCredentialsFromPlugin.typed_config": [
+    "envoy.config.grpc_credential.v3.FileBasedMetadataConfig",
+  ],
   "envoy.config.cluster.v3.Cluster.typed_extension_protocol_options": [
     `${EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions`,
   ],
@@ -97,6 +106,20 @@ export const SAMPLES: Readonly<Record<string, Samples>> = {
   // What is optional makes a difference where the filter has no such configuration.
   [`${FILTER_CONFIG}.config`]: always({ "@type": `type.googleapis.com/${ROUTER}` }),
   "envoy.config.core.v3.SocketAddress.address": always("127.0.0.1"),
+  [`${TLS}.SubjectAltNameMatcher.san_type`]: always("DNS", "URI"),
+  // Typed names outvote the others.
+  [`${TLS}.CertificateValidationContext.match_typed_subject_alt_names`]: exceptFor(
+    [{ san_type: "DNS", matcher: { exact: "x" } }],
+    ".match_subject_alt_names",
+  ),
+  [`${GRPC_SERVICE}.EnvoyGrpc.retry_policy`]: exceptFor(
+    { retry_back_off: { base_interval: "9s" } },
+    "GrpcService.retry_policy",
+    "core.v3.RetryPolicy",
+    ".BackoffStrategy",
+  ),
+  [`${GRPC_SERVICE}.GoogleGrpc.channel_args`]: always({ args: { "grpc.default_authority": { string_value: "x" } } }),
+  [`${GRPC_SERVICE}.GoogleGrpc.ChannelArgs.args`]: always({ "grpc.default_authority": { string_value: "x" } }),
   "envoy.config.core.v3.SocketAddress.protocol": always("TCP", "UDP"),
   "envoy.config.core.v3.CidrRange.address_prefix": always("10.0.0.0"),
   "envoy.config.core.v3.ApiConfigSource.api_type": always("GRPC", "DELTA_GRPC"),
@@ -146,6 +169,7 @@ export const SAMPLES: Readonly<Record<string, Samples>> = {
     "http2_protocol_options",
     ".Cluster.max_requests_per_connection",
     "core.v3.HttpProtocolOptions",
+    "core.v3.Http2ProtocolOptions",
   ),
   "envoy.config.cluster.v3.Filter.typed_config": always(STRANGE),
   [`${HTTP_OPTIONS}.explicit_http_config`]: always({ http2_protocol_options: {} }),
@@ -159,6 +183,10 @@ export const EFFECT_ELSEWHERE: Readonly<Record<string, string>> = {
     "is read with scoped_rds, not with a list",
   "envoy.config.cluster.v3.Cluster.TransportSocketMatch.name": LABEL,
   "envoy.config.cluster.v3.Filter.name": LABEL,
+  [`${GRPC_SERVICE}.GoogleGrpc.CallCredentials.MetadataCredentialsFromPlugin.name`]: LABEL,
+  [`${GRPC_SERVICE}.GoogleGrpc.ChannelCredentials.local_credentials`]: "means plaintext, as no credentials do",
+  [`${GRPC_SERVICE}.GoogleGrpc.ChannelArgs.Value.string_value`]: "means something by its name: see args",
+  [`${GRPC_SERVICE}.GoogleGrpc.ChannelArgs.Value.int_value`]: "means something by its name: see args",
   "envoy.config.core.v3.TransportSocket.name": LABEL,
   "envoy.config.core.v3.TypedExtensionConfig.name": LABEL,
   "envoy.config.listener.v3.Filter.name": LABEL,

@@ -201,6 +201,7 @@ test("decodeResource() decodes clusters and endpoints", () => {
       health: "draining",
       weight: 3,
       metadata: undefined,
+      socketMatch: undefined,
     },
   ]);
   assert.deepEqual(assignment.dropOverloads, [{ category: "d", percent: 0.05 }]);
