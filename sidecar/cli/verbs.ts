@@ -10,6 +10,7 @@ import { runVerb } from "./run.ts";
 import { statusVerb } from "./status.ts";
 import { validateVerb } from "./validate.ts";
 import { warmUpVerb } from "./warm-up.ts";
+import { webhookVerb } from "./webhook.ts";
 import type { Verb } from "./verb.ts";
 
 const VERBS: readonly Verb[] = [
@@ -19,6 +20,7 @@ const VERBS: readonly Verb[] = [
   statusVerb,
   pluginVerb,
   injectVerb,
+  webhookVerb,
   iptablesVerb,
   demoVerb,
   warmUpVerb,

@@ -11,7 +11,7 @@ export function explain({ kind, namespace, name, injection }: Outcome): string {
     case "patched":
       return [
         `${title}: injected, because ${injection.because}`,
-        ...injection.notes.map((note) => `  - ${note}`),
+        ...[...injection.notes, ...injection.remarks].map((note) => `  - ${note}`),
         "",
       ].join("\n");
     case "skipped":

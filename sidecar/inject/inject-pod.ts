@@ -28,7 +28,10 @@ export type Injection =
       readonly kind: "patched";
       readonly because: string;
       readonly operations: readonly Operation[];
+      /** What was done. */
       readonly notes: readonly string[];
+      /** What the pod's author might not expect. */
+      readonly remarks: readonly string[];
     }
   | { readonly kind: "skipped"; readonly code: SkipCode; readonly reason: string }
   | { readonly kind: "refused"; readonly problems: readonly string[] };
@@ -72,7 +75,8 @@ export function injectPod(json: JsonObject, settings: InjectSettings, surroundin
     kind: "patched",
     because: decision.because,
     operations: recorder.operations,
-    notes: [...notesOf(own.settings, probes), ...probes.remarks, ...own.remarks],
+    notes: notesOf(own.settings, probes),
+    remarks: [...probes.remarks, ...own.remarks],
   };
 }
 

@@ -177,6 +177,12 @@ export const LAYERS: readonly Layer[] = [
     why: "the control plane's admin port, and the client of admin ports: it knows nothing of the proxy",
   },
   {
+    at: "sidecar/webhook/",
+    code: ["sidecar/inject/", "sidecar/node-http.ts"],
+    types: [],
+    why: "brings reviews to the injection and certificates to itself; it knows nothing of the proxy",
+  },
+  {
     at: "sidecar/tcp/",
     code: [
       ...STREAM_WORDS,

@@ -1,0 +1,130 @@
+// `outrigger webhook` as a process: in a cluster (its API played by support/fake-kubernetes-api.ts) two replicas agree on one certificate, the
+// API server learns to trust it, and pods are injected; outside one the certificates are in a folder.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { request } from "node:https";
+import { join } from "node:path";
+import { suite, test } from "node:test";
+import { WEBHOOK } from "../../sidecar/cli/pod/webhook.ts";
+import { printed } from "../support/cli-printer.ts";
+import { FakeKubernetesApi } from "../support/fake-kubernetes-api.ts";
+import { folderWith, Launched, type Owner } from "../support/launcher.ts";
+import { podReview, responseOf } from "../sidecar/webhook/review.ts";
+
+const CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/injector";
+const SECRET = "/api/v1/namespaces/mesh/secrets/certs";
+const FLAGS = [
+  "--port",
+  "0",
+  "--metrics-port",
+  "0",
+  "--address",
+  "127.0.0.1",
+  "--drain-time-s",
+  "0",
+  "--image",
+  "outrigger:test",
+];
+
+interface Replica {
+  readonly process: Launched;
+  readonly port: number;
+  readonly metricsPort: number;
+}
+
+async function start(t: Owner, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Replica> {
+  const { NODE_TEST_CONTEXT: _, ...inherited } = process.env;
+  const child = spawn(join(import.meta.dirname, "../../outrigger"), ["webhook", ...FLAGS, ...args], {
+    env: { ...inherited, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const launched = new Launched(child);
+  t.after(() => launched.end("SIGKILL"));
+  const line = await launched.stderr.first("serving", (text) => text.includes('"serving"'));
+  const { port, metrics_port: metricsPort } = JSON.parse(line) as { port: number; metrics_port: number };
+  return { process: launched, port, metricsPort };
+}
+
+/** What the API server does: trusts the bundle, calls the Service by name, posts a review. */
+function callAsApiServer(port: number, ca: string, servername: string, body: unknown): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const headers = { "content-type": "application/json", accept: "application/json, */*" };
+  const call = request({
+    host: "127.0.0.1",
+    port,
+    servername,
+    ca,
+    path: "/inject?timeout=10s",
+    method: "POST",
+    headers,
+    agent: false,
+  });
+  call.on("error", reject);
+  call.on("response", (response) => {
+    const chunks: Buffer[] = [];
+    response.on("data", (chunk: Buffer) => chunks.push(chunk));
+    response.on("end", () => resolve(Buffer.concat(chunks).toString()));
+  });
+  call.end(JSON.stringify(body));
+  return promise;
+}
+
+suite("outrigger webhook", () => {
+  test("in a cluster: one certificate for all replicas, trusted by the API server", async (t) => {
+    const api = await FakeKubernetesApi.start();
+    t.after(() => api.close());
+    api.put(CONFIGURATION, {
+      webhooks: [
+        { name: "a", clientConfig: { service: { name: "hook" } } },
+        { name: "b", clientConfig: {} },
+      ],
+    });
+    const args = ["--service", "hook", "--secret", "certs", "--webhook-config", "injector"];
+    const replicas = await Promise.all([start(t, args, api.environment), start(t, args, api.environment)]);
+    const { webhooks } = api.objects.get(CONFIGURATION) as unknown as {
+      webhooks: { clientConfig: { caBundle: string } }[];
+    };
+    const bundles = webhooks.map(({ clientConfig }) => clientConfig.caBundle);
+    const { data } = api.objects.get(SECRET) as unknown as { data: Record<string, string> };
+    assert.deepEqual(bundles, [data["ca.crt"], data["ca.crt"]]);
+    assert.deepEqual(Object.keys(data).toSorted(), ["ca.crt", "ca.key", "tls.crt", "tls.key"]);
+    const ca = Buffer.from(bundles[0] ?? "", "base64").toString();
+    for (const { port, metricsPort } of replicas) {
+      const response = responseOf(await callAsApiServer(port, ca, "hook.mesh.svc", podReview()));
+      assert.equal(response.allowed, true);
+      assert.match(Buffer.from(response.patch ?? "", "base64").toString(), /outrigger:test/);
+      assert.equal((await fetch(`http://127.0.0.1:${metricsPort}/ready`)).status, 200);
+    }
+    const made = api.requests.all.filter((line) => /^(?:POST|PATCH).* 20[01]$/.test(line) && line.includes("secrets"));
+    assert.equal(made.length, 1, made.join("\n"));
+    for (const { process: replica } of replicas) {
+      assert.deepEqual(await replica.end(), { code: 0, signal: null });
+    }
+  });
+
+  test("outside a cluster: certificates in a folder, the same after a restart", async (t) => {
+    const folder = folderWith(t, {
+      "settings.yaml": "image: from-file:1\nexclude-namespace: [shop]\ncluster-id: c9\n",
+    });
+    const args = ["--cert-dir", join(folder, "certs"), "--settings", join(folder, "settings.yaml")];
+    const first = await start(t, args);
+    assert.deepEqual(readdirSync(join(folder, "certs")).toSorted(), ["ca.crt", "ca.key", "tls.crt", "tls.key"]);
+    assert.deepEqual(await first.process.end(), { code: 0, signal: null });
+    const second = await start(t, args);
+    assert.ok(second.process.stderr.all.every((line) => !line.includes("new certificate")));
+    const ca = readFileSync(join(folder, "certs/ca.crt"), "utf8");
+    const answer = responseOf(await callAsApiServer(second.port, ca, "localhost", podReview()));
+    assert.equal(answer.auditAnnotations?.["outcome"], "excluded-namespace");
+  });
+
+  test("without a place for certificates it says so; a bad settings file is named", async (t) => {
+    const folder = folderWith(t, { "bad.yaml": "imagee: x\n" });
+    const { io, err } = printed();
+    assert.equal(await WEBHOOK.run([], io), 2);
+    assert.match(err(), /--cert-dir DIR/);
+    assert.equal(await WEBHOOK.run(["--cert-dir", folder, "--settings", join(folder, "bad.yaml")], io), 1);
+    assert.match(err(), /bad\.yaml: unknown setting "imagee"/);
+  });
+});
