@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createServer } from "../node-http.ts";
 import { bindProblem } from "../port-check.ts";
-import { CONTROL_PLANE } from "./control-plane.ts";
+import { controlPlaneVerb } from "./control-plane.ts";
 import { describeFlags, type Flag, parseFlags } from "./flags.ts";
 import { serve } from "./run.ts";
 import { parseRunOptions } from "./run-flags.ts";
@@ -95,7 +95,7 @@ async function demo(ports: Ports, logLevel: string, io: CliIo): Promise<number> 
   const planeEnd = new AbortController();
   const planeSpoke = Promise.withResolvers<void>();
   const planePorts = ["--port", String(ports["control-plane"]), "--admin-port", String(ports["control-plane-admin"])];
-  const plane = CONTROL_PLANE.run(["-f", files.resources, ...planePorts], {
+  const plane = controlPlaneVerb.run(["-f", files.resources, ...planePorts], {
     ...io,
     out: (text) => {
       planeSpoke.resolve();

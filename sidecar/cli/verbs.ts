@@ -1,7 +1,8 @@
 // The list of verbs, in the order of help. main.ts looks a verb up here.
 
 import { VERSION } from "../version.ts";
-import { CONTROL_PLANE } from "./control-plane.ts";
+import { configVerb } from "./config.ts";
+import { controlPlaneVerb } from "./control-plane.ts";
 import { demoVerb } from "./demo.ts";
 import { injectVerb } from "./inject.ts";
 import { iptablesVerb } from "./iptables.ts";
@@ -16,8 +17,9 @@ import type { Verb } from "./verb.ts";
 const VERBS: readonly Verb[] = [
   runVerb,
   validateVerb,
-  CONTROL_PLANE,
+  controlPlaneVerb,
   statusVerb,
+  configVerb,
   pluginVerb,
   injectVerb,
   webhookVerb,

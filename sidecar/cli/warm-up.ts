@@ -29,6 +29,7 @@ export const warmUpVerb: Verb = {
     await Promise.all([
       import("../../xds/ads-stream.ts"),
       import("../../xds/server/control-plane.ts"),
+      import("./control/control-plane.ts"),
       import("../telemetry/tracing.ts"),
     ]);
     const stop = new AbortController();

@@ -6,21 +6,22 @@ import type { AdminReply } from "../admin/reply.ts";
 import { prometheusText, statsJson, statsText } from "../stats/exposition.ts";
 import type { StatsSource } from "../stats/exposition.ts";
 import { VERSION } from "../version.ts";
-import type { ControlPlane } from "../../xds/server/index.ts";
 import { GAUGES } from "../../xds/server/counters.ts";
+import { configRoutes, releaseJson } from "./config-routes.ts";
+import type { ConfigRouteDeps } from "./config-routes.ts";
 import type { Route, RestRequest } from "./rest-server.ts";
 import { helpText } from "./rest-server.ts";
-import { sidecarStatuses } from "./status-view.ts";
+import { canaryStatus, sidecarStatuses } from "./status-view.ts";
 import type { PlaneStatus } from "./status-view.ts";
 
-export type RouteDeps = Readonly<{
-  plane: ControlPlane;
-  /** ms since the epoch. */
-  startedAt: number;
-  now: () => number;
-  /** It listens for sidecars. */
-  isReady: () => boolean;
-}>;
+export type RouteDeps = ConfigRouteDeps &
+  Readonly<{
+    /** ms since the epoch. */
+    startedAt: number;
+    now: () => number;
+    /** It listens for sidecars. */
+    isReady: () => boolean;
+  }>;
 
 const PREFIX = "outrigger_control_plane_";
 
@@ -55,6 +56,7 @@ export function routesOf(deps: RouteDeps): readonly Route[] {
       help: "200 LIVE when sidecars are served",
       answer: () => (deps.isReady() ? textReply("LIVE\n") : textReply("INITIALIZING\n", 503)),
     },
+    ...configRoutes(deps),
     { method: "GET", path: "/help", help: "this list", answer: () => textReply(helpText(routes)) },
   ];
   return routes;
@@ -68,6 +70,8 @@ function status({ plane, now, startedAt }: RouteDeps, { query }: RestRequest): A
     (each) => (node === null || each.node.id === node) && (state === null || each.state === state),
   );
   const count = (wanted: string) => all.filter((each) => each.state === wanted).length;
+  const serving = plane.releases().find((each) => each.state === "serving");
+  const rollout = plane.rollout();
   const view: PlaneStatus = {
     control_plane: {
       version: VERSION,
@@ -80,6 +84,8 @@ function status({ plane, now, startedAt }: RouteDeps, { query }: RestRequest): A
       pending: count("pending"),
       refused: count("refused"),
     },
+    serving: serving === undefined ? null : releaseJson(serving),
+    canary: rollout === undefined ? null : canaryStatus(rollout.release, rollout.view, now()),
     sidecars,
   };
   return jsonReply(view);

@@ -1,6 +1,6 @@
 // What the verb `status` prints: the answers of an admin port for people. Pure.
 
-import type { PlaneStatus, SidecarStatus } from "./status-view.ts";
+import type { CanaryStatus, PlaneStatus, SidecarStatus } from "./status-view.ts";
 import { ageText, printable, textTable } from "./text-table.ts";
 
 /** One row for each sidecar and a line for each refusal. */
@@ -9,15 +9,36 @@ export function planeStatusText(status: PlaneStatus): string {
   const head =
     `outrigger ${plane.version} control plane, up ${ageText(plane.uptime_s)}\n` +
     `${count(summary.sidecars)}: ${summary.acknowledged} acknowledged, ${summary.pending} pending, ${summary.refused} refused\n`;
-  if (sidecars.length === 0) return head;
+  const served = `${head}${servedText(status)}`;
+  if (sidecars.length === 0) return served;
   const rows = sidecars.map((each) => [
     each.node.id,
     each.address,
     ageText(each.connected_s),
+    String(each.release),
     each.state,
     each.types.map(typeText).join(" "),
   ]);
-  return `${head}\n${textTable([["NODE", "ADDRESS", "FOR", "STATE", "ACKNOWLEDGED"], ...rows])}${refusals(sidecars)}`;
+  return `${served}\n${textTable([["NODE", "ADDRESS", "FOR", "RELEASE", "STATE", "ACKNOWLEDGED"], ...rows])}${refusals(sidecars)}`;
+}
+
+/** What is served, and how a canary goes. */
+function servedText({ serving, canary }: PlaneStatus): string {
+  let text = "";
+  if (serving !== null) text += `serving release ${serving.release} of ${serving.at}, ${printable(serving.origin)}\n`;
+  return canary === null ? text : `${text}${canaryText(canary)}\n`;
+}
+
+/** One line: where a canary is, and why. */
+export function canaryText(canary: CanaryStatus): string {
+  const { release, state, step, steps, percent, reason } = canary;
+  const where = state === "complete" ? "" : `, step ${step} of ${steps} (${percent} %)`;
+  const count = `${canary.acknowledged} of ${canary.sidecar_count} acknowledged`;
+  const rate =
+    canary.error_percent === null
+      ? "no load reported"
+      : `${canary.error_percent} % errors of ${canary.requests} requests, compared with ${canary.baseline_error_percent ?? "-"} %`;
+  return `canary of release ${release}: ${state}${where}, ${count}, ${rate}${reason === "" ? "" : `; ${printable(reason)}`}`;
 }
 
 function count(sidecars: number): string {

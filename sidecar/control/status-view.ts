@@ -1,8 +1,11 @@
 // The state of a control plane as JSON: GET /status, and what the verb `status --control-plane` prints. Keys are
 // snake_case, times are RFC 3339 and ages seconds. Pure.
 
-import type { ClientView, TypeView } from "../../xds/server/index.ts";
+import type { ClientView, RolloutView, TypeView } from "../../xds/server/index.ts";
 import { typeLabel } from "../../xds/type-urls.ts";
+import type { ReleaseJson } from "./config-routes.ts";
+
+const MAX_CANARIES = 100;
 
 /** GET /status. */
 export interface PlaneStatus {
@@ -13,7 +16,32 @@ export interface PlaneStatus {
     readonly pending: number;
     readonly refused: number;
   };
+  readonly serving: ReleaseJson | null;
+  /** The canary that runs, or the last one. */
+  readonly canary: CanaryStatus | null;
   readonly sidecars: readonly SidecarStatus[];
+}
+
+export interface CanaryStatus {
+  readonly release: number;
+  readonly state: RolloutView["state"];
+  /** Why it halted, or what it waits for. */
+  readonly reason: string;
+  readonly step: number;
+  readonly steps: number;
+  readonly percent: number;
+  /** Node ids; the first ones. */
+  readonly sidecars: readonly string[];
+  readonly sidecar_count: number;
+  readonly acknowledged: number;
+  readonly started: string;
+  readonly step_s: number;
+  /** Of the canaries since the step was acknowledged; null while nobody reports load. */
+  readonly requests: number | null;
+  readonly errors: number | null;
+  readonly error_percent: number | null;
+  /** Of the other sidecars in that time, or of these before. */
+  readonly baseline_error_percent: number | null;
 }
 
 export interface SidecarStatus {
@@ -27,6 +55,8 @@ export interface SidecarStatus {
   };
   readonly address: string;
   readonly spiffe_id: string | null;
+  /** The release that it gets. */
+  readonly release: number;
   readonly variant: "delta" | "state of the world";
   readonly connected_since: string;
   readonly connected_s: number;
@@ -67,6 +97,7 @@ function sidecarStatus(client: ClientView, now: number): SidecarStatus {
     node: { id: node.id, cluster: node.cluster, region, zone, sub_zone: subZone, user_agent: node.userAgent },
     address: client.address,
     spiffe_id: client.spiffeIds[0] ?? null,
+    release: client.release,
     variant: client.variant === "delta" ? "delta" : "state of the world",
     connected_since: new Date(client.connectedAt).toISOString(),
     connected_s: seconds(client.connectedAt, now),
@@ -95,4 +126,29 @@ function typeStatus(type: TypeView, now: number): TypeStatus {
 
 function seconds(since: number, now: number): number {
   return Math.max(0, Math.round((now - since) / 100) / 10);
+}
+
+export function canaryStatus(release: number, view: RolloutView, now: number): CanaryStatus {
+  const { state, reason, step, steps, fraction, sidecars, acknowledged, load, baseline } = view;
+  return {
+    release,
+    state,
+    reason,
+    step,
+    steps,
+    percent: rounded(fraction * 100),
+    sidecars: sidecars.slice(0, MAX_CANARIES),
+    sidecar_count: sidecars.length,
+    acknowledged,
+    started: new Date(view.startedAt).toISOString(),
+    step_s: seconds(view.stepAt, now),
+    requests: load?.requests ?? null,
+    errors: load?.errors ?? null,
+    error_percent: load === undefined || load.requests === 0 ? null : rounded((load.errors / load.requests) * 100),
+    baseline_error_percent: baseline === undefined ? null : rounded(baseline * 100),
+  };
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 100) / 100;
 }

@@ -36,6 +36,7 @@ export const LAYERS: readonly Layer[] = [
   { at: "xds/field-rows/", code: ["xds/fields.ts"], types: [], why: "the table of fields is data" },
   // Protobuf ends at the wire: what else is in xds/ sees messages that discovery-wire.ts has taken apart.
   { at: "xds/discovery-wire.ts", code: ["xds/"], types: [], why: "xds/ knows neither plugins nor the proxy" },
+  { at: "xds/load-report-wire.ts", code: ["xds/"], types: [], why: "xds/ knows neither plugins nor the proxy" },
   { at: "xds/client-status-wire.ts", code: ["xds/"], types: [], why: "xds/ knows neither plugins nor the proxy" },
   {
     at: "xds/server/",
@@ -337,7 +338,13 @@ export const LAYERS: readonly Layer[] = [
 
 /** A package is imported from one place, so that it can be replaced there. */
 export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  "@bufbuild/protobuf": ["xds/decode/", "xds/gen/", "xds/discovery-wire.ts", "xds/client-status-wire.ts"],
+  "@bufbuild/protobuf": [
+    "xds/decode/",
+    "xds/gen/",
+    "xds/discovery-wire.ts",
+    "xds/client-status-wire.ts",
+    "xds/load-report-wire.ts",
+  ],
   "@grpc/grpc-js": ["xds/ads-stream.ts", "xds/server/client-status.ts", "xds/server/grpc-server.ts"],
   "@opentelemetry/api": [],
   "@opentelemetry/core": ["sidecar/telemetry/span-pipeline.ts"],

@@ -23,6 +23,8 @@ export type ClientView = Readonly<{
   types: readonly TypeView[];
   /** Nothing is on its way and nothing waits. */
   isSettled: boolean;
+  /** The number of the release that it gets. */
+  release: number;
 }>;
 
 export type ClientDeps = Readonly<{
@@ -103,10 +105,15 @@ export class ConnectedClient implements ClientIdentity {
     this.#session?.close();
   }
 
-  view(): ClientView {
+  get refusals(): readonly Readonly<{ typeUrl: string; message: string; at: number }>[] {
+    return this.#session?.refusals() ?? [];
+  }
+
+  view(release: number): ClientView {
     const { name, node, variant, connectedAt, spiffeIds, isSettled } = this;
     const types = this.#session?.view() ?? [];
-    return { client: name, node, address: this.peer.address, spiffeIds, connectedAt, variant, types, isSettled };
+    const { address } = this.peer;
+    return { client: name, node, address, spiffeIds, connectedAt, variant, types, isSettled, release };
   }
 
   #open(node: NodeInfo): Session | undefined {

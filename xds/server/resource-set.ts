@@ -60,6 +60,12 @@ export class ResourceSet {
     return this.#types.get(typeUrl) ?? NONE;
   }
 
+  /** Whether a client that gets the one sees something else than with the other. */
+  static differ(a: ResourceSet, b: ResourceSet): boolean {
+    if (a === b) return false;
+    return [...a.types(), ...b.types()].some((typeUrl) => a.versionOf(typeUrl) !== b.versionOf(typeUrl));
+  }
+
   /** Number of resources. */
   get size(): number {
     let size = 0;

@@ -121,6 +121,13 @@ export class Session {
     return this.#served === this.#newest && ![...this.#types.values()].some(({ isAwaited }) => isAwaited);
   }
 
+  /** What it refuses at present. */
+  refusals(): (Refusal & { typeUrl: string })[] {
+    return [...this.#answers].flatMap(([typeUrl, { refused }]) =>
+      refused === undefined ? [] : [{ ...refused, typeUrl }],
+    );
+  }
+
   view(): TypeView[] {
     return [...this.#types.values()].map(({ typeUrl, names, isAwaited }) => {
       const { sent = "", sentAt, acknowledged = "", acknowledgedAt, refused } = this.#answers.get(typeUrl) ?? {};

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { runControlPlane } from "../../../sidecar/cli/control-plane.ts";
+import { runControlPlane } from "../../../sidecar/cli/control/control-plane.ts";
 import { CLUSTER_TYPE } from "../../../xds/type-urls.ts";
 import { EventLog } from "../../support/events.ts";
 import { startClient } from "../../support/xds-client.ts";

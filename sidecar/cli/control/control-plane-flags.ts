@@ -1,11 +1,13 @@
 // The flags of the verb `control-plane` and its help: words to settings, or what is wrong with them.
 
-import type { TlsFiles } from "../../xds/server/index.ts";
-import { isLoopbackHost } from "../admin/foreign-request.ts";
-import { describeFlags, parseFlags } from "./flags.ts";
-import type { Flag, FlagValues } from "./flags.ts";
+import type { CanaryOptions, TlsFiles } from "../../../xds/server/index.ts";
+import { isLoopbackHost } from "../../admin/foreign-request.ts";
+import { canaryOptions } from "../../control/canary-settings.ts";
+import { CANARY_FLAGS } from "./config.ts";
+import { describeFlags, parseFlags } from "../flags.ts";
+import type { Flag, FlagValues } from "../flags.ts";
 
-export const CONTROL_PLANE_USAGE = "control-plane -f PATH [--port PORT] [--address ADDRESS]";
+const USAGE = "control-plane -f PATH [--port PORT] [--address ADDRESS]";
 
 const DEFAULT_PORT = 18_000;
 const DEFAULT_ADDRESS = "127.0.0.1";
@@ -69,6 +71,10 @@ const FLAGS: readonly Flag[] = [
     help: "let configuration be pushed through an admin address that is not loopback",
     defaultText: "false",
   },
+  ...CANARY_FLAGS.map((flag) => ({
+    ...flag,
+    help: `${flag.help}${flag.name === "canary" ? "; of changes and pushes" : ""}`,
+  })),
   {
     name: "max-clients",
     kind: "number",
@@ -88,10 +94,12 @@ export type ControlPlaneSettings = Readonly<{
   admin: Readonly<{ address: string; port: number; allowChanges: boolean }>;
   maxClients: number;
   isQuiet: boolean;
+  /** How changes go out; undefined: to every sidecar at once. */
+  canary: CanaryOptions | undefined;
 }>;
 
 export function controlPlaneHelp(): string {
-  return `outrigger ${CONTROL_PLANE_USAGE}
+  return `outrigger ${USAGE}
 
 Serves Envoy v3 resources to sidecars over ADS and the services of each type, state of the
 world and delta. A change of a file is pushed; a bad file is refused with file, line and
@@ -132,7 +140,10 @@ export function parseControlPlaneFlags(argv: readonly string[]): ControlPlaneSet
   if (!isLoopbackHost(address) && tls === undefined && values["allow-plaintext"] !== true) {
     return `${address} is not loopback: give --tls-cert and --tls-key, or --allow-plaintext if only sidecars reach the port`;
   }
+  const canary = canaryOptions((name) => textOf(values, name.replaceAll("_", "-")), undefined);
+  if (typeof canary === "string") return canary;
   return {
+    canary,
     paths,
     port,
     address,
