@@ -39,6 +39,8 @@ export interface StreamEnvironment {
   /** In [0, 1). */
   readonly random: () => number;
   readonly recorder: TraceRecorder;
+  /** The sidecar's own node, serialised. */
+  readonly nodeBytes: Uint8Array;
 }
 
 export interface HttpServing extends ServingRoutes {

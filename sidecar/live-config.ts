@@ -308,13 +308,13 @@ export class LiveConfig {
     listener: Listener,
     { origin, accessLogs }: ChainParts,
   ): HttpServing | string {
-    const { environment, plugins, property, scope } = this.#deps;
+    const { environment, format, plugins, property, scope } = this.#deps;
     const statPrefix = `http.${hcm.statPrefix}.`;
     const filters = compileHttpFilters(hcm.httpFilters, {
       plugins,
       property,
       named: (name) => this.#namedPlugin(name),
-      builtin: { ...environment, scope, runtime: () => this.#routes.runtime, statPrefix },
+      builtin: { ...environment, format, scope, runtime: () => this.#routes.runtime, statPrefix },
     });
     if (typeof filters === "string") {
       return filters;

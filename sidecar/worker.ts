@@ -130,7 +130,12 @@ class DataWorker {
     const context = { wheel: this.#wheel, readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES) };
     this.#live = new LiveConfig({
       cluster: { scope: this.#stats, wheel: this.#wheel, readBuffer: context.readBuffer, random: Math.random },
-      environment: { wheel: this.#wheel, random: Math.random, recorder: this.#recorder },
+      environment: {
+        wheel: this.#wheel,
+        random: Math.random,
+        recorder: this.#recorder,
+        nodeBytes: settings.nodeBytes,
+      },
       scope: this.#stats,
       plugins: this.#plugins,
       format: { hostname: settings.hostname, environment: settings.environment },

@@ -6,6 +6,10 @@ import type { FilterFactory } from "../filter/filter.ts";
 import type { BuiltinDeps, BuiltinStream } from "./builtin-stream.ts";
 import { CorsFilterFactory } from "./cors-filter.ts";
 import { FaultFilterFactory, isFault } from "./fault-filter.ts";
+import { GrpcStatsFilterFactory } from "./grpc-stats-filter.ts";
+import { IstioStatsFilterFactory } from "./istio/istio-stats-filter.ts";
+import { PeerMetadataFilterFactory } from "./istio/peer-metadata-filter.ts";
+import { SetFilterStateFactory } from "./set-filter-state.ts";
 
 /**
  * `levels`: what the route's levels say, the most specific first; what is meant for a filter of another kind is passed over.
@@ -27,5 +31,15 @@ export function compileBuiltin(
       const fault = own?.fault ?? filter.fault;
       return isFault(fault) ? new FaultFilterFactory(name, fault, deps) : undefined;
     }
+    case "grpc_stats":
+      return new GrpcStatsFilterFactory(name, filter.stats, deps);
+    case "set_filter_state":
+      return filter.values.length === 0
+        ? undefined
+        : new SetFilterStateFactory(name, filter.values, filter.clearRouteCache, deps);
+    case "peer_metadata":
+      return new PeerMetadataFilterFactory(name, filter.exchange, deps);
+    case "istio_stats":
+      return new IstioStatsFilterFactory(name, filter.stats, deps);
   }
 }

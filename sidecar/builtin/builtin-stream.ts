@@ -4,6 +4,7 @@ import type { Runtime } from "../../xds/model/bootstrap.ts";
 import type { TimerWheel } from "../http/timer-wheel.ts";
 import type { RouteMatch } from "../route/route-table.ts";
 import type { ProcessScope } from "../stats/scope.ts";
+import type { FormatContext } from "../telemetry/format-operator.ts";
 import type { StreamRecord } from "../stream-record.ts";
 
 export interface BuiltinStream {
@@ -21,4 +22,7 @@ export interface BuiltinDeps {
   readonly runtime: () => Runtime;
   /** `http.<stat_prefix>.` */
   readonly statPrefix: string;
+  readonly format: FormatContext;
+  /** The sidecar's own node, serialised. */
+  readonly nodeBytes: Uint8Array;
 }

@@ -75,6 +75,11 @@ export class FilterState {
     return this.#put(key, { bytes, declared: { ...UNDECLARED, span }, form });
   }
 
+  /** An object that is a message of this type: readers see its parts. False: there is no room. */
+  setMessage(key: string, schema: string, bytes: Uint8Array): boolean {
+    return this.#put(key, { bytes, declared: { ...UNDECLARED, type: "protobuf", schema }, form: "cel" });
+  }
+
   #put(key: string, object: StateObject): boolean {
     return this.#tableFor(object).put(key, object);
   }

@@ -13,6 +13,8 @@ import { SharedSlot, SharedValues } from "./shared-values.ts";
 export const MAX_STAT_NAMES = 200_000;
 /** Longest name in characters; a longer one is cut, so that a plugin cannot fill memory with names. */
 export const MAX_STAT_NAME_LENGTH = 512;
+/** Of Istio's metrics, whose labels are 25. Their texts are bounded, and so is how many there are. */
+const MAX_ISTIO_NAME_LENGTH = 4_096;
 /** Counts names that found no room; always has a slot. */
 export const OVERFLOW_STAT = "server.stats_overflow";
 
@@ -264,7 +266,8 @@ class HistogramSlots implements Histogram {
 
 /** As Envoy shows names: no colons (`listener.127.0.0.1_80`). Names with labels are Prometheus' own and stay. */
 function shownName(name: string): string {
-  const bounded = name.length > MAX_STAT_NAME_LENGTH ? name.slice(0, MAX_STAT_NAME_LENGTH) : name;
+  const limit = name.startsWith("istio_") ? MAX_ISTIO_NAME_LENGTH : MAX_STAT_NAME_LENGTH;
+  const bounded = name.length > limit ? name.slice(0, limit) : name;
   return bounded.includes(":") && !bounded.includes("{") ? bounded.replace(/:\/\/?|:/g, "_") : bounded;
 }
 

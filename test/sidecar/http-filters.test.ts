@@ -49,6 +49,8 @@ function setUp(filters: readonly HttpFilter[]) {
     random: Math.random,
     runtime: () => ({}),
     statPrefix: "http.test.",
+    format: { hostname: "", environment: {} },
+    nodeBytes: new Uint8Array(),
   };
   const named = (name: string): NamedPlugin => new NamedPlugin(name, property);
   const compiled = compileHttpFilters(filters, { plugins, property, named, builtin });

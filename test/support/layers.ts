@@ -127,8 +127,16 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/builtin/",
-    code: [...STREAM_WORDS, "sidecar/filter/", "sidecar/route/"],
-    types: [MODEL, "sidecar/stats/", "sidecar/stream-record.ts"],
+    code: [
+      ...STREAM_WORDS,
+      "plugins/property-value.ts",
+      "sidecar/filter/",
+      "sidecar/messages/",
+      "sidecar/route/",
+      "sidecar/stats/tags.ts",
+      "sidecar/telemetry/format.ts",
+    ],
+    types: [MODEL, "sidecar/stats/", "sidecar/telemetry/", "sidecar/stream-record.ts"],
     why: "filters of the proxy's own: they act on streams, match as routes do, and count",
   },
   {

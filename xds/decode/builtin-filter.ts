@@ -4,10 +4,16 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { Cors, CorsPolicy as CorsPolicyMessage } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts";
 import type { HTTPFault } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
-import type { BuiltinFilter, BuiltinSettings, CorsPolicy } from "../model/builtin-filter.ts";
+import type { FilterConfig as GrpcStatsConfig } from "../gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.ts";
+import type { Config as SetFilterState } from "../gen/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.ts";
+import type { Config as PeerMetadataConfig } from "../gen/io/istio/http/peer_metadata/config_pb.ts";
+import type { PluginConfig as IstioStatsConfig } from "../gen/stats/config_pb.ts";
+import type { BuiltinFilter, BuiltinSettings, CorsPolicy, GrpcStats } from "../model/builtin-filter.ts";
 import { decodeFault } from "./fault.ts";
+import { decodeIstioStats, decodePeerMetadata } from "./istio-filter.ts";
 import { child, type Findings } from "./issues.ts";
 import { decodeEach, decodeRuntimeFraction, decodeStringMatcher } from "./matcher.ts";
+import { decodeFilterStateValue } from "./set-filter-state.ts";
 
 type Decoder<T> = (message: Message, path: string, findings: Findings) => T | undefined;
 
@@ -16,6 +22,32 @@ const FILTERS: Readonly<Record<string, Decoder<BuiltinFilter>>> = {
   ["envoy.extensions.filters.http.fault.v3.HTTPFault" satisfies HTTPFault["$typeName"]]: (message, path, findings) => ({
     kind: "fault",
     fault: decodeFault(message as HTTPFault, path, findings),
+  }),
+  ["envoy.extensions.filters.http.grpc_stats.v3.FilterConfig" satisfies GrpcStatsConfig["$typeName"]]: (message) => ({
+    kind: "grpc_stats",
+    stats: decodeGrpcStats(message as GrpcStatsConfig),
+  }),
+  ["envoy.extensions.filters.http.set_filter_state.v3.Config" satisfies SetFilterState["$typeName"]]: (
+    message,
+    path,
+    findings,
+  ) => ({
+    kind: "set_filter_state",
+    clearRouteCache: (message as SetFilterState).clearRouteCache,
+    values: decodeEach(
+      (message as SetFilterState).onRequestHeaders,
+      child(path, "on_request_headers"),
+      findings,
+      decodeFilterStateValue,
+    ),
+  }),
+  ["io.istio.http.peer_metadata.Config" satisfies PeerMetadataConfig["$typeName"]]: (message) => ({
+    kind: "peer_metadata",
+    exchange: decodePeerMetadata(message as PeerMetadataConfig),
+  }),
+  ["stats.PluginConfig" satisfies IstioStatsConfig["$typeName"]]: (message) => ({
+    kind: "istio_stats",
+    stats: decodeIstioStats(message as IstioStatsConfig),
   }),
 };
 
@@ -57,5 +89,16 @@ function decodeCorsPolicy(message: CorsPolicyMessage, path: string, findings: Fi
     forwardNotMatchingPreflights: message.forwardNotMatchingPreflights,
     filterEnabled: decodeRuntimeFraction(message.filterEnabled),
     shadowEnabled: decodeRuntimeFraction(message.shadowEnabled),
+  };
+}
+
+function decodeGrpcStats(message: GrpcStatsConfig): GrpcStats {
+  const methods = message.perMethodStatSpecifier;
+  const services = methods.case === "individualMethodStatsAllowlist" ? methods.value.services : [];
+  return {
+    emitsState: message.emitFilterState,
+    allMethods: methods.case === "statsForAllMethods" && methods.value.value,
+    methods: services.flatMap(({ name, methodNames }) => methodNames.map((method) => `${name}/${method}`)),
+    replacesDots: message.replaceDotsInGrpcServiceName,
   };
 }

@@ -3,9 +3,7 @@
 
 /** Types that are left out whatever they contain. */
 const INERT: ReadonlySet<string> = new Set([
-  "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
   "envoy.extensions.filters.http.compressor.v3.Compressor",
-  "io.istio.http.peer_metadata.Config",
   "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
   "stats.PluginConfig",
   "envoy.tcp.metadataexchange.config.MetadataExchange",

@@ -28,10 +28,13 @@ import { file_envoy_extensions_access_loggers_file_v3_file } from "../gen/envoy/
 import { file_envoy_extensions_access_loggers_stream_v3_stream } from "../gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts";
 import { file_envoy_extensions_access_loggers_wasm_v3_wasm } from "../gen/envoy/extensions/access_loggers/wasm/v3/wasm_pb.ts";
 import { file_envoy_extensions_filters_common_fault_v3_fault } from "../gen/envoy/extensions/filters/common/fault/v3/fault_pb.ts";
+import { file_envoy_extensions_filters_common_set_filter_state_v3_value } from "../gen/envoy/extensions/filters/common/set_filter_state/v3/value_pb.ts";
 import { file_envoy_extensions_filters_http_cors_v3_cors } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts";
 import { file_envoy_extensions_filters_http_fault_v3_fault } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
+import { file_envoy_extensions_filters_http_grpc_stats_v3_config } from "../gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.ts";
 import { file_envoy_extensions_filters_http_on_demand_v3_on_demand } from "../gen/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.ts";
 import { file_envoy_extensions_filters_http_router_v3_router } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
+import { file_envoy_extensions_filters_http_set_filter_state_v3_set_filter_state } from "../gen/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.ts";
 import { file_envoy_extensions_filters_http_wasm_v3_wasm } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
 import { file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector } from "../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts";
 import { file_envoy_extensions_filters_listener_original_dst_v3_original_dst } from "../gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts";
@@ -58,6 +61,8 @@ import { file_envoy_extensions_wasm_v3_wasm } from "../gen/envoy/extensions/wasm
 import { file_envoy_service_discovery_v3_discovery } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { file_envoy_service_runtime_v3_rtds } from "../gen/envoy/service/runtime/v3/rtds_pb.ts";
 import { file_google_rpc_status } from "../gen/google/rpc/status_pb.ts";
+import { file_io_istio_http_peer_metadata_config } from "../gen/io/istio/http/peer_metadata/config_pb.ts";
+import { file_stats_config } from "../gen/stats/config_pb.ts";
 import { file_udpa_type_v1_typed_struct } from "../gen/udpa/type/v1/typed_struct_pb.ts";
 import { file_xds_type_v3_typed_struct } from "../gen/xds/type/v3/typed_struct_pb.ts";
 
@@ -86,10 +91,13 @@ export const messageTypes: Registry = createRegistry(
   file_envoy_extensions_access_loggers_stream_v3_stream,
   file_envoy_extensions_access_loggers_wasm_v3_wasm,
   file_envoy_extensions_filters_common_fault_v3_fault,
+  file_envoy_extensions_filters_common_set_filter_state_v3_value,
   file_envoy_extensions_filters_http_cors_v3_cors,
   file_envoy_extensions_filters_http_fault_v3_fault,
+  file_envoy_extensions_filters_http_grpc_stats_v3_config,
   file_envoy_extensions_filters_http_on_demand_v3_on_demand,
   file_envoy_extensions_filters_http_router_v3_router,
+  file_envoy_extensions_filters_http_set_filter_state_v3_set_filter_state,
   file_envoy_extensions_filters_http_wasm_v3_wasm,
   file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector,
   file_envoy_extensions_filters_listener_original_dst_v3_original_dst,
@@ -116,6 +124,8 @@ export const messageTypes: Registry = createRegistry(
   file_envoy_service_discovery_v3_discovery,
   file_envoy_service_runtime_v3_rtds,
   file_google_rpc_status,
+  file_io_istio_http_peer_metadata_config,
+  file_stats_config,
   file_udpa_type_v1_typed_struct,
   file_xds_type_v3_typed_struct,
 );

@@ -167,6 +167,69 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.extensions.filters.common.fault.v3.FaultRateLimit.HeaderLimit": {
     supported: "",
   },
+  "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig": {
+    supported:
+      "emit_filter_state individual_method_stats_allowlist stats_for_all_methods replace_dots_in_grpc_service_name",
+    accepted: {
+      enable_upstream_stats: "no such statistic",
+    },
+  },
+  "envoy.config.core.v3.GrpcMethodList": {
+    supported: "services",
+  },
+  "envoy.config.core.v3.GrpcMethodList.Service": {
+    supported: "name method_names",
+  },
+  "envoy.extensions.filters.http.set_filter_state.v3.Config": {
+    supported: "on_request_headers clear_route_cache",
+  },
+  "envoy.extensions.filters.common.set_filter_state.v3.FilterStateValue": {
+    supported: "object_key factory_key format_string skip_if_empty",
+    accepted: {
+      read_only: "a later value replaces it",
+      shared_with_upstream: "there are no upstream filters",
+    },
+  },
+  "io.istio.http.peer_metadata.Config": {
+    supported: "downstream_discovery upstream_discovery downstream_propagation upstream_propagation additional_labels",
+    accepted: {
+      shared_with_upstream: "there are no upstream filters",
+    },
+  },
+  "io.istio.http.peer_metadata.Config.DiscoveryMethod": {
+    supported: "istio_headers",
+    accepted: {
+      baggage: "peers are known by Istio's headers",
+      workload_discovery: "peers are known by Istio's headers",
+      upstream_filter_state: "peers are known by Istio's headers",
+    },
+  },
+  "io.istio.http.peer_metadata.Config.PropagationMethod": {
+    supported: "istio_headers",
+    accepted: {
+      baggage: "peers are told by Istio's headers",
+    },
+  },
+  "io.istio.http.peer_metadata.Config.IstioHeaders": {
+    supported: "skip_external_clusters",
+  },
+  "stats.PluginConfig": {
+    supported: "disable_host_header_fallback metrics",
+    accepted: {
+      tcp_reporting_duration: "TCP connections are not counted",
+      definitions: "only the standard metrics are kept",
+      reporter: "the direction of the listener decides",
+      rotation_interval: "a metric stays until the end",
+      graceful_deletion_interval: "a metric stays until the end",
+    },
+  },
+  "stats.MetricConfig": {
+    supported: "name tags_to_remove drop",
+    accepted: {
+      dimensions: "labels keep their values, and none is added",
+      match: "the change holds for all requests",
+    },
+  },
   "envoy.extensions.filters.http.wasm.v3.Wasm": {
     supported: "config",
   },

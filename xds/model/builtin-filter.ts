@@ -1,11 +1,21 @@
-// HTTP filters that are the proxy's own, as configuration names them: CORS and faults. Decoded by xds/decode/builtin-filter.ts,
+// HTTP filters that are the proxy's own, as configuration names them. Decoded by xds/decode/builtin-filter.ts,
 // run by sidecar/builtin/. Types only; plain values, because they travel to the workers.
 
 import type { RuntimeFraction, StringMatcher } from "./matcher.ts";
 import type { HeaderMatcher } from "./route.ts";
 
 /** A filter of the connection manager. */
-export type BuiltinFilter = { readonly kind: "cors" } | { readonly kind: "fault"; readonly fault: Fault };
+export type BuiltinFilter =
+  | { readonly kind: "cors" }
+  | { readonly kind: "fault"; readonly fault: Fault }
+  | { readonly kind: "grpc_stats"; readonly stats: GrpcStats }
+  | {
+      readonly kind: "set_filter_state";
+      readonly values: readonly FilterStateValue[];
+      readonly clearRouteCache: boolean;
+    }
+  | { readonly kind: "peer_metadata"; readonly exchange: PeerMetadata }
+  | { readonly kind: "istio_stats"; readonly stats: IstioStats };
 
 /** What one level of a route says to such a filter (`typed_per_filter_config`). */
 export type BuiltinSettings =
@@ -73,4 +83,46 @@ export interface FaultRateLimit {
   /** KiB a second; 0 with `by: "header"`. */
   readonly kibPerSecond: number;
   readonly percentage: RuntimeFraction;
+}
+
+/** Source: envoy.extensions.filters.http.grpc_stats.v3.FilterConfig. */
+export interface GrpcStats {
+  readonly emitsState: boolean;
+  readonly allMethods: boolean;
+  /** `service/method`: those with statistics of their own. */
+  readonly methods: readonly string[];
+  readonly replacesDots: boolean;
+}
+
+/** Source: envoy.extensions.filters.common.set_filter_state.v3.FilterStateValue. */
+export interface FilterStateValue {
+  readonly key: string;
+  /** Which kind of object it is. */
+  readonly factory: string;
+  /** A substitution format. */
+  readonly text: string;
+  readonly omitEmptyValues: boolean;
+  readonly skipIfEmpty: boolean;
+}
+
+/** Source: io.istio.http.peer_metadata.Config, what it says of Istio's headers. */
+export interface PeerMetadata {
+  readonly readsRequests: boolean;
+  readonly readsResponses: boolean;
+  /** undefined: it does not. */
+  readonly tellsDownstream: { readonly skipExternal: boolean } | undefined;
+  readonly tellsUpstream: { readonly skipExternal: boolean } | undefined;
+  readonly additionalLabels: readonly string[];
+}
+
+/** Source: stats.PluginConfig of Istio. */
+export interface IstioStats {
+  /** The request's Host stands for a service that the cluster does not name. */
+  readonly usesHostHeader: boolean;
+  readonly changes: readonly {
+    /** Without `istio_`; empty for all. */
+    readonly metric: string;
+    readonly drops: boolean;
+    readonly labelsToRemove: readonly string[];
+  }[];
 }

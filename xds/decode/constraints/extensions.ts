@@ -13,6 +13,12 @@ export const EXTENSIONS_CONSTRAINTS: Constraints = {
   },
   "envoy.extensions.filters.common.fault.v3.FaultRateLimit": { limit_type: { oneofRequired: true } },
   "envoy.extensions.filters.common.fault.v3.FaultRateLimit.FixedLimit": { limit_kbps: { gte: 1 } },
+  "envoy.extensions.filters.common.set_filter_state.v3.FilterStateValue": {
+    key: { oneofRequired: true },
+    object_key: { minLen: 1 },
+    value: { oneofRequired: true },
+  },
+  "envoy.config.core.v3.GrpcMethodList.Service": { name: { minLen: 1 }, method_names: { minItems: 1 } },
   "envoy.extensions.filters.http.fault.v3.FaultAbort": {
     error_type: { oneofRequired: true },
     http_status: { lt: 600, gte: 200 },
