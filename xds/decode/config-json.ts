@@ -121,10 +121,11 @@ class Conversion {
   #field(value: YamlValue, field: DescField, path: string): JsonValue | undefined {
     switch (field.fieldKind) {
       case "list": {
-        if (value.kind !== "list") return this.#issue(value.offset, path, `must be a list, not ${describe(value)}`);
+        // One value without a list around it is a list of one, as Envoy reads it; go-control-plane's samples have such.
+        const items = value.kind === "list" ? value.items : [value];
         // A message that cannot be read leaves an empty one, so that the indices of the others stay.
         const missing: JsonValue[] = field.message === undefined ? [] : [{}];
-        return value.items.flatMap((entry, index) => this.#single(entry, field, item(path, index)) ?? missing);
+        return items.flatMap((entry, index) => this.#single(entry, field, item(path, index)) ?? missing);
       }
       case "map": {
         if (value.kind !== "map") return this.#issue(value.offset, path, `must be a map, not ${describe(value)}`);

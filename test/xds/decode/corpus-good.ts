@@ -16,6 +16,15 @@ import {
 } from "./corpus-parts.ts";
 
 export const GOOD: readonly CorpusCase[] = [
+  {
+    name: "one value where a list belongs",
+    yaml: bootstrap({
+      clusters:
+        "{name: local, load_assignment: {cluster_name: local, endpoints: {lb_endpoints: {endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 80}}}}}}}",
+      listeners: http(TO_LOCAL).replace('domains: ["*"]', 'domains: "*"'),
+    }),
+    issues: [],
+  },
   { name: "an empty bootstrap", yaml: "node: {id: a, cluster: b}", issues: [] },
   { name: "a listener, a route and a cluster", yaml: route(TO_LOCAL), issues: [] },
   {
