@@ -66,7 +66,7 @@ layered_runtime: { layers: [{ name: runtime-0, rtds_layer: { name: runtime-0, rt
 `;
 }
 
-suite("go-control-plane's own test", { skip, concurrency: 3 }, () => {
+suite("go-control-plane's own test", { skip, concurrency: 5 }, () => {
   for (const [mode, ...flags] of [
     ["ads"],
     ["delta-ads"],
@@ -87,7 +87,7 @@ suite("go-control-plane's own test", { skip, concurrency: 3 }, () => {
       const args = Object.entries(ports).flatMap(([name, port]) => [`-${name}`, String(port)]);
       const program = spawn(
         PROGRAM,
-        [`--xds=${mode}`, "-message", MESSAGE, "-u", "2", "-r", "10", "-delay", "200ms", ...args, ...flags],
+        [`--xds=${mode}`, "-message", MESSAGE, "-u", "2", "-r", "25", "-delay", "250ms", ...args, ...flags],
         { stdio: ["ignore", "ignore", "pipe"] },
       );
       t.after(() => program.kill("SIGKILL"));
