@@ -195,7 +195,6 @@ function extensionsSection(extensions: readonly DumpedResource[]): Section {
 }
 
 function secretsSection(secrets: readonly DumpedResource[]): Section {
-  const named = (entry: DumpedResource, message: Message): Message => ({ name: entry.name, ...message });
   return {
     type: "SecretsConfigDump",
     fields: {
@@ -204,10 +203,21 @@ function secretsSection(secrets: readonly DumpedResource[]): Section {
       dynamic_warming_secrets: "DynamicSecret",
     },
     message: compact({
-      static_secrets: inState(secrets, "static").map((entry) => named(entry, { secret: entry.value ?? {} })),
-      dynamic_active_secrets: inState(secrets, "active").map((entry) => named(entry, dynamicEntry("secret", entry))),
-      dynamic_warming_secrets: inState(secrets, "warming").map((entry) => named(entry, dynamicEntry("secret", entry))),
+      static_secrets: inState(secrets, "static").map(({ name, value }) => ({ name, secret: value ?? {} })),
+      dynamic_active_secrets: inState(secrets, "active").map(dynamicSecret),
+      dynamic_warming_secrets: inState(secrets, "warming").map(dynamicSecret),
     }),
+  };
+}
+
+/** In the order of the message's fields, which differs from that of the others. */
+function dynamicSecret(entry: DumpedResource): Message {
+  const { version_info: version, last_updated: updated, ...rest } = dynamicEntry("secret", entry);
+  return {
+    name: entry.name,
+    ...(version === undefined ? {} : { version_info: version }),
+    ...(updated === undefined ? {} : { last_updated: updated }),
+    ...rest,
   };
 }
 
