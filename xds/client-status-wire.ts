@@ -42,12 +42,17 @@ export function encodeStatusResponse(status: ClientStatus, { withoutContents }: 
   return toBinary(ClientStatusResponseSchema, response);
 }
 
+/** A cluster or listener with an inline key. */
+function holdsKey(bytes: Uint8Array): boolean {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes("PRIVATE KEY-----");
+}
+
 function resourceStatus(resource: ResourceView, withoutContents: boolean): ClientConfig_GenericXdsConfig {
   const { typeUrl, name, isStatic, version, receivedAt, error, value } = resource;
   // Who may ask for a client's state may not have its keys.
   const isHidden = withoutContents || typeUrl === SECRET_TYPE;
   const contents = (bytes: Uint8Array | undefined) =>
-    isHidden || bytes === undefined ? undefined : { typeUrl, value: bytes };
+    isHidden || bytes === undefined || holdsKey(bytes) ? undefined : { typeUrl, value: bytes };
   const xdsConfig = contents(value);
   const failed = contents(error?.bytes);
   return create(ClientConfig_GenericXdsConfigSchema, {

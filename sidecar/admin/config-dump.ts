@@ -282,7 +282,14 @@ function trim(message: Message, paths: readonly string[]): Message {
 }
 
 /** Fields that Envoy's API marks as sensitive. */
-const SENSITIVE = new Set(["private_key", "password", "session_ticket_keys", "private_key_provider", "pkcs12"]);
+const SENSITIVE = new Set([
+  "private_key",
+  "password",
+  "session_ticket_keys",
+  "private_key_provider",
+  "pkcs12",
+  "generic_secret",
+]);
 const REDACTED = "[redacted]";
 
 function redact(value: JsonValue): JsonValue {
@@ -294,17 +301,9 @@ function redact(value: JsonValue): JsonValue {
   }
   const result: Message = {};
   for (const [field, inner] of Object.entries(value)) {
-    const isSecret = SENSITIVE.has(field) || (field === "secret" && isDataSource(inner));
-    result[field] = isSecret ? blank(inner) : redact(inner);
+    result[field] = SENSITIVE.has(field) ? blank(inner) : redact(inner);
   }
   return result;
-}
-
-/** GenericSecret.secret is a DataSource; SecretsConfigDump's own `secret` is a message with a type. */
-function isDataSource(value: JsonValue): boolean {
-  return ["inline_string", "inline_bytes", "filename", "environment_variable"].some(
-    (field) => field in asMessage(value),
-  );
 }
 
 function blank(value: JsonValue, field = ""): JsonValue {

@@ -116,7 +116,10 @@ export const DUMP: ConfigDumpView = {
       value: {
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
         name: "token",
-        generic_secret: { secret: { inline_string: "SECRET" } },
+        generic_secret: {
+          secret: { inline_string: "SECRET" },
+          secrets: { user: { inline_string: "SECRET" } },
+        },
       },
     },
   ],
