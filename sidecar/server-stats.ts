@@ -218,5 +218,5 @@ export class ServerStats {
 }
 
 function sumOf(reader: StatsReader, names: RegExp): number {
-  return reader.numbers().reduce((sum, { name, value }) => (names.test(name) ? sum + value : sum), 0);
+  return reader.numbers(true).reduce((sum, { name, value }) => (names.test(name) ? sum + value : sum), 0);
 }

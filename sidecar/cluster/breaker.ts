@@ -10,11 +10,17 @@ import type { LimitedResource, PoolLimits } from "../upstream/stream-pool.ts";
 export class Resource implements LimitedResource {
   readonly max: number;
   count = 0;
-  readonly #open: Gauge;
+  readonly #resolve: () => Gauge;
+  #gauge: Gauge | undefined;
 
-  constructor(max: number, open: Gauge) {
+  /** `open` is asked for its gauge when the limit is reached for the first time. */
+  constructor(max: number, open: () => Gauge) {
     this.max = max;
-    this.#open = open;
+    this.#resolve = open;
+  }
+
+  get #open(): Gauge {
+    return (this.#gauge ??= this.#resolve());
   }
 
   get available(): boolean {
@@ -42,16 +48,24 @@ export interface CircuitBreaker extends PoolLimits {
   readonly retries: Resource;
 }
 
+export const BREAKER_GAUGES = ["cx_open", "rq_pending_open", "rq_open", "rq_retry_open"] as const;
+
+/** `prefix` is `cluster.<name>.`. */
+export function breakerGauge(prefix: string, priority: string, name: string): string {
+  return `${prefix}circuit_breakers.${priority}.${name}`;
+}
+
 export function createCircuitBreaker(
   scope: StatsScope,
   statName: string,
   thresholds: CircuitBreakerThresholds,
 ): CircuitBreaker {
-  const prefix = `cluster.${statName}.circuit_breakers.${thresholds.priority}.`;
+  const open = (name: (typeof BREAKER_GAUGES)[number]) => () =>
+    scope.gauge(breakerGauge(`cluster.${statName}.`, thresholds.priority, name));
   return {
-    connections: new Resource(thresholds.maxConnections, scope.gauge(`${prefix}cx_open`)),
-    pendingRequests: new Resource(thresholds.maxPendingRequests, scope.gauge(`${prefix}rq_pending_open`)),
-    requests: new Resource(thresholds.maxRequests, scope.gauge(`${prefix}rq_open`)),
-    retries: new Resource(thresholds.maxRetries, scope.gauge(`${prefix}rq_retry_open`)),
+    connections: new Resource(thresholds.maxConnections, open("cx_open")),
+    pendingRequests: new Resource(thresholds.maxPendingRequests, open("rq_pending_open")),
+    requests: new Resource(thresholds.maxRequests, open("rq_open")),
+    retries: new Resource(thresholds.maxRetries, open("rq_retry_open")),
   };
 }

@@ -1,9 +1,13 @@
-// All statistics of one cluster under Envoy's names. cluster.ts resolves them once; proxy.ts counts what belongs to the
+// All statistics of one cluster under Envoy's names. cluster.ts declares them, and resolves them when the first request needs them;
+// proxy.ts counts what belongs to the
 // router (codes, times, retries, timeouts), pool.ts what belongs to connections, cluster.ts membership and balancing.
 
 import { resolvePoolStats } from "../upstream/pool-stats.ts";
 import type { PoolStats } from "../upstream/pool-stats.ts";
+import { familyOf } from "../stats/families.ts";
+import type { StatFamily } from "../stats/pages.ts";
 import type { Counter, Gauge, Histogram, StatsScope } from "../stats/scope.ts";
+import { BREAKER_GAUGES, breakerGauge } from "./breaker.ts";
 
 export interface ClusterStats extends PoolStats {
   // Counted by the proxy.
@@ -25,18 +29,36 @@ export interface ClusterStats extends PoolStats {
   readonly rqDropOverload: Counter;
   /** No host could be chosen; `LiveCluster.choose` counts it. */
   readonly cxNoneHealthy: Counter;
-
-  // Counted by the cluster.
-  readonly membershipChange: Counter;
-  readonly membershipTotal: Gauge;
-  readonly membershipHealthy: Gauge;
-  readonly membershipDegraded: Gauge;
   readonly lbHealthyPanic: Counter;
 }
 
-/** `statName` is the cluster's name in statistics. */
-export function resolveClusterStats(scope: StatsScope, statName: string): ClusterStats {
-  const prefix = `cluster.${statName}.`;
+/** Counted from the first endpoints on, whether requests come or not. */
+export interface MembershipStats {
+  readonly change: Counter;
+  readonly total: Gauge;
+  readonly healthy: Gauge;
+  readonly degraded: Gauge;
+}
+
+/** All names of a cluster without its prefix, to be declared before any of them is asked for. */
+export const CLUSTER_FAMILY: StatFamily = familyOf((scope) => {
+  resolveClusterStats(scope, "");
+  for (const priority of ["default", "high"]) {
+    BREAKER_GAUGES.forEach((name) => scope.gauge(breakerGauge("", priority, name)));
+  }
+});
+
+export function resolveMembershipStats(scope: StatsScope, prefix: string): MembershipStats {
+  return {
+    change: scope.counter(`${prefix}membership_change`),
+    total: scope.gauge(`${prefix}membership_total`),
+    healthy: scope.gauge(`${prefix}membership_healthy`),
+    degraded: scope.gauge(`${prefix}membership_degraded`),
+  };
+}
+
+/** `prefix` is `cluster.<name in statistics>.`. */
+export function resolveClusterStats(scope: StatsScope, prefix: string): ClusterStats {
   const codes: (Counter | undefined)[] = [];
   return {
     ...resolvePoolStats(scope, prefix),
@@ -59,10 +81,6 @@ export function resolveClusterStats(scope: StatsScope, statName: string): Cluste
     rqRetryLimitExceeded: scope.counter(`${prefix}upstream_rq_retry_limit_exceeded`),
     rqDropOverload: scope.counter(`${prefix}upstream_rq_drop_overload`),
     cxNoneHealthy: scope.counter(`${prefix}upstream_cx_none_healthy`),
-    membershipChange: scope.counter(`${prefix}membership_change`),
-    membershipTotal: scope.gauge(`${prefix}membership_total`),
-    membershipHealthy: scope.gauge(`${prefix}membership_healthy`),
-    membershipDegraded: scope.gauge(`${prefix}membership_degraded`),
     lbHealthyPanic: scope.counter(`${prefix}lb_healthy_panic`),
   };
 }

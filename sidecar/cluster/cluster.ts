@@ -12,8 +12,8 @@ import type { PoolContext } from "../upstream/pool.ts";
 import type { HostCounts } from "../upstream/stream-pool.ts";
 import { createCircuitBreaker } from "./breaker.ts";
 import type { CircuitBreaker } from "./breaker.ts";
-import { resolveClusterStats } from "./cluster-stats.ts";
-import type { ClusterStats } from "./cluster-stats.ts";
+import { CLUSTER_FAMILY, resolveClusterStats, resolveMembershipStats } from "./cluster-stats.ts";
+import type { ClusterStats, MembershipStats } from "./cluster-stats.ts";
 import { HostSelection } from "./host-selection.ts";
 import { HostSet } from "./host-set.ts";
 import type { Host } from "./host.ts";
@@ -50,9 +50,12 @@ const EMPTY_ASSIGNMENT: Omit<ClusterLoadAssignment, "clusterName"> = {
 
 export class LiveCluster {
   readonly model: Cluster;
-  readonly stats: ClusterStats;
   /** By route priority: default, high. Retries are counted there by the proxy. */
   readonly breakers: readonly [CircuitBreaker, CircuitBreaker];
+  readonly #scope: StatsScope;
+  readonly #statPrefix: string;
+  #stats: ClusterStats | undefined;
+  readonly #membership: MembershipStats;
   readonly #random: () => number;
   readonly #hosts: HostSet;
   #selection: HostSelection;
@@ -65,14 +68,20 @@ export class LiveCluster {
     this.model = model;
     this.#random = deps.random;
     this.#hasTls = usesTls(model);
-    this.stats = resolveClusterStats(deps.scope, model.statName);
+    this.#scope = deps.scope;
+    this.#statPrefix = `cluster.${model.statName}.`;
+    this.#scope.declare?.(CLUSTER_FAMILY, this.#statPrefix);
+    this.#membership = resolveMembershipStats(deps.scope, this.#statPrefix);
+    const statsOf = (): ClusterStats => this.stats;
     this.breakers = [
       createCircuitBreaker(deps.scope, model.statName, model.circuitBreakers[0]),
       createCircuitBreaker(deps.scope, model.statName, model.circuitBreakers[1]),
     ];
     const context: PoolContext = {
       settings: model,
-      stats: this.stats,
+      get stats() {
+        return statsOf();
+      },
       limits: this.breakers,
       wheel: deps.wheel,
       readBuffer: deps.readBuffer,
@@ -88,6 +97,11 @@ export class LiveCluster {
     } else {
       this.#warm = model.discovery.kind === "original_dst";
     }
+  }
+
+  /** Resolved with the first request: most clusters of a large mesh are never asked for anything. */
+  get stats(): ClusterStats {
+    return (this.#stats ??= resolveClusterStats(this.#scope, this.#statPrefix));
   }
 
   /** False until the first endpoints have come, even if they are none. */
@@ -107,13 +121,13 @@ export class LiveCluster {
     this.#warm = true;
     this.#assignment = assignment;
     if (this.#hosts.update(assignment).membershipChanged) {
-      this.stats.membershipChange.inc();
+      this.#membership.change.inc();
     }
     this.#selection = this.#select();
     const hosts = this.#hosts.hosts;
-    this.stats.membershipTotal.set(hosts.length);
-    this.stats.membershipHealthy.set(hosts.filter((host) => host.availability === "healthy").length);
-    this.stats.membershipDegraded.set(hosts.filter((host) => host.availability === "degraded").length);
+    this.#membership.total.set(hosts.length);
+    this.#membership.healthy.set(hosts.filter((host) => host.availability === "healthy").length);
+    this.#membership.degraded.set(hosts.filter((host) => host.availability === "degraded").length);
   }
 
   /**
@@ -165,6 +179,9 @@ export class LiveCluster {
   /** Ends every connection now, those of hosts removed earlier included. */
   dispose(): void {
     this.#disposed = true;
+    if (this.#stats === undefined) {
+      this.#scope.retract?.(this.#statPrefix);
+    }
     this.#hosts.dispose();
     this.#selection = this.#select();
   }
@@ -175,7 +192,7 @@ export class LiveCluster {
       overprovisioning: this.#assignment.overprovisioningFactor,
       panicThreshold: this.model.healthyPanicThreshold,
       random: this.#random,
-      panicCounter: this.stats.lbHealthyPanic,
+      onPanic: () => this.stats.lbHealthyPanic.inc(),
     });
   }
 }

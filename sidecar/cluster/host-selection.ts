@@ -3,7 +3,6 @@
 // Source: Envoy's LoadBalancerBase::chooseHostSet and ZoneAwareLoadBalancerBase::hostsToUse, without localities.
 
 import type { Cluster } from "../../xds/model/cluster.ts";
-import type { Counter } from "../stats/scope.ts";
 import { createBalancer } from "./balancer.ts";
 import type { Balancer } from "./balancer.ts";
 import type { Host } from "./host.ts";
@@ -16,7 +15,8 @@ export interface SelectionSettings {
   readonly panicThreshold: number;
   readonly random: () => number;
   /** Counts each choice made in panic. */
-  readonly panicCounter: Counter;
+  /** A host is chosen in panic. */
+  readonly onPanic: () => void;
 }
 
 interface Slice {
@@ -29,11 +29,11 @@ interface Slice {
 export class HostSelection {
   readonly #slices: readonly Slice[];
   readonly #random: () => number;
-  readonly #panicCounter: Counter;
+  readonly #onPanic: () => void;
 
   constructor(hosts: readonly Host[], settings: SelectionSettings) {
     this.#random = settings.random;
-    this.#panicCounter = settings.panicCounter;
+    this.#onPanic = settings.onPanic;
     this.#slices = buildSlices(hosts, settings);
   }
 
@@ -52,7 +52,7 @@ export class HostSelection {
       return undefined;
     }
     if (slice.panic) {
-      this.#panicCounter.inc();
+      this.#onPanic();
     }
     return slice.balancer.pick(hash);
   }

@@ -18,7 +18,7 @@ export interface HistogramCounts {
 }
 
 export function emptyCounts(): HistogramCounts {
-  return { count: 0, sum: 0, zeros: 0, octaves: Array.from({ length: OCTAVES }, () => undefined) };
+  return { count: 0, sum: 0, zeros: 0, octaves: [] };
 }
 
 /** `to` += factor × `from`. */

@@ -57,7 +57,7 @@ function select(stats: StatsSource, query: StatsQuery): Selection {
   return {
     texts: type === "All" || type === "TextReadouts" ? stats.texts().filter((text) => wanted(text.name)) : [],
     numbers: stats
-      .numbers()
+      .numbers(query.usedOnly)
       .filter((stat) => numberType(stat.kind) && (query.usedOnly !== true || stat.isUsed) && wanted(stat.name)),
     histograms:
       type === "All" || type === "Histograms"

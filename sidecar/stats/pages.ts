@@ -24,6 +24,20 @@ export interface StatDefinition {
   readonly block: number;
 }
 
+/** Names that belong together, without their common beginning: those of a cluster. Sent with each batch that speaks of it. */
+export interface StatFamily {
+  readonly counters: readonly string[];
+  readonly gauges: readonly string[];
+  readonly histograms: readonly string[];
+}
+
+/** Names that a thread will use when there is something to count; until then they are shown as unused. */
+export interface FamilyNews {
+  readonly family: StatFamily;
+  /** What the names begin with: `cluster.a.` */
+  readonly declared: readonly string[];
+}
+
 /** A name that this thread uses of those that all threads have in common (shared-values.ts). */
 export interface SharedDefinition {
   readonly kind: "counter" | "gauge";
@@ -36,6 +50,9 @@ export interface StatUpdate {
   readonly pages: readonly StatPage[];
   readonly definitions: readonly StatDefinition[];
   readonly shared: readonly SharedDefinition[];
+  readonly families?: readonly FamilyNews[];
+  /** Declared before, and gone now without ever having been used. */
+  readonly retracted?: readonly string[];
 }
 
 /** Slots of one page: 4,096 × 8 bytes = 32 KiB. */

@@ -4,6 +4,7 @@
 
 import { addCounts, BUCKETS_PER_OCTAVE, emptyCounts } from "./buckets.ts";
 import type { HistogramCounts } from "./buckets.ts";
+import { type DeclaredName, Families } from "./families.ts";
 import type { SharedDefinition, StatDefinition, StatKind, StatUpdate } from "./pages.ts";
 import { SharedValues } from "./shared-values.ts";
 
@@ -54,6 +55,7 @@ export class StatsReader {
   readonly #pages = new Map<string, Float64Array[]>();
   readonly #texts = new Map<string, string>();
   readonly #shared: Float64Array | undefined;
+  readonly #families = new Families();
   #sorted: Entry[] | undefined;
 
   /** `shared`: createSharedValues() of the process. */
@@ -77,11 +79,15 @@ export class StatsReader {
     for (const definition of update.shared) {
       this.#defineShared(definition);
     }
+    if (update.families !== undefined || update.retracted !== undefined) {
+      this.#families.apply(owner, update.retracted ?? [], update.families ?? []);
+    }
   }
 
   /** A thread is gone: its counters and histograms stay, its gauges (what is open now) go with it. */
   retire(owner: string): void {
     this.#pages.delete(owner);
+    this.#families.retire(owner);
     for (const entry of this.#entries.values()) {
       if (!entry.slots.some((slot) => slot.owner === owner)) {
         continue;
@@ -104,7 +110,11 @@ export class StatsReader {
   /** The value of a counter or gauge; undefined when no thread knows the name. */
   value(name: string): number | undefined {
     const entry = this.#entries.get(name);
-    return entry === undefined || entry.kind === "histogram" ? undefined : valueOf(entry) + 0;
+    const kind = entry?.kind ?? this.#families.kindOf(name);
+    if (kind === undefined || kind === "histogram") {
+      return undefined;
+    }
+    return entry === undefined ? 0 : valueOf(entry) + 0;
   }
 
   /** A histogram by its name; undefined when no thread knows it. */
@@ -117,16 +127,28 @@ export class StatsReader {
     return [...this.#texts].map(([name, value]) => ({ name, value })).toSorted(byName);
   }
 
-  /** Counters and gauges by name, in order. */
-  numbers(): NumberView[] {
+  /** Counters and gauges by name, in order; `usedOnly` leaves out those that nobody has ever written. */
+  numbers(usedOnly = false): NumberView[] {
     const views: NumberView[] = [];
     for (const entry of this.#inOrder()) {
       if (entry.kind !== "histogram") {
         const value = valueOf(entry);
-        views.push({ name: entry.name, kind: entry.kind, value: value + 0, isUsed: !Object.is(value, -0) });
+        const isUsed = !Object.is(value, -0);
+        if (isUsed || !usedOnly) {
+          views.push({ name: entry.name, kind: entry.kind, value: value + 0, isUsed });
+        }
       }
     }
-    return views;
+    if (usedOnly) {
+      return views;
+    }
+    const unused = views.length;
+    for (const { name, kind } of this.#declaredNames()) {
+      if (kind !== "histogram") {
+        views.push({ name, kind, value: 0, isUsed: false });
+      }
+    }
+    return views.length === unused ? views : views.sort(byName);
   }
 
   /** Histograms by name, in order. */
@@ -138,7 +160,13 @@ export class StatsReader {
         views.push(view);
       }
     }
-    return views;
+    const known = views.length;
+    for (const { name, kind } of this.#declaredNames()) {
+      if (kind === "histogram") {
+        views.push({ name, cumulative: emptyCounts(), interval: emptyCounts() });
+      }
+    }
+    return views.length === known ? views : views.sort(byName);
   }
 
   /** Begins a new interval for the first of each pair that /stats prints; call it every 5 s (stats_flush_interval). */
@@ -190,6 +218,10 @@ export class StatsReader {
       this.#sorted = undefined;
     }
     return entry.kind === kind ? entry : undefined;
+  }
+
+  #declaredNames(): Iterable<DeclaredName> {
+    return this.#families.names((name) => this.#entries.has(name));
   }
 
   #inOrder(): readonly Entry[] {

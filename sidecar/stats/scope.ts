@@ -1,6 +1,8 @@
 // What code that counts needs of statistics: a name resolves to an object once, when configuration names it, and the hot path
 // adds to that object. Implemented by table.ts over shared memory. Types only.
 
+import type { StatFamily } from "./pages.ts";
+
 export interface Counter {
   inc(): void;
   add(amount: number): void;
@@ -25,6 +27,13 @@ export interface StatsScope {
   counter(name: string): Counter;
   gauge(name: string): Gauge;
   histogram(name: string): Histogram;
+  /**
+   * Shows a family's names, which begin with `prefix`, as unused until each is asked for: thousands of clusters that no request
+   * goes to cost no slots. Without it names are shown when they are first asked for.
+   */
+  declare?(family: StatFamily, prefix: string): void;
+  /** Takes a declaration back; names that were asked for stay. */
+  retract?(prefix: string): void;
 }
 
 /** For numbers that are one for the whole process: dearer to change than others, see shared-values.ts. */

@@ -5,7 +5,15 @@
 
 import { BUCKETS_PER_OCTAVE, FIRST_EXPONENT, OCTAVES } from "./buckets.ts";
 import { SLOTS_PER_PAGE } from "./pages.ts";
-import type { SharedDefinition, StatDefinition, StatKind, StatPage, StatUpdate } from "./pages.ts";
+import type {
+  FamilyNews,
+  SharedDefinition,
+  StatDefinition,
+  StatFamily,
+  StatKind,
+  StatPage,
+  StatUpdate,
+} from "./pages.ts";
 import type { Counter, Gauge, Histogram, ProcessScope } from "./scope.ts";
 import { SharedSlot, SharedValues } from "./shared-values.ts";
 
@@ -52,6 +60,10 @@ export class StatsTable implements ProcessScope {
   #definitions: StatDefinition[] = [];
   readonly #shared: SharedValues | undefined;
   #sharedDefinitions: SharedDefinition[] = [];
+  #declared = new Map<string, StatFamily>();
+  /** How often each prefix is declared: a cluster's successor is there before the cluster goes. */
+  readonly #declarations = new Map<string, number>();
+  #retracted: string[] = [];
   #isScheduled = false;
 
   constructor(options: StatsTableOptions) {
@@ -107,16 +119,51 @@ export class StatsTable implements ProcessScope {
     return new SharedSlot(this.#shared, slot);
   }
 
+  declare(family: StatFamily, prefix: string): void {
+    const times = this.#declarations.get(prefix) ?? 0;
+    this.#declarations.set(prefix, times + 1);
+    if (times === 0 && prefix.length < MAX_STAT_NAME_LENGTH / 2) {
+      this.#declared.set(prefix, family);
+      this.#schedule();
+    }
+  }
+
+  retract(prefix: string): void {
+    const times = this.#declarations.get(prefix) ?? 0;
+    if (times > 1) {
+      this.#declarations.set(prefix, times - 1);
+    } else if (times === 1) {
+      this.#declarations.delete(prefix);
+      this.#declared.delete(prefix);
+      this.#retracted.push(prefix);
+      this.#schedule();
+    }
+  }
+
   /** Hands over what is new now; otherwise it goes at the end of the current turn. */
   flush(): void {
     this.#isScheduled = false;
-    if (this.#definitions.length === 0 && this.#pages.length === 0 && this.#sharedDefinitions.length === 0) {
+    const isEmpty =
+      this.#definitions.length === 0 &&
+      this.#pages.length === 0 &&
+      this.#sharedDefinitions.length === 0 &&
+      this.#declared.size === 0 &&
+      this.#retracted.length === 0;
+    if (isEmpty) {
       return;
     }
-    const update = { pages: this.#pages, definitions: this.#definitions, shared: this.#sharedDefinitions };
+    const update: StatUpdate = {
+      pages: this.#pages,
+      definitions: this.#definitions,
+      shared: this.#sharedDefinitions,
+      ...(this.#retracted.length === 0 ? {} : { retracted: this.#retracted }),
+      ...(this.#declared.size === 0 ? {} : { families: familyNews(this.#declared) }),
+    };
     this.#pages = [];
     this.#definitions = [];
     this.#sharedDefinitions = [];
+    this.#declared = new Map();
+    this.#retracted = [];
     this.#onDefine(update);
   }
 
@@ -169,6 +216,11 @@ export class StatsTable implements ProcessScope {
       queueMicrotask(() => this.flush());
     }
   }
+}
+
+function familyNews(declared: ReadonlyMap<string, StatFamily>): FamilyNews[] {
+  const byFamily = Map.groupBy(declared, ([, family]) => family);
+  return [...byFamily].map(([family, entries]) => ({ family, declared: entries.map(([prefix]) => prefix) }));
 }
 
 class CounterSlot implements Counter {

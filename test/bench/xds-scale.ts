@@ -162,7 +162,7 @@ async function measure(fixed: readonly ServedResource[], commandOf: (file: strin
     child = await start("proxy", PROXY_CORE, commandOf(file));
     await untilVersion(port, agent, 0, 20);
     const startMs = performance.now() - startedAt;
-    const startCpu = cpuSpent(new Map(), cpuTimes(child.pid));
+    const startCpu = cpuSpent(new Map(), cpuTimes(child.pid)) / 1e9;
     await pause(2000);
     const resident = residentMib(child.pid);
     const pushMs: number[] = [];

@@ -103,7 +103,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/cluster/",
-    code: [...STREAM_WORDS, "sidecar/upstream/"],
+    code: [...STREAM_WORDS, "sidecar/upstream/", "sidecar/stats/families.ts"],
     types: [MODEL, "sidecar/stats/"],
     why: "clusters and routes are siblings, joined by the proxy",
   },
