@@ -1,6 +1,6 @@
 // The table of fields as Markdown: what stands in FIELDS.md. Called by test/xds/fields.test.ts, which keeps the file true.
 
-import { FIELD_ROWS, type MessageRows } from "./fields.ts";
+import { EXTENSION_ROWS, FIELD_ROWS, type MessageRows } from "./fields.ts";
 
 const INTRODUCTION = `# Configuration fields
 
@@ -8,8 +8,8 @@ Printed from \`field-rows/\` and kept true by \`test/xds/fields.test.ts\`; do no
 
 A field is **supported**, or **accepted** without effect (a warning names it once), or **refused** with its path and the
 reason. Fields inside an accepted or refused field, and fields that Envoy's API has and no section names, have no row of their own.
-Extensions are known by their type: the HTTP filters \`router\` and \`wasm\`, the network filters
-\`http_connection_manager\`, \`tcp_proxy\` and \`wasm\`, the access loggers \`file\`, \`stdout\` and \`stderr\`, the tracer \`opentelemetry\`, the transport sockets \`raw_buffer\` and \`tls\`.
+Extensions are known by their type. Besides the filters below there are the access loggers \`file\`, \`stdout\`, \`stderr\` and \`wasm\`, the
+tracer \`opentelemetry\`, the transport sockets \`raw_buffer\` and \`tls\`.
 `;
 
 /** The whole text of FIELDS.md. */
@@ -18,7 +18,18 @@ export function fieldsMarkdown(): string {
     const tables = Object.entries(messages).map(([name, rows]) => messageTable(name, rows));
     return `## ${title}\n\n${tables.join("\n")}`;
   });
-  return `${INTRODUCTION}\n${sections.join("\n")}`;
+  return `${INTRODUCTION}\n${extensions()}\n${sections.join("\n")}`;
+}
+
+function extensions(): string {
+  const kinds = Object.entries(EXTENSION_ROWS).map(([title, { supported, accepted, refused }]) => {
+    const others = Object.entries({ accepted, refused }).flatMap(([kind, rows]) =>
+      Object.entries(rows).map(([type, reason]) => `- \`${type}\`: ${kind}; ${reason}`),
+    );
+    const first = supported.length === 0 ? "None is supported." : `Supported: ${code(supported)}`;
+    return [`### ${title}`, "", first, "", ...others, ""].join("\n");
+  });
+  return `## Filters\n\n${kinds.join("\n")}`;
 }
 
 function messageTable(name: string, rows: MessageRows): string {

@@ -10,6 +10,8 @@ import { LISTENER_ROWS } from "./field-rows/listener.ts";
 import { ROUTE_ROWS } from "./field-rows/route.ts";
 import { TLS_ROWS } from "./field-rows/tls.ts";
 
+export { EXTENSION_ROWS, type ExtensionKind } from "./field-rows/extensions.ts";
+
 /** The rows of one message, by proto field name. */
 export interface MessageRows {
   /** Names with spaces between. */

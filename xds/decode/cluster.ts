@@ -17,7 +17,7 @@ import { decodeConfigSource } from "./config-source.ts";
 import { durationMs } from "./duration.ts";
 import { decodeEndpoints } from "./endpoints.ts";
 import { unsupported } from "./http-filter.ts";
-import { isInert } from "./inert.ts";
+import { inertReason } from "./inert.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeLbPolicy } from "./load-balancing.ts";
 import { decodeUpstreamSocket } from "./transport-socket.ts";
@@ -165,13 +165,10 @@ function checkFilters(message: ClusterMessage, path: string, findings: Findings)
   for (const [index, filter] of message.filters.entries()) {
     const filterPath = item(child(path, "filters"), index);
     const typeName = filter.typedConfig === undefined ? filter.name : unpackAny(filter.typedConfig).typeName;
-    if (isInert(typeName)) {
-      findings.warn(
-        "no_effect",
-        filterPath,
-        typeName,
-        `upstream network filter ${typeName} is accepted without effect`,
-      );
+    const inert = inertReason("Upstream network filters", typeName);
+    if (inert !== undefined) {
+      const problem = `upstream network filter ${typeName} is accepted without effect: ${inert}`;
+      findings.warn("no_effect", filterPath, typeName, problem);
     } else {
       findings.issue(filterPath, unsupported("upstream network filter", typeName, ["none"]));
     }

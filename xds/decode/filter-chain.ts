@@ -17,7 +17,7 @@ import { unpackAny } from "./any.ts";
 import { quoted } from "./constraint.ts";
 import { decodeHttpConnectionManager } from "./http-connection-manager.ts";
 import { unsupported } from "./http-filter.ts";
-import { isInert } from "./inert.ts";
+import { inertReason, refusalReason } from "./inert.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeEach } from "./matcher.ts";
 import { decodeTcpProxy } from "./tcp-proxy.ts";
@@ -73,7 +73,7 @@ function decodeFilters(
     if (isTerminal && !isLast) {
       findings.issue(filterPath, `terminal filter ${quoted(message.name)} must be the last network filter`);
     }
-    if (!isTerminal && isLast && (typeName === WASM || isInert(typeName))) {
+    if (!isTerminal && isLast && (typeName === WASM || inertReason("Network filters", typeName) !== undefined)) {
       findings.issue(
         filterPath,
         `filter ${quoted(message.name)} is last, but must be followed by ${HCM} or ${TCP_PROXY}`,
@@ -101,8 +101,13 @@ function decodeNetworkFilter(any: Any, path: string, findings: Findings): Filter
   const innerPath = inner.step === "" ? path : child(path, inner.step);
   if (inner.typeName === HCM) return decodeHttpConnectionManager(inner.message as HcmMessage, innerPath, findings);
   if (inner.typeName === TCP_PROXY) return decodeTcpProxy(inner.message as TcpProxyMessage, innerPath, findings);
-  if (isInert(inner.typeName)) {
-    findings.warn("no_effect", path, inner.typeName, `network filter ${inner.typeName} is accepted without effect`);
+  const inert = inertReason("Network filters", inner.typeName);
+  const refusal = refusalReason("Network filters", inner.typeName);
+  if (inert !== undefined) {
+    const problem = `network filter ${inner.typeName} is accepted without effect: ${inert}`;
+    findings.warn("no_effect", path, inner.typeName, problem);
+  } else if (refusal !== undefined) {
+    findings.issue(path, `network filter ${inner.typeName} is not supported, and ${refusal}`);
   } else {
     findings.issue(path, unsupported("network filter", inner.typeName, [WASM, HCM, TCP_PROXY]));
   }

@@ -12,27 +12,12 @@ import { typeNameOf, unpackAny } from "./any.ts";
 import { BUILTIN_FILTER_TYPES, builtinFilterDecoder } from "./builtin-filter.ts";
 import { decodeConfigSource } from "./config-source.ts";
 import { quoted } from "./constraint.ts";
-import { isInert } from "./inert.ts";
+import { inertReason, refusalReason } from "./inert.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodePluginConfig } from "./wasm.ts";
 
 export const ROUTER_TYPE = "envoy.extensions.filters.http.router.v3.Router";
 export const HTTP_WASM_TYPE = "envoy.extensions.filters.http.wasm.v3.Wasm";
-
-/** Filters that keep requests out. Envoy has them all, so that `is_optional` does not leave them out there either. */
-const PROTECTING: ReadonlySet<string> = new Set(
-  [
-    "api_key_auth.v3.ApiKeyAuth",
-    "basic_auth.v3.BasicAuth",
-    "csrf.v3.CsrfPolicy",
-    "ext_authz.v3.ExtAuthz",
-    "jwt_authn.v3.JwtAuthentication",
-    "local_ratelimit.v3.LocalRateLimit",
-    "oauth2.v3.OAuth2",
-    "ratelimit.v3.RateLimit",
-    "rbac.v3.RBAC",
-  ].map((name) => `envoy.extensions.filters.http.${name}`),
-);
 
 /** All filters, in order; the router must be the last and only once. */
 export function decodeHttpFilters(
@@ -123,12 +108,14 @@ function decodeUnknown(
   path: string,
   findings: Findings,
 ): HttpFilter["config"] | undefined {
-  if (isInert(typeName)) {
-    findings.warn("no_effect", path, typeName, `HTTP filter ${typeName} is accepted without effect`);
+  const inert = inertReason("HTTP filters", typeName);
+  const refusal = refusalReason("HTTP filters", typeName);
+  if (inert !== undefined) {
+    findings.warn("no_effect", path, typeName, `HTTP filter ${typeName} is accepted without effect: ${inert}`);
     return { kind: "inert", typeUrl: `type.googleapis.com/${typeName}` };
   }
-  if (PROTECTING.has(typeName)) {
-    findings.issue(path, `HTTP filter ${typeName} is not supported, and without it what is behind it is unprotected`);
+  if (refusal !== undefined) {
+    findings.issue(path, `HTTP filter ${typeName} is not supported, and ${refusal}`);
   } else if (filter.isOptional) {
     findings.warn("no_effect", path, typeName, `optional HTTP filter ${typeName} is not supported and left out`);
   } else {

@@ -1,15 +1,18 @@
-// Extensions that are accepted without effect, by type name: they only count, annotate or detect, so that leaving them
-// out changes neither routing nor security. Most come from Istio. Called by the filter decoders.
+// Filters that are accepted without effect, or refused whatever they say, by type name: the table of extensions knows them.
+// Called by the filter decoders.
 
-/** Types that are left out whatever they contain. */
-const INERT: ReadonlySet<string> = new Set([
-  "envoy.extensions.filters.http.compressor.v3.Compressor",
-  "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
-  "stats.PluginConfig",
-  "envoy.tcp.metadataexchange.config.MetadataExchange",
-  "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
-]);
+import { EXTENSION_ROWS, type ExtensionKind } from "../fields.ts";
 
-export function isInert(typeName: string): boolean {
-  return INERT.has(typeName);
+/** What happens instead; undefined: the type is not accepted without effect. */
+export function inertReason(kind: ExtensionKind, typeName: string): string | undefined {
+  return reasonOf(EXTENSION_ROWS[kind].accepted, typeName);
+}
+
+/** Why such a filter is refused even when it is optional: Envoy has it, so that it is never left out there. */
+export function refusalReason(kind: ExtensionKind, typeName: string): string | undefined {
+  return reasonOf(EXTENSION_ROWS[kind].refused, typeName);
+}
+
+function reasonOf(rows: Readonly<Record<string, string>>, typeName: string): string | undefined {
+  return Object.hasOwn(rows, typeName) ? rows[typeName] : undefined;
 }

@@ -4,9 +4,12 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
+import { BUILTIN_FILTER_TYPES } from "../../../xds/decode/builtin-filter.ts";
+import { HTTP_WASM_TYPE, ROUTER_TYPE } from "../../../xds/decode/http-filter.ts";
 import { formatIssues } from "../../../xds/decode/issues.ts";
 import { messageTypes } from "../../../xds/decode/registry.ts";
 import { decodeResource } from "../../../xds/decode/resource.ts";
+import { EXTENSION_ROWS } from "../../../xds/fields.ts";
 import { LISTENER_TYPE } from "../../../xds/type-urls.ts";
 
 const PREFIX = "type.googleapis.com/";
@@ -50,6 +53,11 @@ suite("an HTTP filter that is not supported", () => {
       assert.match(problem(`envoy.extensions.filters.http.${name}`, true), /unprotected$/);
     });
   }
+
+  test("is none of those that the table calls supported", () => {
+    const known = [ROUTER_TYPE, HTTP_WASM_TYPE, ...BUILTIN_FILTER_TYPES].toSorted();
+    assert.deepEqual(EXTENSION_ROWS["HTTP filters"].supported.toSorted(), known);
+  });
 
   test("has no effect when it only annotates: the alpn filter of Istio", () => {
     assert.equal(problem("istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig", false), "");
