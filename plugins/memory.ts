@@ -30,8 +30,10 @@ export function sliceBuffer(memory: ArrayBufferLike): SliceBuffer {
   return Buffer.from(memory) as SliceBuffer;
 }
 
+const NO_MEMORY = { buffer: new ArrayBuffer(0) };
+
 export class GuestMemory {
-  #memory: { readonly buffer: ArrayBuffer } = { buffer: new ArrayBuffer(0) };
+  #memory: { readonly buffer: ArrayBuffer } = NO_MEMORY;
   /** All of the memory. Valid until guest code runs; call ensure() after that. Empty before attach(). */
   bytes: SliceBuffer = sliceBuffer(new ArrayBuffer(0));
   view: DataView = new DataView(new ArrayBuffer(0));
@@ -39,9 +41,14 @@ export class GuestMemory {
   work = 0;
 
   /** Names the memory; before that every access is out of bounds (a module's start function may call the host). */
-  attach(memory: WebAssembly.Memory): void {
+  attach(memory: { readonly buffer: ArrayBuffer }): void {
     this.#memory = memory;
     this.#refresh();
+  }
+
+  /** Lets go of the memory: nobody will read it any more, and everything is out of bounds from now on. */
+  detach(): void {
+    this.attach(NO_MEMORY);
   }
 
   /** Renews the views when the memory has grown. Must run after guest code did and before any access. */

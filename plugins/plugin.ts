@@ -112,7 +112,6 @@ export class Plugin {
     return root;
   }
 
-  /** Asked without a variable for the root: that would keep a dead VM from being collected while its successor is made. */
   get #isAlive(): boolean {
     return this.root !== undefined && this.root.vm.fault === undefined;
   }

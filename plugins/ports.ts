@@ -307,6 +307,17 @@ export interface CallbackWatch {
   leave(): void;
 }
 
+/**
+ * Told when VMs take and leave memory. It lies outside of V8's heap, so V8 sees no reason to collect soon, and a plugin that fills
+ * its memory in every request would leave one behind with each.
+ */
+export interface MemoryWatch {
+  /** A VM with so many bytes will not be used any more. Nothing names its memory from the next turn on. */
+  givenUp(bytes: number): void;
+  /** A VM is made when this returns. No code of a VM that was given up is on the stack. */
+  wanted(): void;
+}
+
 /** What the runtime of one worker needs. */
 export interface RuntimePorts {
   readonly clock: Clock;
@@ -318,8 +329,7 @@ export interface RuntimePorts {
   readonly properties: PropertySource;
   readonly limits?: LimitCounter;
   readonly watch?: CallbackWatch;
-  /** A VM with so many bytes of memory will not be used any more; a new one takes its place when this returns. */
-  readonly memoryGivenUp?: (bytes: number) => void;
+  readonly memory?: MemoryWatch;
   readonly foreign?: ReadonlyMap<string, ForeignFunction>;
   /** RE2's partial match, for `matches` in expressions: undefined for what is no regular expression. Without it: never one. */
   readonly matches?: (text: string, pattern: string) => boolean | undefined;

@@ -93,6 +93,7 @@ export class VmGroup {
   remove(plugin: Plugin): void {
     this.plugins.delete(plugin);
     if (this.plugins.size > 0) return;
+    if (this.vm !== undefined) this.host.ports.memory?.givenUp(this.vm.memory.size);
     this.vm = undefined;
     this.#onEmpty();
   }
@@ -101,9 +102,9 @@ export class VmGroup {
   revive(wanted: Plugin, stream: object | undefined): boolean {
     const [first] = this.plugins;
     if (first === undefined) return false;
-    // No name for the VM here: a variable would keep a dead one from being collected while its successor is made.
-    if (this.vm !== undefined && this.vm.fault === undefined) {
-      if (wanted.root === undefined) this.#restart(this.vm, wanted);
+    const { vm } = this;
+    if (vm !== undefined && vm.fault === undefined) {
+      if (wanted.root === undefined) this.#restart(vm, wanted);
     } else if (!this.#mayReplace(wanted, stream)) return false;
     else this.#reviveAll(first);
     const isLive = this.vm?.fault === undefined && wanted.root !== undefined;
@@ -144,20 +145,10 @@ export class VmGroup {
 
   #reviveAll(starter: Plugin): Vm {
     this.restarts++;
-    this.#giveUp();
     const vm = this.#createVm(starter);
     this.vm = vm;
     for (const plugin of this.plugins) this.#restart(vm, plugin);
     return vm;
-  }
-
-  /** Lets go of the dead VM, so that its memory can be had back before a new one takes as much. */
-  #giveUp(): void {
-    const bytes = this.vm?.memory.size ?? 0;
-    this.#peakBytes = this.peakMemoryBytes;
-    this.vm = undefined;
-    for (const plugin of this.plugins) plugin.root = undefined;
-    this.host.ports.memoryGivenUp?.(bytes);
   }
 
   #restart(vm: Vm, plugin: Plugin): void {
@@ -175,7 +166,13 @@ export class VmGroup {
   #createVm(starter: Plugin): Vm {
     this.#peakBytes = this.peakMemoryBytes;
     this.#startedAt = this.host.ports.clock.monotonicMs();
-    return new Vm(this.host, starter, (fault) => this.#onFault(fault));
+    return new Vm(this.host, starter, (fault, memoryBytes) => this.#onVmFault(fault, memoryBytes));
+  }
+
+  /** The VM has no memory any more. */
+  #onVmFault(fault: PluginFault, memoryBytes: number): void {
+    this.#peakBytes = Math.max(this.#peakBytes, memoryBytes);
+    this.#onFault(fault);
   }
 
   #onFault(fault: PluginFault): void {

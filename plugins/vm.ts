@@ -71,10 +71,13 @@ export class Vm {
   #pending: Deferred[] = [];
   #callbacks: (Export | undefined)[] = [];
   #allocate: Export = () => 0;
-  readonly #onFault: (fault: PluginFault) => void;
+  readonly #onFault: (fault: PluginFault, memoryBytes: number) => void;
 
-  /** Creates the instance and runs its start functions; `fault` is set when that failed. `starter` names it in logs. */
-  constructor(host: RuntimeHost, starter: Plugin, onFault: (fault: PluginFault) => void) {
+  /**
+   * Creates the instance and runs its start functions; `fault` is set when that failed. `starter` names it in logs. `onFault` is
+   * called once, with the size of the memory then.
+   */
+  constructor(host: RuntimeHost, starter: Plugin, onFault: (fault: PluginFault, memoryBytes: number) => void) {
     this.host = host;
     this.output = new GuestOutput(host.ports.log);
     this.module = starter.spec.module;
@@ -82,6 +85,7 @@ export class Vm {
     this.vmConfiguration = starter.spec.vmConfiguration;
     this.#onFault = onFault;
     host.vmsCreated++;
+    host.ports.memory?.wanted();
     this.active = new RootContext(this, starter, 0).context;
     this.effective = this.active;
     this.#start(starter.spec.capabilities, starter.fuel.start);
@@ -115,6 +119,7 @@ export class Vm {
     watch?.leave();
     this.window = CallWindow.Open;
     if (this.output.isPending) this.output.flush(this.active.root.plugin.identity);
+    if (this.fault !== undefined) this.#letGo();
   }
 
   #callbackExport(
@@ -128,10 +133,6 @@ export class Vm {
     if (typeof found !== "function") return undefined;
     const allowed = capabilities === undefined || capabilities.length === 0 || capabilities.includes(name);
     return allowed ? (found as Export) : undefined;
-  }
-
-  hasCallback(id: CallbackId): boolean {
-    return this.#callbacks[id] !== undefined;
   }
 
   /**
@@ -176,7 +177,19 @@ export class Vm {
       scratch.answeredToken = this.answeredToken;
       observer.hook(scratch);
     }
+    if (this.fault !== undefined) this.#letGo();
     return result;
+  }
+
+  /**
+   * Nothing is called in a dead instance any more, and no context of it needs its memory; the contexts themselves may stay for
+   * as long as their streams do, and must not keep it.
+   */
+  #letGo(): void {
+    this.memory.detach();
+    this.fuel.detach();
+    this.#callbacks = [];
+    this.#allocate = () => 0;
   }
 
   /** Takes the host's work for the guest out of its fuel; host calls see to it once there is much (hostcalls/table.ts). */
@@ -313,7 +326,9 @@ export class Vm {
       else if (http !== undefined) this.defer({ kind: "vm-failed", http });
       else if (tcp !== undefined) this.defer({ kind: "vm-failed", tcp });
     }
-    this.#onFault(this.fault);
+    const memoryBytes = this.memory.size;
+    this.host.ports.memory?.givenUp(memoryBytes);
+    this.#onFault(this.fault, memoryBytes);
   }
 }
 

@@ -12,18 +12,48 @@ const QUIET_MS = 1_000;
 /** Bytes of dead VMs that may wait for V8. */
 const MAX_DEAD_BYTES = 32 * 1024 * 1024;
 
+/** What V8 did not give back at once is asked for so often again, with so long a wait before. */
+const TRIES = 3;
+const TRY_AGAIN_MS = 20;
+
+type Collect = (options?: { readonly type: "minor" }) => void;
+
 export class HeapTrim {
-  #collect: (() => void) | undefined = undefined;
+  #collect: Collect | undefined = undefined;
   #timer: NodeJS.Timeout | undefined = undefined;
   #deadBytes = 0;
+  #isDue = false;
 
-  /** A VM with so much memory is not used any more: collects at once when enough has been given up. */
+  /** A VM with so much memory is not used any more: collects when this turn is over, if enough has been given up. */
   givenUp(bytes: number): void {
     this.#deadBytes += bytes;
-    if (this.#deadBytes >= MAX_DEAD_BYTES) {
-      this.#deadBytes = 0;
-      this.#run();
-    }
+    if (this.#deadBytes < MAX_DEAD_BYTES || this.#isDue) return;
+    this.#isDue = true;
+    setImmediate(() => this.wanted()).unref();
+  }
+
+  /** A VM is about to be made: what is to be collected is collected before it takes as much. */
+  wanted(): void {
+    if (!this.#isDue) return;
+    this.#isDue = false;
+    const bytes = this.#deadBytes;
+    this.#deadBytes = 0;
+    // V8 may have begun to mark while the VM lived: that collection keeps it, the next one does not.
+    if (!this.#gaveBack(bytes) && !this.#gaveBack(bytes)) this.#tryAgain(bytes, TRIES);
+  }
+
+  /** Whether a collection made the process smaller by about so much. */
+  #gaveBack(bytes: number): boolean {
+    const before = process.memoryUsage.rss();
+    this.#run();
+    return before - process.memoryUsage.rss() >= bytes / 2;
+  }
+
+  /** Code that V8 made for one instance, or is making, keeps it until it has been called with another, or is finished. */
+  #tryAgain(bytes: number, tries: number): void {
+    setTimeout(() => {
+      if (!this.#gaveBack(bytes) && tries > 1) this.#tryAgain(bytes, tries - 1);
+    }, TRY_AGAIN_MS).unref();
   }
 
   /** Collects when nothing has asked for it for a second. */
@@ -41,9 +71,11 @@ export class HeapTrim {
       // Node.js has no call for it; a context made while the flag is set has the function.
       setFlagsFromString("--expose-gc");
       // Flags are the process's: another thread may have taken this one back in between. Then the next time.
-      this.#collect = runInNewContext("globalThis.gc") as (() => void) | undefined;
+      this.#collect = runInNewContext("globalThis.gc") as Collect | undefined;
       setFlagsFromString("--no-expose-gc");
     }
     this.#collect?.();
+    // What lies outside of the heap is given back by another thread, unless the next collection finds it undone: a small one.
+    this.#collect?.({ type: "minor" });
   }
 }

@@ -116,7 +116,7 @@ class DataWorker {
         matches: partialMatch,
         limits: new PluginLimits(this.#stats),
         watch: new PulseWriter(settings.pulse),
-        memoryGivenUp: (bytes) => this.#heap.givenUp(bytes),
+        memory: this.#heap,
         properties: { property: (_plugin, path, segments) => this.#property(path, segments) },
       },
       observer: new HookMeter(this.#stats, this.#recorder),

@@ -45,6 +45,12 @@ export class FuelGauge {
     return true;
   }
 
+  /** Lets go of the instance. */
+  detach(): void {
+    this.#set = undefined;
+    this.#get = () => 0;
+  }
+
   /** Gives the guest that much; 0 for no limit. */
   fill(amount: number): void {
     if (this.#set === undefined) return;

@@ -2,7 +2,7 @@
  * What the kernel knows: CPU time of a process tree with all its threads, its memory, how busy a core was, and what
  * machine this is. Linux only; everything is read from /proc.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
 
 /** Process ids of a process and of all its descendants that live now. */
@@ -68,6 +68,16 @@ export function residentMib(root: number): number {
     kib += Number(/^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`) ?? "")?.[1] ?? 0);
   }
   return kib / 1024;
+}
+
+/** The most resident memory that a process has had since its start, or since resetPeak, in MiB. */
+export function peakResidentMib(pid: number): number {
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`) ?? "")?.[1] ?? 0) / 1024;
+}
+
+/** Lets the peak of a process of the same user begin again at what it has now. */
+export function resetPeak(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, "5");
 }
 
 /** Busy time of one core since boot, in nanoseconds (ticks of 10 ms). */

@@ -23,6 +23,8 @@ export interface SwapsOptions {
   /** Requests per second. */
   readonly rate: number;
   readonly concurrency: number;
+  /** False: no swaps to warm up, and no resident memory, which takes some seconds. Default true. */
+  readonly measuresMemory?: boolean;
 }
 
 export interface SwapsResult {
@@ -32,6 +34,7 @@ export interface SwapsResult {
   readonly requests: number;
   /** What was wrong with answers, and how often. */
   readonly problems: Readonly<Record<string, number>>;
+  /** 0 when it was not to be measured. */
   readonly rssBeforeMib: number;
   readonly rssAfterMib: number;
   readonly vmsAfter: number;
@@ -77,8 +80,9 @@ export async function measureSwaps(owner: Owner, options: SwapsOptions): Promise
     }
     return count;
   };
-  await swap((count) => count >= WARM_UP_SWAPS);
-  const rssBeforeMib = await settledRss(sidecar);
+  const { measuresMemory = true } = options;
+  if (measuresMemory) await swap((count) => count >= WARM_UP_SWAPS);
+  const rssBeforeMib = measuresMemory ? await settledRss(sidecar) : 0;
   const end = performance.now() + options.seconds * 1_000;
   const swaps = await swap(() => performance.now() >= end);
   const last = String(version);
@@ -89,7 +93,7 @@ export async function measureSwaps(owner: Owner, options: SwapsOptions): Promise
   );
   await client.stop();
   const { plugins } = JSON.parse(await sidecar.text("/plugins")) as { plugins: readonly { vms: number }[] };
-  const rssAfterMib = await settledRss(sidecar);
+  const rssAfterMib = measuresMemory ? await settledRss(sidecar) : 0;
   const { requests, problems, seen } = client;
   const vmsAfter = plugins.reduce((sum, { vms }) => sum + vms, 0);
   return { swaps, seen: seen.size, requests, problems, rssBeforeMib, rssAfterMib, vmsAfter };
