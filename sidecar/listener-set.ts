@@ -277,7 +277,14 @@ class ChainHandler {
 const EVERY_RESPONSE = new CloseChoice(0);
 
 function isInScope(order: DrainOrder, model: ListenerModel): boolean {
-  return order.scope === "all" || model.trafficDirection === "inbound";
+  switch (order.scope) {
+    case "all":
+      return true;
+    case "inbound":
+      return model.trafficDirection === "inbound";
+    case "not-outbound":
+      return model.trafficDirection !== "outbound";
+  }
 }
 
 function addressesOf(model: ListenerModel): readonly Address[] {

@@ -8,7 +8,7 @@ import type { Histogram, StatsScope } from "./stats/scope.ts";
 import type { StatsReader } from "./stats/reader.ts";
 import type { StatsTable } from "./stats/table.ts";
 import type { ServerState } from "./admin/ports.ts";
-import type { ApplyFailure, ConfigDelta } from "./worker-link.ts";
+import type { ApplyFailure, ConfigDelta, DrainOrder } from "./worker-link.ts";
 
 /** What the program says of itself when the statistics are read. */
 export interface ServerFacts {
@@ -114,7 +114,7 @@ export class ServerStats {
   }
 
   /** POST /drain_listeners has closed the listening sockets. */
-  onListenersStopped(scope: "all" | "inbound"): void {
+  onListenersStopped(scope: DrainOrder["scope"]): void {
     const listeners = [...(this.#deps.facts().snapshot?.listeners.values() ?? [])];
     const stopped = listeners.filter(({ trafficDirection }) => scope === "all" || trafficDirection === "inbound");
     this.#stats.counter("listener_manager.listener_stopped").add(stopped.length);
@@ -153,6 +153,11 @@ export class ServerStats {
   /** On all workers and connection managers. */
   get requestsInFlight(): number {
     return sumOf(this.#deps.reader, /^http\.(?!admin\.).*\.downstream_rq_active$/);
+  }
+
+  /** On all workers and listeners. */
+  get openConnections(): number {
+    return sumOf(this.#deps.reader, /^listener\.(?!admin\.).*\.downstream_cx_active$/);
   }
 
   close(): void {

@@ -151,11 +151,10 @@ export class Supervisor {
       onResolved: (assignment) => this.publisher.publishResolved(assignment),
     });
     this.draining = new Draining({
-      workerCount: options.concurrency,
-      drainTimeMs: options.drainTimeMs,
-      strategy: options.drainStrategy,
-      order: (order) => this.#tell({ kind: "drain", order }),
+      options,
+      order: (order, id) => this.#tell({ kind: "drain", order, id }),
       onListenersStopped: (scope) => this.serverStats.onListenersStopped(scope),
+      openConnections: () => this.serverStats.openConnections,
     });
     this.workers = Array.from({ length: options.concurrency }, (_, index) => this.#makeWorker(index));
     this.#watchdog = new Watchdog({
@@ -341,7 +340,7 @@ export class Supervisor {
         this.#heap.trimSoon();
         return;
       case "drained":
-        this.draining.onDrained(worker.index);
+        this.draining.onDrained(worker.index, message.id);
         return;
       case "answer":
         return;

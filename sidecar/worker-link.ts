@@ -69,7 +69,8 @@ export interface WorkerSettings {
 }
 
 export interface DrainOrder {
-  readonly scope: "all" | "inbound";
+  /** By traffic_direction; `not-outbound` has the listeners without one too. */
+  readonly scope: "all" | "inbound" | "not-outbound";
   /** Stop accepting now; otherwise keep accepting and discourage keep-alive. */
   readonly stopAccepting: boolean;
   /**
@@ -86,7 +87,7 @@ export type Question =
 
 export type ToWorker =
   | { readonly kind: "config"; readonly delta: SentDelta }
-  | { readonly kind: "drain"; readonly order: DrainOrder }
+  | { readonly kind: "drain"; readonly id: number; readonly order: DrainOrder }
   /** POST /healthcheck/fail or /healthcheck/ok: while it fails, every response closes its connection. */
   | { readonly kind: "health"; readonly isFailing: boolean }
   | { readonly kind: "ask"; readonly id: number; readonly question: Question }
@@ -108,4 +109,4 @@ export type FromWorker =
   | { readonly kind: "spans"; readonly batch: SpanBatch }
   | { readonly kind: "answer"; readonly id: number; readonly value: unknown }
   /** No connection has a request in flight any more. */
-  | { readonly kind: "drained" };
+  | { readonly kind: "drained"; readonly id: number };

@@ -159,7 +159,7 @@ class DataWorker {
         this.#busy = this.#busy.then(() => this.#apply(this.#joined(message.delta)));
         return;
       case "drain":
-        void this.#listeners.drain(message.order).then(() => this.#post({ kind: "drained" }));
+        void this.#listeners.drain(message.order).then(() => this.#post({ kind: "drained", id: message.id }));
         return;
       case "health":
         this.#listeners.isFailing = message.isFailing;

@@ -20,6 +20,10 @@ export interface RunOptions {
   readonly restartEpoch: number;
   readonly drainTimeMs: number;
   readonly drainStrategy: "gradual" | "immediate";
+  readonly minDrainTimeMs: number;
+  /** 0: no such port. */
+  readonly statusPort: number;
+  readonly healthPort: number;
   readonly parentShutdownTimeMs: number;
   readonly localAddressIpVersion: "v4" | "v6";
   readonly allowUnknownStaticFields: boolean;
@@ -48,6 +52,9 @@ const FLAGS: readonly Flag[] = [
   { name: "restart-epoch", kind: "number", value: "N", defaultText: "0", help: "reported by /server_info" },
   { name: "drain-time-s", kind: "number", value: "SECONDS", defaultText: "600", help: "longest time that connections get to finish" },
   { name: "drain-strategy", kind: "string", value: "STRATEGY", allowed: ["gradual", "immediate"], defaultText: "gradual", help: "how fast keep-alive is discouraged while draining" },
+  { name: "min-drain-time-s", kind: "number", value: "SECONDS", defaultText: "0", help: "in a pod: at SIGTERM inbound listeners still accept for so long, and outbound ones until the application holds no connection; 0: all stop at once" },
+  { name: "status-port", kind: "number", value: "PORT", defaultText: "0, none", help: "in a pod: the application's probes, merged metrics, /quitquitquit; Istio's is 15020" },
+  { name: "health-port", kind: "number", value: "PORT", defaultText: "0, none", help: "in a pod: /healthz/ready; Istio's is 15021" },
   { name: "parent-shutdown-time-s", kind: "number", value: "SECONDS", defaultText: "900", help: "reported by /server_info" },
   { name: "local-address-ip-version", kind: "string", value: "VERSION", allowed: ["v4", "v6"], defaultText: "v4", help: "family of addresses chosen here" },
   { name: "allow-unknown-static-fields", kind: "boolean", help: "warn of unknown bootstrap fields instead of refusing them" },
@@ -117,6 +124,9 @@ export function parseRunOptions(argv: readonly string[]): RunOptionsResult {
       restartEpoch: number("restart-epoch", 0),
       drainTimeMs: number("drain-time-s", 600) * 1_000,
       drainStrategy: (text("drain-strategy") ?? "gradual") as "gradual" | "immediate",
+      minDrainTimeMs: number("min-drain-time-s", 0) * 1_000,
+      statusPort: number("status-port", 0),
+      healthPort: number("health-port", 0),
       parentShutdownTimeMs: number("parent-shutdown-time-s", 900) * 1_000,
       localAddressIpVersion: (text("local-address-ip-version") ?? "v4") as "v4" | "v6",
       allowUnknownStaticFields: v["allow-unknown-static-fields"] === true || v["allow-unknown-fields"] === true,

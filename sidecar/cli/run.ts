@@ -2,6 +2,7 @@
 // Exit codes: 0 a clean stop, 1 a configuration or start-up error with every problem printed, 2 wrong usage.
 
 import { openAdmin } from "../admin-state.ts";
+import type { PodServer } from "../pod/pod-server.ts";
 import { Supervisor } from "../supervisor.ts";
 import { type Log, parseComponentLevels, parseLogLevel } from "../telemetry/log-level.ts";
 import { RootLog } from "../telemetry/log.ts";
@@ -67,10 +68,24 @@ export async function serve(
   if (problems.length > 0) {
     return failed(supervisor, await placed(problems, loaded, io), io);
   }
+  const pod = await openPod(supervisor, options);
+  if (typeof pod === "string") {
+    return failed(supervisor, [`outrigger: ${pod}`], io);
+  }
   io.onReopen?.(() => supervisor.reopenLogs());
   onStarted?.(supervisor);
   const why = await untilTheEnd(supervisor, io, log);
+  await pod?.close();
   return typeof why === "number" ? why : failed(supervisor, await placed(why, loaded, io), io);
+}
+
+/** The ports that a pod asks at; loaded only where there are any. */
+async function openPod(supervisor: Supervisor, options: RunOptions): Promise<PodServer | string | undefined> {
+  if (options.statusPort === 0 && options.healthPort === 0) {
+    return undefined;
+  }
+  const { openPodServer } = await import("../pod-services.ts");
+  return openPodServer(supervisor, options);
 }
 
 /** The exit code of a clean stop, or the problems of a static listener that no worker could bring up. */

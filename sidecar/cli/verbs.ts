@@ -4,12 +4,14 @@ import { VERSION } from "../version.ts";
 import { configVerb } from "./config.ts";
 import { controlPlaneVerb } from "./control-plane.ts";
 import { demoVerb } from "./demo.ts";
+import { drainVerb } from "./drain.ts";
 import { injectVerb } from "./inject.ts";
 import { iptablesVerb } from "./iptables.ts";
 import { pluginVerb } from "./plugin.ts";
 import { runVerb } from "./run.ts";
 import { statusVerb } from "./status.ts";
 import { validateVerb } from "./validate.ts";
+import { waitVerb } from "./wait.ts";
 import { warmUpVerb } from "./warm-up.ts";
 import { webhookVerb } from "./webhook.ts";
 import type { Verb } from "./verb.ts";
@@ -24,6 +26,8 @@ const VERBS: readonly Verb[] = [
   injectVerb,
   webhookVerb,
   iptablesVerb,
+  waitVerb,
+  drainVerb,
   demoVerb,
   warmUpVerb,
 ];

@@ -15,6 +15,8 @@ const DATA_FOLDER = "/var/lib/outrigger";
 const GRACE_SECONDS = 30;
 /** What is left of the grace period for exporters and for the exit itself. */
 const RESERVE_SECONDS = 5;
+/** In which other pods learn that this one ends. */
+const MIN_DRAIN_SECONDS = 5;
 
 export interface Extras {
   readonly probers: JsonObject;
@@ -158,6 +160,7 @@ function volumeMounts(settings: PodSettings): JsonObject[] {
 
 function runArgs(pod: Pod, settings: PodSettings, identity: Identity): string[] {
   const own = settings.bootstrapConfigMap === "";
+  const drain = drainSeconds(pod, settings);
   const bootstrap = own ? bootstrapOf(pod, settings, identity) : { node: nodeOf(pod, settings, identity) };
   return [
     "run",
@@ -168,9 +171,11 @@ function runArgs(pod: Pod, settings: PodSettings, identity: Identity): string[] 
     settings.logLevel,
     ...(settings.componentLogLevel === "" ? [] : ["--component-log-level", settings.componentLogLevel]),
     "--drain-time-s",
-    String(drainSeconds(pod, settings)),
+    String(drain),
     "--drain-strategy",
     "immediate",
+    // Kubernetes stops a native sidecar when the application is gone; a classic one at the same moment as the application.
+    ...(settings.nativeSidecar ? [] : ["--min-drain-time-s", String(Math.min(MIN_DRAIN_SECONDS, drain))]),
     ...(settings.concurrency === 0 ? [] : ["--concurrency", String(settings.concurrency)]),
     ...(settings.statusPort === 0
       ? []

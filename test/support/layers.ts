@@ -186,6 +186,12 @@ export const LAYERS: readonly Layer[] = [
     why: "the control plane's admin port, and the client of admin ports: it knows nothing of the proxy",
   },
   {
+    at: "sidecar/pod/",
+    code: ["sidecar/node-http.ts"],
+    types: ["sidecar/stats/", "sidecar/telemetry/"],
+    why: "answers what a pod asks; what it tells of the sidecar is handed to it",
+  },
+  {
     at: "sidecar/webhook/",
     code: ["sidecar/inject/", "sidecar/node-http.ts"],
     types: [],
@@ -334,6 +340,12 @@ export const LAYERS: readonly Layer[] = [
   { at: "sidecar/main.ts", code: ["sidecar/cli/"], types: [], why: "the process edge picks a verb" },
   { at: "sidecar/cli/", code: EVERYTHING, types: [], why: "a verb joins what it needs" },
   { at: "sidecar/supervisor.ts", code: EVERYTHING, types: [], why: "the main thread's composition root" },
+  {
+    at: "sidecar/pod-services.ts",
+    code: ["sidecar/pod/", "sidecar/stats/exposition.ts"],
+    types: EVERYTHING,
+    why: "joins the pod's ports with the sidecar that they are about",
+  },
   { at: "sidecar/admin-state.ts", code: EVERYTHING, types: [], why: "gathers the admin's views on the main thread" },
   { at: "sidecar/xds-views.ts", code: EVERYTHING, types: [], why: "one of the admin's views on the main thread" },
   {
