@@ -372,6 +372,8 @@ class Client implements XdsClient {
 
   #canRun(wait: Wait): boolean {
     if (wait.resource === undefined) return this.#sources.areAllReachable;
+    // A secret's server is often another than that of the rest, which need not wait for it: connections fail, as in Envoy.
+    if (wait.resource.typeUrl === SECRET_TYPE && wait.isFirst === true) return true;
     return this.#sources.isReachable(this.#sources.nameOf(wait.resource.source, wait.resource.typeUrl));
   }
 

@@ -56,6 +56,8 @@ export type Wait = Readonly<{
   timeoutMs: number;
   /** The resource that is missing; undefined when a new version waits for clusters that are warming. */
   resource: Wanted | undefined;
+  /** Nothing serves meanwhile: the wait may end although its server is away. */
+  isFirst?: boolean;
 }>;
 
 /** A new version that is not in the snapshot yet, and why; `isFirst` when no previous version serves meanwhile. */
@@ -353,7 +355,8 @@ class Assembler {
     if (this.#tableOf(typeUrl).has(name)) return undefined;
     const standing = this.#input.tables.standing(typeUrl, name);
     if (standing === "over") return undefined;
-    this.#waits.set(key, { key, timeoutMs: source.initialFetchTimeoutMs, resource: wanted });
+    const isFirst = !hasPrevious && this.#waits.get(key)?.isFirst !== false;
+    this.#waits.set(key, { key, timeoutMs: source.initialFetchTimeoutMs, resource: wanted, isFirst });
     // Envoy goes on at once when the first version is refused; with a version that works, that one is better.
     if (standing === "refused" && !hasPrevious) return undefined;
     return `${typeUrl.slice(typeUrl.lastIndexOf(".") + 1)} ${JSON.stringify(name)}`;

@@ -10,6 +10,7 @@ import type { FileResource } from "../../xds/decode/resources-file.ts";
 import { CLUSTER_TYPE, LISTENER_TYPE, SECRET_TYPE } from "../../xds/type-urls.ts";
 import { CertificateAuthority } from "../support/certificates.ts";
 import type { Issued } from "../support/certificates.ts";
+import { FakeControlPlane } from "../support/fake-control-plane.ts";
 import { startClient } from "../support/xds-client.ts";
 import { bootstrap, listener, one, staticCluster } from "../support/xds-resources.ts";
 import { delta, scene, sotw } from "../support/xds-scene.ts";
@@ -215,3 +216,50 @@ test("certificates in files are read again when they are moved into place; what 
   rotate(first);
   await untilStatus("the first again", () => subject()[0] === "CN=first");
 });
+
+test("a secret whose server is away holds the start back for initial_fetch_timeout, and no longer", async (t) => {
+  const nobody = `{ initial_fetch_timeout: 0.3s, api_config_source: { api_type: DELTA_GRPC, transport_api_version: V3, grpc_services: [{ google_grpc: { target_uri: "127.0.0.1:1", stat_prefix: x } }] } }`;
+  const common = `common_tls_context: { tls_certificate_sds_secret_configs: [{ name: s, sds_config: ${nobody} }] }`;
+  const socket = `transport_socket: { name: tls, typed_config: { "@type": type.googleapis.com/${TLS}.UpstreamTlsContext, ${common} } }`;
+  const { client, until, untilStatus } = startClient(
+    bootstrap(
+      `node: { id: n, cluster: c }\nstatic_resources: { clusters: [{ name: tls, ${socket} }, { name: plain }] }`,
+    ),
+  );
+  t.after(() => client.close());
+  const early = await until("the plain cluster", ({ clusters }) => clusters.has("plain"));
+  assert.ok(!early.clusters.has("tls"));
+  assert.equal(client.status().isInitialized, false);
+  await untilStatus("the start", () => client.status().isInitialized);
+  assert.ok(client.snapshot.clusters.has("tls"));
+  assert.equal(client.stats()["sds.s.init_fetch_timeout"], 1);
+});
+
+for (const [api, path] of [
+  ["GRPC", "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"],
+  ["DELTA_GRPC", "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"],
+] as const) {
+  test(`secrets come by a stream of their own (${api}), one for all that name the same source`, async (t) => {
+    const server = new FakeControlPlane();
+    t.after(() => server.close());
+    const target = `{ google_grpc: { target_uri: "127.0.0.1:${await server.listen()}", stat_prefix: x } }`;
+    const source = `{ api_config_source: { api_type: ${api}, transport_api_version: V3, grpc_services: [${target}] } }`;
+    const clusters = ["a", "b"].map((name) => {
+      const common = `common_tls_context: { tls_certificate_sds_secret_configs: [{ name: ${name}, sds_config: ${source} }] }`;
+      return `{ name: ${name}, transport_socket: { name: tls, typed_config: { "@type": type.googleapis.com/${TLS}.UpstreamTlsContext, ${common} } } }`;
+    });
+    const { client, until } = startClient(
+      bootstrap(`node: { id: n, cluster: c }\nstatic_resources: { clusters: [${clusters.join(", ")}] }`),
+    );
+    t.after(() => client.close());
+    const stream = await server.nextStream();
+    assert.equal(stream.path, path);
+    const { request } = await stream.next();
+    assert.deepEqual(request.kind === "sotw" ? request.names : request.subscribe, ["a", "b"]);
+    const all = [certificate("a", first), certificate("b", second)];
+    stream.send(api === "GRPC" ? sotw(SECRET_TYPE, "1", ...all) : delta(SECRET_TYPE, "1", all));
+    assert.equal((await stream.next()).request.error, undefined);
+    await until("both clusters", (snapshot) => snapshot.clusters.size === 2);
+    assert.equal(server.streams.all.length, 1);
+  });
+}

@@ -10,6 +10,8 @@ import type { Clock } from "../../xds/clock.ts";
 import { CLUSTER_TYPE } from "../../xds/type-urls.ts";
 import { address, client, server } from "../support/control-plane-tls.ts";
 import { FakeControlPlane } from "../support/fake-control-plane.ts";
+import { until } from "../support/sidecar-story.ts";
+import { KEEP_ALIVE_TIMER, timerOfConnectionTo } from "../support/tcp-timers.ts";
 import { bootstrap, staticCluster } from "../support/xds-resources.ts";
 import { sotw } from "../support/xds-scene.ts";
 
@@ -58,11 +60,11 @@ suite("several control planes", () => {
     test(`${name}: the second serves while the first is away, and the first again when it is back`, async (t) => {
       const port = await freePort(t);
       const second = await server(t);
-      const { client: xds, until, log } = client(t, build(port, second.port), { clock: FAST });
+      const { client: xds, until: untilSnapshot, log } = client(t, build(port, second.port), { clock: FAST });
       const stream = await second.plane.nextStream();
       await stream.next();
       stream.send(sotw(CLUSTER_TYPE, "1", staticCluster("one")));
-      await until("the second's cluster", ({ clusters }) => clusters.has("one"));
+      await untilSnapshot("the second's cluster", ({ clusters }) => clusters.has("one"));
       const first = new FakeControlPlane();
       t.after(() => first.close());
       await first.listen(port);
@@ -76,7 +78,7 @@ suite("several control planes", () => {
         log.join("\n"),
       );
       better.send(sotw(CLUSTER_TYPE, "2", staticCluster("two")));
-      await until("the first's cluster", ({ clusters }) => clusters.has("two"));
+      await untilSnapshot("the first's cluster", ({ clusters }) => clusters.has("two"));
       assert.equal(xds.status().servers[0]?.isConnected, true);
     });
   }
@@ -123,6 +125,19 @@ test("rate_limit_settings hold requests back, and count them", async (t) => {
     if (version === "2") assert.ok(performance.now() - sent > 100, String(performance.now() - sent));
   }
   assert.ok(Number(xds.stats()["control_plane.rate_limit_enforced"]) >= 1);
+});
+
+test("tcp_keepalive has TCP probe the control plane", async (t) => {
+  const { plane, port } = await server(t);
+  const options = "upstream_connection_options: { tcp_keepalive: { keepalive_time: 60 } }";
+  client(t, config(xdsCluster("a", tier(0, port)).replace("type: STATIC,", `type: STATIC, ${options},`), service("a")));
+  await (await plane.nextStream()).next();
+  // Data that is not acknowledged yet has a timer of its own for a moment.
+  await until(
+    "the timer",
+    () => timerOfConnectionTo(port),
+    (timer) => timer === KEEP_ALIVE_TIMER,
+  );
 });
 
 test("HTTP/2 pings of connection_keepalive end a connection whose server has gone silent", async (t) => {

@@ -38,7 +38,7 @@ export function handshake(socket: Socket, dial: TlsDial): Promise<TLSSocket> {
       checkServerIdentity: () => undefined,
     });
     secure.once("secureConnect", () => {
-      const problem = judge(secure, dial);
+      const problem = judgeSafely(secure, dial);
       if (problem === undefined) resolve(secure);
       else {
         secure.destroy();
@@ -64,6 +64,15 @@ function secureContextOf({ tls, material: { certificate, validation } }: TlsDial
     ...(tls.ecdhCurves.length === 0 ? {} : { ecdhCurve: tls.ecdhCurves.join(":") }),
     ...(tls.signatureAlgorithms.length === 0 ? {} : { sigalgs: tls.signatureAlgorithms.join(":") }),
   });
+}
+
+/** What a certificate from outside makes fail is a problem of that certificate. */
+function judgeSafely(secure: TLSSocket, dial: TlsDial): string | undefined {
+  try {
+    return judge(secure, dial);
+  } catch (error) {
+    return `the server's certificate cannot be judged: ${error instanceof Error ? error.message : String(error)}`;
+  }
 }
 
 function judge(secure: TLSSocket, { tls, material: { validation }, serverName }: TlsDial): string | undefined {

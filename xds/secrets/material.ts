@@ -115,7 +115,7 @@ function loadCertificates(
   const read = readData(source, environment);
   const path = describeData(source);
   if (!read.ok) return { ok: false, problem: `the ${what} cannot be read: ${read.problem}` };
-  const blocks = read.bytes.toString("latin1").match(PEM_CERTIFICATE) ?? [];
+  const blocks = pemBlocks(read.bytes.toString("latin1"));
   if (blocks.length === 0) return { ok: false, problem: `there is no PEM certificate in the ${what}, ${path}` };
   if (blocks.length > MAX_CERTIFICATES) {
     return { ok: false, problem: `there are more than ${MAX_CERTIFICATES} certificates in the ${what}, ${path}` };
@@ -132,8 +132,21 @@ function loadCertificates(
   return { ok: true, value: found };
 }
 
-const PEM_CERTIFICATE =
-  /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[\s\S]*?-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
+const BEGIN = "-----BEGIN CERTIFICATE-----";
+const END = "-----END CERTIFICATE-----";
+
+/** Every certificate in the text, up to one more than are taken; what stands between them is comment. */
+function pemBlocks(text: string): string[] {
+  const blocks: string[] = [];
+  let begin = text.indexOf(BEGIN);
+  while (begin >= 0 && blocks.length <= MAX_CERTIFICATES) {
+    const end = text.indexOf(END, begin);
+    if (end < 0) break;
+    blocks.push(text.slice(begin, end + END.length));
+    begin = text.indexOf(BEGIN, end);
+  }
+  return blocks;
+}
 
 function loadKey(source: DataSource, password: DataSource | undefined, environment: Environment): Loaded<KeyObject> {
   const read = readData(source, environment);

@@ -26,6 +26,7 @@ export function readData(source: DataSource, environment: Environment): ReadData
 function readAny(source: DataSource, environment: Environment): ReadData {
   switch (source.kind) {
     case "bytes":
+      if (source.bytes.length > MAX_BYTES) return { ok: false, problem: `<inline> has more than ${MAX_BYTES} bytes` };
       return { ok: true, bytes: Buffer.from(source.bytes) };
     case "environment": {
       const text = environment[source.variable];

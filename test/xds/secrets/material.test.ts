@@ -196,3 +196,12 @@ suite("Envoy refuses the same certificates", { skip: envoy === undefined ? ENVOY
     });
   }
 });
+
+test("loadSecret() takes hostile data in a time that grows with its length only", () => {
+  const validation = (text: string) => ({ ...BARE, trustedCa: { kind: "bytes", bytes: Buffer.from(text) } as const });
+  const load = (text: string) => problem({ name: "s", kind: "validation_context", validation: validation(text) });
+  const begin = "-----BEGIN CERTIFICATE-----\n";
+  assert.match(load(begin.repeat(140_000)), /no PEM certificate/);
+  assert.match(load(`${begin}-----END CERTIFICATE-----\n`.repeat(2_001)), /more than 2000 certificates/);
+  assert.match(load("x".repeat(4 * 1024 * 1024 + 1)), /more than 4194304 bytes/);
+});
