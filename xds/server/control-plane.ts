@@ -90,6 +90,8 @@ export interface ControlPlane {
 
 const DEFAULT_MAX_CLIENTS = 5_000;
 const DEFAULT_MAX_CLIENTS_OF_ADDRESS = 2_000;
+/** Clients that get a change in one turn of the event loop. */
+const REFRESHED_AT_ONCE = 50;
 const DEFAULT_HISTORY = 20;
 const DEFAULT_LOAD_REPORT_MS = 5_000;
 /** A stream without a first request is ended after this. */
@@ -106,6 +108,9 @@ class GrpcControlPlane implements ControlPlane {
   readonly #clients = new Set<ConnectedClient>();
   readonly #ofAddress = new Map<string, number>();
   readonly #counters = new Counters();
+  /** Clients that have not got the newest change yet. */
+  #stale = new Set<ConnectedClient>();
+  #cancelRefresh = () => {};
   readonly #loads: LoadReports;
   readonly #releases: Releases;
 
@@ -184,7 +189,10 @@ class GrpcControlPlane implements ControlPlane {
   }
 
   clients(): ClientView[] {
-    return [...this.#clients].map((client) => client.view(this.#releases.for(client.node.id).id));
+    return [...this.#clients].map((client) => {
+      const view = client.view(this.#releases.for(client.node.id).id);
+      return this.#stale.has(client) ? { ...view, isSettled: false } : view;
+    });
   }
 
   counters(): ReadonlyMap<CounterName, number> {
@@ -193,6 +201,7 @@ class GrpcControlPlane implements ControlPlane {
 
   close(): void {
     this.#releases.close();
+    this.#cancelRefresh();
     for (const client of this.#clients) client.close();
     this.#server.close();
   }
@@ -248,6 +257,7 @@ class GrpcControlPlane implements ControlPlane {
 
   #remove(client: ConnectedClient, host: string, reason: string): void {
     if (!this.#clients.delete(client)) return;
+    this.#stale.delete(client);
     const left = (this.#ofAddress.get(host) ?? 1) - 1;
     if (left === 0) this.#ofAddress.delete(host);
     else this.#ofAddress.set(host, left);
@@ -255,8 +265,25 @@ class GrpcControlPlane implements ControlPlane {
     this.#emit(client, { kind: "disconnected", reason });
   }
 
+  /**
+   * Gives every client what it should have now. Not all in one turn: their responses would all be in memory at once, and
+   * nobody's answer would be read meanwhile. A change that comes before the last has its turn begins again.
+   */
   #refresh(): void {
-    for (const client of this.#clients) client.refresh();
+    this.#cancelRefresh();
+    this.#stale = new Set(this.#clients);
+    const next = () => {
+      let count = 0;
+      for (const client of this.#stale) {
+        if (count++ === REFRESHED_AT_ONCE) {
+          this.#cancelRefresh = this.#clock.endOfTurn(next);
+          return;
+        }
+        this.#stale.delete(client);
+        client.refresh();
+      }
+    };
+    next();
   }
 
   #view(id: number): ReleaseView {
@@ -269,7 +296,8 @@ class GrpcControlPlane implements ControlPlane {
     const members: Member[] = [];
     for (const client of this.#clients) {
       if (!client.isIdentified) continue;
-      const { node, spiffeIds, isSettled, refusals } = client;
+      const { node, spiffeIds, refusals } = client;
+      const isSettled = client.isSettled && !this.#stale.has(client);
       const before = present.groups.admit(client);
       const after = next.groups.admit(client);
       const isAffected = !before.ok || !after.ok || ResourceSet.differ(before.resources, after.resources);

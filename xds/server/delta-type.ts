@@ -20,6 +20,8 @@ export class DeltaType implements ClientType {
   #nonce = "";
   #sentVersion = "";
   #isAwaited = false;
+  /** What the client is known to be up to date with, while it asks for the same: a push is many questions and few answers. */
+  #upToDate: ReadonlyMap<string, VersionedResource> | undefined;
 
   constructor(typeUrl: string) {
     this.typeUrl = typeUrl;
@@ -38,6 +40,7 @@ export class DeltaType implements ClientType {
     const isFirst = !this.#hasRequested;
     this.#hasRequested = true;
     if (isFirst) for (const [name, version] of request.initialVersions) this.#known.set(name, version);
+    if (isFirst || request.subscribe.length > 0 || request.unsubscribe.length > 0) this.#upToDate = undefined;
     this.#unsubscribe(request.unsubscribe);
     this.#subscribe(request.subscribe, isFirst);
     if (isFirst && request.subscribe.length === 0 && COLLECTION_TYPES.has(this.typeUrl)) this.#wildcard();
@@ -49,6 +52,9 @@ export class DeltaType implements ClientType {
 
   respond(resources: ResourceSet, nonce: string, controlPlane: string): DiscoveryResponse | undefined {
     if (!this.#hasRequested || this.#isAwaited) return undefined;
+    const all = resources.type(this.typeUrl);
+    if (all === this.#upToDate) return undefined;
+    this.#upToDate = all;
     const changed = this.#changed(resources);
     const removed = this.#removed(resources);
     if (changed.length === 0 && removed.length === 0 && !this.#mustRespond) return undefined;

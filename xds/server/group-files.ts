@@ -7,6 +7,7 @@
 //
 // The same reader serves the files of the verb `control-plane` and what is pushed. Pure.
 
+import { createHash } from "node:crypto";
 import type { FormatProblem } from "../decode/issues.ts";
 import { nearestName } from "../decode/nearest-name.ts";
 import { readResources } from "../decode/resources-file.ts";
@@ -28,88 +29,94 @@ const MAX_PROBLEMS = 100;
 
 /** Reads and validates all files together; never throws. */
 export function readGroups(files: readonly GroupFile[], formatProblem?: FormatProblem): ReadGroups {
-  const reader = new GroupsReader(formatProblem);
-  for (const file of files) reader.read(file);
-  const { issues, groups } = reader;
-  if (issues.length === 0) return { ok: true, groups };
-  const problems = issues.slice(0, MAX_PROBLEMS).map(formatLocated);
-  const more = issues.length - problems.length;
-  return { ok: false, problems: more > 0 ? [...problems, `… and ${more} more problems`] : problems };
+  return new GroupReader(formatProblem).read(files);
 }
 
-const GROUP_KEYS = ["selector", "spiffe_ids"];
+type ReadFile = Readonly<{
+  digest: string;
+  issues: readonly LocatedIssue[];
+  groups: readonly ResourceGroup[];
+  /** Each resource by selector, type and name, and where it stands. */
+  claims: readonly (readonly [key: string, place: LocatedIssue])[];
+}>;
 
-class GroupsReader {
-  readonly issues: LocatedIssue[] = [];
-  readonly groups: ResourceGroup[] = [];
+/** Reads files again and again: those whose text is as before are not parsed again. */
+export class GroupReader {
   readonly #formatProblem: FormatProblem | undefined;
-  /** Where a resource of the same selector stands, by selector, type and name. */
-  readonly #places = new Map<string, string>();
+  #known: ReadonlyMap<string, ReadFile> = new Map();
 
-  constructor(formatProblem: FormatProblem | undefined) {
+  constructor(formatProblem?: FormatProblem) {
     this.#formatProblem = formatProblem;
   }
 
-  read({ name, text }: GroupFile): void {
-    // A file that is being written is empty for a moment; `[]` says on purpose that there is nothing.
-    if (text.trim() === "") {
-      this.issues.push({ file: name, line: 1, column: 1, path: "", problem: "the file is empty" });
-      return;
+  read(files: readonly GroupFile[]): ReadGroups {
+    const read = new Map<string, ReadFile>();
+    for (const { name, text } of files) {
+      const digest = createHash("sha256").update(text).digest("hex");
+      const known = this.#known.get(name);
+      const isSame = known?.digest === digest;
+      read.set(name, isSame ? known : { digest, ...readFile({ name, text }, this.#formatProblem) });
     }
-    const parsed = parseYamlDocuments(text, name);
-    if (!parsed.ok) {
-      this.issues.push(...parsed.issues);
-      return;
-    }
-    for (const document of parsed.values) this.#document(document);
+    this.#known = read;
+    const all = [...read.values()];
+    const issues = all.flatMap((each) => each.issues);
+    if (issues.length === 0) issues.push(...clashes(all));
+    if (issues.length === 0) return { ok: true, groups: all.flatMap(({ groups }) => groups) };
+    const problems = issues.slice(0, MAX_PROBLEMS).map(formatLocated);
+    const more = issues.length - problems.length;
+    return { ok: false, problems: more > 0 ? [...problems, `… and ${more} more problems`] : problems };
   }
+}
 
-  #document(document: YamlFile): void {
-    const { root, file } = document;
-    if (root === undefined) return;
-    const words = new WordsReader(document, this.issues);
-    const entries = root.kind === "map" ? root.entries : [];
-    const own = entries.filter(({ key }) => GROUP_KEYS.includes(key));
-    const selectorValue = own.find(({ key }) => key === "selector")?.value;
-    const idsValue = own.find(({ key }) => key === "spiffe_ids")?.value;
-    const selector = selectorValue === undefined ? undefined : words.selector(selectorValue);
-    const spiffeIds = idsValue === undefined ? undefined : words.texts(idsValue, "spiffe_ids");
-    const rest = root.kind === "map" ? { ...root, entries: entries.filter((entry) => !own.includes(entry)) } : root;
-    const loaded = readResources({ ...document, root: rest }, this.#formatProblem);
+/** Two groups with one selector are for the same sidecars: of two resources neither could be said to count. */
+function clashes(files: readonly ReadFile[]): LocatedIssue[] {
+  const places = new Map<string, LocatedIssue>();
+  const issues: LocatedIssue[] = [];
+  for (const [key, place] of files.flatMap(({ claims }) => claims)) {
+    const other = places.get(key);
+    if (other === undefined) places.set(key, place);
+    else {
+      const there = `${other.file}:${other.line}:${other.column}`;
+      issues.push({ ...place, problem: `a resource with this name is already at ${there}, for the same sidecars` });
+    }
+  }
+  return issues;
+}
+
+function readFile({ name: file, text }: GroupFile, formatProblem: FormatProblem | undefined): Omit<ReadFile, "digest"> {
+  const issues: LocatedIssue[] = [];
+  const groups: ResourceGroup[] = [];
+  const claims: [string, LocatedIssue][] = [];
+  // A file that is being written is empty for a moment; `[]` says on purpose that there is nothing.
+  if (text.trim() === "") issues.push({ file, line: 1, column: 1, path: "", problem: "the file is empty" });
+  const parsed = text.trim() === "" ? { ok: true as const, values: [] } : parseYamlDocuments(text, file);
+  if (!parsed.ok) return { issues: parsed.issues, groups, claims };
+  for (const document of parsed.values) {
+    const { root } = document;
+    if (root === undefined) continue;
+    const { selector, spiffeIds, rest } = new WordsReader(document, issues).group(root);
+    const loaded = readResources({ ...document, root: rest }, formatProblem);
     if (!loaded.ok) {
-      this.issues.push(...loaded.issues);
-      return;
+      issues.push(...loaded.issues);
+      continue;
     }
     const { line } = document.position(root.offset);
     const key = JSON.stringify(selector ?? null);
     for (const resource of loaded.resources) {
       const place = loaded.locate?.(resource, { path: "", problem: "" });
-      this.#claim(
-        `${key} ${resource.typeUrl} ${resource.name}`,
-        place ?? { file, line, column: 1, path: "", problem: "" },
-      );
+      if (place !== undefined) claims.push([`${key} ${resource.typeUrl} ${resource.name}`, place]);
     }
-    this.groups.push({
+    groups.push({
       name: `${file}:${line}`,
       resources: loaded.resources,
       ...(selector === undefined ? {} : { selector }),
       ...(spiffeIds === undefined ? {} : { spiffeIds }),
     });
   }
-
-  /** Two groups with one selector are for the same sidecars: neither could be said to count. */
-  #claim(key: string, place: LocatedIssue): void {
-    const other = this.#places.get(key);
-    const here = `${place.file}:${place.line}:${place.column}`;
-    if (other === undefined) this.#places.set(key, here);
-    else
-      this.issues.push({
-        ...place,
-        problem: `a resource with this name is already at ${other}, for the same sidecars`,
-      });
-  }
+  return { issues, groups, claims };
 }
 
+const GROUP_KEYS = ["selector", "spiffe_ids"];
 const SELECTOR_KEYS = ["node_id", "cluster", "locality", "labels", "metadata"];
 const LOCALITY_KEYS = ["region", "zone", "sub_zone"];
 
@@ -121,6 +128,23 @@ class WordsReader {
   constructor(file: YamlFile, issues: LocatedIssue[]) {
     this.#file = file;
     this.#issues = issues;
+  }
+
+  /** The words of a document, and the document without them: what is left are resources. */
+  group(root: YamlValue): {
+    selector: Selector | undefined;
+    spiffeIds: readonly string[] | undefined;
+    rest: YamlValue;
+  } {
+    if (root.kind !== "map") return { selector: undefined, spiffeIds: undefined, rest: root };
+    const own = new Map(root.entries.map(({ key, value }) => [key, value]));
+    const selector = own.get("selector");
+    const spiffeIds = own.get("spiffe_ids");
+    return {
+      selector: selector === undefined ? undefined : this.selector(selector),
+      spiffeIds: spiffeIds === undefined ? undefined : this.texts(spiffeIds, "spiffe_ids"),
+      rest: { ...root, entries: root.entries.filter(({ key }) => !GROUP_KEYS.includes(key)) },
+    };
   }
 
   selector(value: YamlValue): Selector {

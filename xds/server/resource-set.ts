@@ -19,6 +19,7 @@ const NONE: ReadonlyMap<string, VersionedResource> = new Map();
 export class ResourceSet {
   readonly #types: ReadonlyMap<string, ReadonlyMap<string, VersionedResource>>;
   readonly #versions = new Map<string, string>();
+  readonly #kept = new WeakMap<ResourceSet, ResourceSet>();
 
   private constructor(types: ReadonlyMap<string, ReadonlyMap<string, VersionedResource>>) {
     this.#types = types;
@@ -39,6 +40,13 @@ export class ResourceSet {
 
   /** These resources, and of `keptTypes` those that only `before` has; this set itself when there are none. */
   keeping(before: ResourceSet, keptTypes: ReadonlySet<string>): ResourceSet {
+    // Sidecars that share both sets share this one too.
+    let set = this.#kept.get(before);
+    if (set === undefined) this.#kept.set(before, (set = this.#keep(before, keptTypes)));
+    return set;
+  }
+
+  #keep(before: ResourceSet, keptTypes: ReadonlySet<string>): ResourceSet {
     const types = new Map(this.#types);
     let isMore = false;
     for (const typeUrl of keptTypes) {

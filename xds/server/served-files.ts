@@ -10,7 +10,7 @@ import type { Clock } from "../clock.ts";
 import { readProblem } from "../decode/file-problem.ts";
 import type { FormatProblem } from "../decode/issues.ts";
 import { watchFile } from "../file-watch.ts";
-import { readGroups } from "./group-files.ts";
+import { GroupReader } from "./group-files.ts";
 import type { GroupFile, ReadGroups } from "./group-files.ts";
 import type { ResourceGroup } from "./resource-groups.ts";
 
@@ -35,20 +35,22 @@ const MAX_TOTAL_BYTES = 256 * 1024 * 1024;
 
 export class ServedFiles {
   readonly #deps: ServedFilesDeps;
+  readonly #reader: GroupReader;
   #content = "";
   #problems = "";
   #unwatch: readonly (() => void)[] = [];
 
   constructor(deps: ServedFilesDeps) {
     this.#deps = deps;
+    this.#reader = new GroupReader(deps.formatProblem);
   }
 
   /** Reads everything for the first time. Watching begins when it is good. */
   open(): ReadGroups {
-    const { paths, clock, formatProblem } = this.#deps;
+    const { paths, clock } = this.#deps;
     const found = findFiles(paths);
     if (!found.ok) return { ok: false, problems: [found.problem] };
-    const read = readGroups(found.files, formatProblem);
+    const read = this.#reader.read(found.files);
     if (!read.ok) return read;
     this.#content = contentOf(found.files);
     const settings = { quietMs: QUIET_MS, clock: clock ?? systemClock, onChange: () => this.#reload() };
@@ -62,7 +64,7 @@ export class ServedFiles {
   }
 
   #reload(): void {
-    const { paths, onGroups, formatProblem } = this.#deps;
+    const { paths, onGroups } = this.#deps;
     const found = findFiles(paths);
     if (!found.ok) {
       this.#report([found.problem]);
@@ -73,7 +75,7 @@ export class ServedFiles {
       this.#problems = "";
       return;
     }
-    const read = readGroups(found.files, formatProblem);
+    const read = this.#reader.read(found.files);
     if (!read.ok) {
       this.#report(read.problems);
       return;

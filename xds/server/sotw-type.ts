@@ -8,6 +8,8 @@ import type { ResourceSet, VersionedResource } from "./resource-set.ts";
 
 export class SotwType implements ClientType {
   readonly typeUrl: string;
+  /** The names of the last request, as they came. */
+  #requested: readonly string[] | undefined;
   #names: ReadonlySet<string> = new Set();
   #isWildcard = false;
   #hasNamed = false;
@@ -19,6 +21,8 @@ export class SotwType implements ClientType {
   #nonce = "";
   #sentVersion = "";
   #isAwaited = false;
+  /** What the client is known to be up to date with, while it asks for the same: a push is many questions and few answers. */
+  #upToDate: ReadonlyMap<string, VersionedResource> | undefined;
 
   constructor(typeUrl: string) {
     this.typeUrl = typeUrl;
@@ -47,7 +51,10 @@ export class SotwType implements ClientType {
 
   respond(resources: ResourceSet, nonce: string, controlPlane: string): DiscoveryResponse | undefined {
     if (!this.#hasRequested || this.#isAwaited) return undefined;
-    const visible = this.#visible(resources);
+    const all = resources.type(this.typeUrl);
+    if (all === this.#upToDate) return undefined;
+    this.#upToDate = all;
+    const visible = this.#visible(all);
     const version = resources.versionOf(this.typeUrl);
     if (!this.#isNews(visible, version)) return undefined;
     this.#sent.clear();
@@ -62,6 +69,11 @@ export class SotwType implements ClientType {
   }
 
   #setNames(names: readonly string[]): void {
+    // An ACK repeats the names.
+    const requested = this.#requested;
+    if (requested?.length === names.length && names.every((name, index) => name === requested[index])) return;
+    this.#requested = names;
+    this.#upToDate = undefined;
     if (names.length > 0) this.#hasNamed = true;
     this.#isWildcard = names.includes("*") || (COLLECTION_TYPES.has(this.typeUrl) && !this.#hasNamed);
     this.#names = new Set(names.filter((name) => name !== "*"));
@@ -69,9 +81,9 @@ export class SotwType implements ClientType {
     for (const name of this.#sent.keys()) if (!this.#names.has(name)) this.#sent.delete(name);
   }
 
-  #visible(resources: ResourceSet): VersionedResource[] {
-    const all = [...resources.type(this.typeUrl).values()];
-    return this.#isWildcard ? all : all.filter(({ name }) => this.#names.has(name));
+  #visible(all: ReadonlyMap<string, VersionedResource>): VersionedResource[] {
+    const each = [...all.values()];
+    return this.#isWildcard ? each : each.filter(({ name }) => this.#names.has(name));
   }
 
   #isNews(visible: readonly VersionedResource[], version: string): boolean {
