@@ -1,43 +1,20 @@
 // Envoy and outrigger connected to the same istiod, asked the same: node test/istio/compare.ts. Exit code 1: they differ.
 // README.md says what it needs. --default: the filters of a default Istio, which Envoy refuses: only outrigger is asked.
-// --verbose prints the answers.
+// --verbose prints the answers; --record keeps what istiod sent and what Envoy answered for integration/istio.test.ts.
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { address, http2Cluster } from "../support/bootstrap-builder.ts";
 import { ENVOY_MISSING, findEnvoy } from "../support/envoy-binary.ts";
 import { ProxyProcess } from "../support/proxy-process.ts";
 import { until } from "../support/sidecar-story.ts";
+import { startBackends } from "./backends.ts";
 import { Istiod } from "./istiod.ts";
+import { FIXTURE, type Recorded } from "./recorded.ts";
 import { type Answer, ask, REQUESTS, SPLIT } from "./requests.ts";
 
-const BACKENDS = ["CATALOG_V1", "CATALOG_V2", "PRICES", "APPLICATION"] as const;
 const SPLITS = 200;
-const SLOW_MS = 1_000;
-
-/** Answers with what it saw. */
-function respond(name: string, request: IncomingMessage, response: ServerResponse): void {
-  const { host, ...rest } = request.headers;
-  const kept = Object.entries(rest).filter(([key]) => key.startsWith("x-") && key !== "x-request-id");
-  kept.sort(([a], [b]) => (a < b ? -1 : 1));
-  const seen = { backend: name, method: request.method, path: request.url, host, ...Object.fromEntries(kept) };
-  const text = JSON.stringify(seen, undefined, 1);
-  const answer = () => response.setHeader("x-backend", name).end(text);
-  request.resume().on("end", () => (request.url?.startsWith("/slow") ? setTimeout(answer, SLOW_MS).unref() : answer()));
-}
-
-async function backend(name: string, owned: AsyncDisposableStack): Promise<number> {
-  const server = createServer((request, response) => respond(name, request, response));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  owned.defer(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
 
 /** What Istio's agent writes, as far as a sidecar without interception needs it. */
 function bootstrapFor(istiod: number, apiType: string): object {
@@ -81,6 +58,8 @@ interface Run {
   readonly answers: readonly Answer[];
   readonly shareOfV2: number;
   readonly refused: number;
+  /** /config_dump. */
+  readonly dump: string;
 }
 
 async function run(envoy: string | undefined, apiType: string, istiod: number): Promise<Run> {
@@ -104,8 +83,9 @@ async function run(envoy: string | undefined, apiType: string, istiod: number): 
   const rejected = ["listener_manager.lds.update_rejected", "cluster_manager.cds.update_rejected"];
   const counts = await Promise.all(rejected.map((name) => proxy.stat(name)));
   const refused = counts.reduce((sum, count) => sum + count, 0);
+  const dump = await (await fetch(`http://127.0.0.1:${proxy.adminPort}/config_dump?include_eds`)).text();
   const name = `${envoy === undefined ? "outrigger" : "Envoy"} ${apiType}`;
-  return { name, answers, shareOfV2: ofV2 / SPLITS, refused };
+  return { name, answers, shareOfV2: ofV2 / SPLITS, refused, dump };
 }
 
 const print = (line: string): boolean => process.stdout.write(`${line}\n`);
@@ -127,19 +107,45 @@ function differences(runs: readonly Run[]): number {
   return count;
 }
 
+/** Values of /config_dump that istiod has sent, by the names of what holds them. */
+const PUSHED = ["listener", "cluster", "route_config", "endpoint_config", "ecds_filter"] as const;
+
+type Json = { readonly [key: string]: unknown };
+
+function* pushedOf(dump: Json): Generator<Json> {
+  const dynamic = Object.entries(dump).filter(([name]) => name.startsWith("dynamic_") || name === "ecds_filters");
+  for (const entry of dynamic.flatMap(([, entries]) => entries as readonly Json[])) {
+    const state = (entry["active_state"] ?? entry) as Json;
+    for (const name of PUSHED) if (state[name] !== undefined) yield state[name] as Json;
+  }
+}
+
+/** What istiod sent is as we show it: Envoy fills in weights. */
+function record({ answers }: Run, { dump }: Run, ports: Readonly<Record<string, number>>): void {
+  const { configs } = JSON.parse(dump) as { readonly configs: readonly Json[] };
+  const recorded: Recorded = { pushed: configs.flatMap((config) => [...pushedOf(config)]), answers };
+  let text = JSON.stringify(recorded, undefined, 1).replaceAll(join(import.meta.dirname, "../.."), "__ROOT__");
+  for (const [name, port] of Object.entries(ports)) {
+    text = text.replaceAll(`"port_value": ${port}`, `"port_value": "__${name}__"`);
+  }
+  writeFileSync(FIXTURE, `${text}\n`);
+}
+
 async function main(): Promise<void> {
   const isDefault = process.argv.includes("--default");
   const envoy = findEnvoy();
   assert.ok(isDefault || envoy !== undefined, ENVOY_MISSING);
   await using owned = new AsyncDisposableStack();
-  const ports: Record<string, number> = {};
-  for (const name of BACKENDS) ports[name] = await backend(name, owned);
+  const ports = await startBackends(owned);
   const istiod = owned.use(await Istiod.start({ ports, forEnvoy: !isDefault }));
   const runs: Run[] = [];
   // One after the other: istiod says where they listen.
   for (const binary of isDefault ? [undefined] : [envoy, undefined]) {
     for (const apiType of ["GRPC", "DELTA_GRPC"]) runs.push(await run(binary, apiType, istiod.port));
   }
+  const [ofEnvoy, , ofOurs] = runs;
+  if (process.argv.includes("--record") && ofEnvoy !== undefined && ofOurs !== undefined)
+    record(ofEnvoy, ofOurs, ports);
   const different = differences(runs);
   for (const { name, shareOfV2, refused } of runs) {
     print(

@@ -60,9 +60,13 @@ const isWait = (ms: number): boolean => ms > 190 && ms < 950;
 /** Differs from request to request. */
 const CHANGING = new Set(["date", "x-envoy-upstream-service-time", "x-request-id"]);
 
-export async function ask({ port, host, path, method = "GET", headers = {} }: Asked): Promise<Answer> {
+/** `at`: another port than istiod's. */
+export async function ask(
+  { port, host, path, method = "GET", headers = {} }: Asked,
+  at: number = port,
+): Promise<Answer> {
   const before = performance.now();
-  const asked = request({ port, path, method, headers: { host, ...headers }, agent: false });
+  const asked = request({ port: at, path, method, headers: { host, ...headers }, agent: false });
   asked.end(method === "POST" ? "a body" : undefined);
   const [response] = (await once(asked, "response")) as [IncomingMessage];
   let body = "";
