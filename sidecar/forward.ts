@@ -11,7 +11,7 @@ import type { HeaderMap } from "./http/headers.ts";
 import type { RequestHead, ResponseHead } from "./http/message.ts";
 import type { StreamWaiter, UpstreamStream } from "./http/stream.ts";
 import type { StreamRecord } from "./stream-record.ts";
-import type { RoutePriority } from "./upstream/stream-pool.ts";
+import type { RoutePriority, StreamPool } from "./upstream/stream-pool.ts";
 
 export interface ForwardOwner {
   readonly facts: StreamRecord;
@@ -32,6 +32,7 @@ export class Forward implements StreamWaiter {
   readonly #head: RequestHead;
   readonly #endWithHead: boolean;
   readonly #priority: RoutePriority;
+  #pool: StreamPool | undefined = undefined;
   #upstream: UpstreamStream | undefined = undefined;
   #pending: BodyBuffer | undefined = undefined;
   #pendingEnd = false;
@@ -67,7 +68,10 @@ export class Forward implements StreamWaiter {
     facts.attempts++;
     facts.upstreamAddress = addressText(this.host.address);
     facts.host = this.host;
-    this.host.pool.acquire(this, this.#priority);
+    const { source } = facts.connection;
+    const pool = source === undefined ? this.host.pool : this.host.poolFrom(source);
+    this.#pool = pool;
+    pool.acquire(this, this.#priority);
   }
 
   /** True while the response is not complete and nothing has failed. */
@@ -123,7 +127,7 @@ export class Forward implements StreamWaiter {
     }
     this.#finished = true;
     if (this.#upstream === undefined) {
-      this.host.pool.cancel(this);
+      this.#pool?.cancel(this);
     } else {
       this.#upstream.abort();
     }
@@ -202,7 +206,7 @@ export class Forward implements StreamWaiter {
       this.#retried = true;
       this.#owner.facts.attempts++;
       this.cluster.stats.rqRetry.inc();
-      this.host.pool.acquire(this, this.#priority, true);
+      this.#pool?.acquire(this, this.#priority, true);
       return;
     }
     this.#fail(error);

@@ -4,6 +4,7 @@
 
 import type { Address } from "../xds/model/address.ts";
 import type { Listener as ListenerModel } from "../xds/model/listener.ts";
+import type { Capture } from "./listener/capture.ts";
 import { CloseChoice } from "./listener/close-choice.ts";
 import type { ConnectionLog, RawChain } from "./listener/accepted-connection.ts";
 import { ConnectionLogs } from "./connection-logs.ts";
@@ -17,6 +18,7 @@ import { forwardedOptions, mutateRequestHeaders } from "./http/forwarded.ts";
 import type { HttpServing } from "./http-serving.ts";
 import type { LiveChain, LiveListener } from "./live-config.ts";
 import { ProxyStream } from "./proxy.ts";
+import { socketOptions } from "./socket-options.ts";
 import type { StatsScope } from "./stats/scope.ts";
 import type { StreamOrigin } from "./stream-record.ts";
 import type { ConnectionTracing } from "./tcp/connection-tracing.ts";
@@ -45,6 +47,7 @@ function openOnly(chosen: Chosen | undefined): ConnectionOptions | RawChain | un
 interface Chains {
   readonly select: ChainSelector;
   readonly log: ConnectionLog<ConnectionOptions | RawChain> | undefined;
+  readonly capture: Capture<Listener> | undefined;
 }
 
 /** Sockets of one configured listener, all serving the same chains. */
@@ -57,6 +60,8 @@ interface Bound {
 export class ListenerSet {
   readonly #deps: ListenerSetDeps;
   readonly #bound = new Map<string, Bound>();
+  /** Made when a connection is handed on; undefined since something has changed. */
+  #byAddress: ReadonlyMap<string, Listener> | undefined = undefined;
   #drained: { readonly order: DrainOrder; readonly choice: CloseChoice } | undefined = undefined;
   #isFailing = false;
 
@@ -66,6 +71,7 @@ export class ListenerSet {
 
   /** Brings listeners into use; resolves when the new addresses are bound (or have failed and were reported). */
   async apply(changed: readonly LiveListener[], removed: readonly string[]): Promise<void> {
+    this.#byAddress = undefined;
     for (const name of removed) {
       this.#remove(name);
     }
@@ -85,6 +91,7 @@ export class ListenerSet {
 
   /** Stops accepting and lets requests finish; resolves when the last connection is gone. */
   async drain(order: DrainOrder): Promise<void> {
+    this.#byAddress = undefined;
     this.#drained = { order, choice: new CloseChoice(order.gradualMs) };
     const draining: Promise<void>[] = [];
     for (const { model, sockets } of this.#bound.values()) {
@@ -133,6 +140,11 @@ export class ListenerSet {
 
   async #apply(live: LiveListener): Promise<void> {
     const { model } = live;
+    const problem = missingFor(model.interception);
+    if (problem !== undefined) {
+      this.#deps.onFailure({ resource: "listener", name: model.name, problem });
+      return;
+    }
     const bound = this.#bound.get(model.name) ?? { model, sockets: new Map(), chains: new Map() };
     bound.model = model;
     this.#bound.set(model.name, bound);
@@ -140,7 +152,7 @@ export class ListenerSet {
     const wanted = new Map(addressesOf(model).map((address) => [addressText(address), address]));
     for (const [key, socket] of bound.sockets) {
       if (wanted.has(key)) {
-        socket.useChains(chains.select, chains.log);
+        socket.useChains(chains.select, chains.log, chains.capture);
       } else {
         bound.sockets.delete(key);
         this.#retire(socket);
@@ -158,18 +170,29 @@ export class ListenerSet {
     const statName = model.statPrefix === "" ? key.replaceAll(":", "_") : model.statPrefix;
     const socket = new Listener(
       // Workers share a port only by SO_REUSEPORT.
-      { address, reusePort: address.kind === "tcp", backlog: model.tcpBacklog, maxConnections: 0 },
+      {
+        address,
+        reusePort: address.kind === "tcp",
+        backlog: model.tcpBacklog,
+        maxConnections: 0,
+        interception: model.interception,
+      },
       chains.select,
       this.#deps.context,
       listenerStats(this.#deps.scope, statName),
     );
-    socket.useChains(chains.select, chains.log);
+    socket.useChains(chains.select, chains.log, chains.capture);
     socket.closeChoice = this.#closeChoice(model);
     bound.sockets.set(key, socket);
+    this.#byAddress = undefined;
+    if (!model.bindToPort) {
+      return;
+    }
     try {
       await socket.start();
     } catch (error) {
       bound.sockets.delete(key);
+      this.#byAddress = undefined;
       const problem = `listener "${model.name}": ${error instanceof Error ? error.message : String(error)}`;
       this.#deps.onFailure({ resource: "listener", name: model.name, problem });
       return;
@@ -227,7 +250,37 @@ export class ListenerSet {
       only === undefined || only === CLOSED
         ? (connection) => openOnly(selectFilterChain(entries, connection) ?? fallback)
         : () => only;
-    return { select, log: live.accessLogs.isEmpty ? undefined : connectionLog(live, origins) };
+    return {
+      select,
+      capture: this.#capture(live.model),
+      log: live.accessLogs.isEmpty ? undefined : connectionLog(live, origins),
+    };
+  }
+
+  #capture({ interception }: ListenerModel): Capture<Listener> | undefined {
+    const { restoresDestination, source } = interception;
+    return restoresDestination || source !== undefined
+      ? { interception, listenerOf: (host, port) => this.#listenerOf(host, port) }
+      : undefined;
+  }
+
+  /** As in Envoy: the listener of the very address, else that of all addresses at the port. Stopped ones do not count. */
+  #listenerOf(host: string, port: number): Listener | undefined {
+    const index = (this.#byAddress ??= this.#indexByAddress());
+    return (
+      index.get(addressText({ kind: "tcp", host, port })) ??
+      index.get(host.includes(":") ? `[::]:${port}` : `0.0.0.0:${port}`)
+    );
+  }
+
+  #indexByAddress(): ReadonlyMap<string, Listener> {
+    const index = new Map<string, Listener>();
+    for (const { model, sockets } of this.#bound.values()) {
+      if (!this.#isStopped(model)) {
+        sockets.forEach((listener, address) => index.set(address, listener));
+      }
+    }
+    return index;
   }
 
   #options(model: ListenerModel, chain: LiveChain, bound: Bound): ConnectionOptions | RawChain | undefined {
@@ -274,6 +327,18 @@ class ChainHandler {
   }
 }
 
+/** Why this Node.js cannot take connections as the listener wants; undefined: it can. */
+function missingFor({ restoresDestination, source }: ListenerModel["interception"]): string | undefined {
+  try {
+    if (restoresDestination || source !== undefined) {
+      socketOptions();
+    }
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
 const EVERY_RESPONSE = new CloseChoice(0);
 
 function isInScope(order: DrainOrder, model: ListenerModel): boolean {
@@ -288,7 +353,7 @@ function isInScope(order: DrainOrder, model: ListenerModel): boolean {
 }
 
 function addressesOf(model: ListenerModel): readonly Address[] {
-  return model.bindToPort ? [model.address, ...model.additionalAddresses] : [];
+  return [model.address, ...model.additionalAddresses];
 }
 
 function connectionLog(

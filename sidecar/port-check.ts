@@ -15,7 +15,8 @@ export class PortCheck {
 
   /** The listener with port 0 replaced, or what is wrong with its address. */
   async bindable(listener: Listener): Promise<Listener | string> {
-    if (!listener.bindToPort) {
+    // An address of another machine cannot be tried without the socket option.
+    if (!listener.bindToPort || listener.interception.freebind) {
       return listener;
     }
     const address = await this.#check(listener.name, 0, listener.address);

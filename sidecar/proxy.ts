@@ -201,7 +201,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
       this.#fail("drop_overload");
       return;
     }
-    const host = cluster.choose();
+    const host = cluster.original === undefined ? cluster.choose() : cluster.original.choose(this.facts);
     if (host === undefined) {
       this.#fail("no_healthy_upstream");
       return;

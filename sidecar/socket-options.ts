@@ -4,6 +4,7 @@
 
 import type * as Ffi from "node:ffi";
 import { createRequire } from "node:module";
+import type { SocketOption } from "../xds/model/socket-options.ts";
 
 export interface Destination {
   readonly host: string;
@@ -18,14 +19,30 @@ const AF_INET6 = 10;
 const SOCKADDR_IN6_BYTES = 28;
 const SCRATCH_BYTES = 4096;
 
-export const IP_TRANSPARENT = { v4: [SOL_IP, 19], v6: [SOL_IPV6, 75] } as const;
-export const IP_FREEBIND = { v4: [SOL_IP, 15], v6: [SOL_IPV6, 78] } as const;
+const SOCKADDR_IN_BYTES = 16;
+const SOCK_STREAM_NONBLOCK_CLOEXEC = 0o2004001;
+
+/** Level and name of an option. */
+export type OptionName = readonly [level: number, name: number];
+export const IP_TRANSPARENT: Families = { v4: [SOL_IP, 19], v6: [SOL_IPV6, 75] };
+export const IP_FREEBIND: Families = { v4: [SOL_IP, 15], v6: [SOL_IPV6, 78] };
+export const SO_MARK: OptionName = [1, 36];
+export const SO_REUSEADDR: OptionName = [1, 2];
+export const SO_REUSEPORT: OptionName = [1, 15];
+
+interface Families {
+  readonly v4: OptionName;
+  readonly v6: OptionName;
+}
 
 type FfiModule = typeof Ffi;
 
 interface Libc {
   readonly getsockopt: (fd: number, level: number, name: number, value: bigint, length: bigint) => number;
   readonly setsockopt: (fd: number, level: number, name: number, value: bigint, length: number) => number;
+  readonly socket: (domain: number, type: number, protocol: number) => number;
+  readonly bind: (fd: number, address: bigint, length: number) => number;
+  readonly close: (fd: number) => number;
 }
 
 export class SocketOptions {
@@ -39,6 +56,9 @@ export class SocketOptions {
     const { functions } = ffi.dlopen(null, {
       getsockopt: { arguments: ["i32", "i32", "i32", "pointer", "pointer"], return: "i32" },
       setsockopt: { arguments: ["i32", "i32", "i32", "pointer", "u32"], return: "i32" },
+      socket: { arguments: ["i32", "i32", "i32"], return: "i32" },
+      bind: { arguments: ["i32", "pointer", "u32"], return: "i32" },
+      close: { arguments: ["i32"], return: "i32" },
     });
     this.#libc = functions;
     // One buffer for every call: making one each time, or handing a Buffer over, costs half as much again.
@@ -76,6 +96,30 @@ export class SocketOptions {
     return family === AF_INET6 ? { host: ipv6Text(view, 16), port } : undefined;
   }
 
+  /** A TCP socket that is not bound; its descriptor is the caller's. */
+  open(isIpv6: boolean): number {
+    const fd = this.#libc.socket(isIpv6 ? AF_INET6 : AF_INET, SOCK_STREAM_NONBLOCK_CLOEXEC, 0);
+    if (fd < 0) {
+      throw new Error("no socket could be made");
+    }
+    return fd;
+  }
+
+  close(fd: number): void {
+    this.#libc.close(fd);
+  }
+
+  /** `host` is an IP literal of the socket's family. False when the kernel refuses. */
+  bind(fd: number, { host, port }: Destination): boolean {
+    const view = this.#view;
+    const isIpv6 = host.includes(":");
+    this.#bytes.fill(0, 8, 8 + SOCKADDR_IN6_BYTES);
+    view.setUint16(8, isIpv6 ? AF_INET6 : AF_INET, true);
+    view.setUint16(10, port, false);
+    this.#bytes.set(addressBytes(host), isIpv6 ? 16 : 12);
+    return this.#libc.bind(fd, this.#value, isIpv6 ? SOCKADDR_IN6_BYTES : SOCKADDR_IN_BYTES) === 0;
+  }
+
   /** Sets a number, or bytes. False when the kernel refuses. */
   set(fd: number, level: number, name: number, value: number | Uint8Array): boolean {
     let length = 4;
@@ -86,6 +130,20 @@ export class SocketOptions {
       this.#bytes.set(value.subarray(0, length), 8);
     }
     return this.#libc.setsockopt(fd, level, name, this.#value, length) === 0;
+  }
+}
+
+/** What is set on a socket of one address family. */
+export function setAll(
+  fd: number,
+  isIpv6: boolean,
+  options: readonly SocketOption[],
+  state: SocketOption["state"],
+): void {
+  for (const { level, name, value, family } of options.filter((each) => each.state === state)) {
+    if (family !== (isIpv6 ? 4 : 6) && !socketOptions().set(fd, level, name, value)) {
+      throw new Error(`socket option ${level}/${name} is refused; some need CAP_NET_ADMIN`);
+    }
   }
 }
 
@@ -122,4 +180,22 @@ export function ipv6Text(view: DataView, offset: number): string {
   const groups = (from: number, to: number): string =>
     Array.from({ length: to - from }, (_, i) => group(from + i)).join(":");
   return start < 0 ? groups(0, 8) : `${groups(0, start)}::${groups(start + longest, 8)}`;
+}
+
+/** The 4 or 16 bytes of an IP literal. */
+export function addressBytes(host: string): Uint8Array {
+  if (!host.includes(":")) {
+    return Uint8Array.from(host.split("."), Number);
+  }
+  // The last 32 bits may be written as an IPv4 address.
+  const text = host.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...parts) => {
+    const [a, b, c, d] = parts.slice(0, 4).map(Number) as [number, number, number, number];
+    return `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
+  });
+  const [head = "", tail] = text.split("::");
+  const groups = (part: string): number[] =>
+    part === "" ? [] : part.split(":").map((group) => Number.parseInt(group, 16));
+  const [first, last] = [groups(head), groups(tail ?? "")];
+  const all = [...first, ...Array.from({ length: 8 - first.length - last.length }, () => 0), ...last];
+  return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 255]));
 }

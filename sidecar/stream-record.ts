@@ -5,7 +5,7 @@
 import type { Locality } from "../xds/model/endpoints.ts";
 import type { LiveCluster } from "./cluster/cluster.ts";
 import type { Host } from "./cluster/host.ts";
-import { FilterState } from "./filter/filter-state.ts";
+import { FilterState, originalAddressOf } from "./filter/filter-state.ts";
 import type { StreamInfo } from "./filter/stream-info.ts";
 import type { HeaderMap } from "./http/headers.ts";
 import type { RequestHead, ResponseHead } from "./http/message.ts";
@@ -81,6 +81,9 @@ export class StreamRecord implements StreamInfo, StreamFacts {
   }
   get connection(): ConnectionInfo {
     return this.downstream.connection;
+  }
+  get originalAddress(): string | undefined {
+    return originalAddressOf(this.filterState);
   }
   get protocol(): string {
     return this.downstream.protocol;

@@ -29,6 +29,10 @@ export interface ClusterStats extends PoolStats {
   readonly rqDropOverload: Counter;
   /** No host could be chosen; `LiveCluster.choose` counts it. */
   readonly cxNoneHealthy: Counter;
+  /** A request named a destination that is no address, in an ORIGINAL_DST cluster. */
+  readonly originalDstHostInvalid: Counter;
+  /** Refused because there are too many hosts already, in an ORIGINAL_DST cluster. */
+  readonly cxPoolOverflow: Counter;
   readonly lbHealthyPanic: Counter;
 }
 
@@ -81,6 +85,8 @@ export function resolveClusterStats(scope: StatsScope, prefix: string): ClusterS
     rqRetryLimitExceeded: scope.counter(`${prefix}upstream_rq_retry_limit_exceeded`),
     rqDropOverload: scope.counter(`${prefix}upstream_rq_drop_overload`),
     cxNoneHealthy: scope.counter(`${prefix}upstream_cx_none_healthy`),
+    originalDstHostInvalid: scope.counter(`${prefix}original_dst_host_invalid`),
+    cxPoolOverflow: scope.counter(`${prefix}upstream_cx_pool_overflow`),
     lbHealthyPanic: scope.counter(`${prefix}lb_healthy_panic`),
   };
 }

@@ -14,9 +14,10 @@ import { createCircuitBreaker } from "./breaker.ts";
 import type { CircuitBreaker } from "./breaker.ts";
 import { CLUSTER_FAMILY, resolveClusterStats, resolveMembershipStats } from "./cluster-stats.ts";
 import type { ClusterStats, MembershipStats } from "./cluster-stats.ts";
+import { OriginalHosts } from "./original-hosts.ts";
 import { HostSelection } from "./host-selection.ts";
 import { HostSet } from "./host-set.ts";
-import type { Host } from "./host.ts";
+import type { Host, PoolFactory } from "./host.ts";
 import { needsTls, usesTls } from "./transport-socket.ts";
 
 /** Things of the worker that clusters use. */
@@ -52,6 +53,8 @@ export class LiveCluster {
   readonly model: Cluster;
   /** By route priority: default, high. Retries are counted there by the proxy. */
   readonly breakers: readonly [CircuitBreaker, CircuitBreaker];
+  /** Of an ORIGINAL_DST cluster: who has no fixed hosts asks it instead of `choose`. */
+  readonly original: OriginalHosts | undefined;
   readonly #scope: StatsScope;
   readonly #statPrefix: string;
   #stats: ClusterStats | undefined;
@@ -85,17 +88,23 @@ export class LiveCluster {
       limits: this.breakers,
       wheel: deps.wheel,
       readBuffer: deps.readBuffer,
+      source: undefined,
     };
-    this.#hosts = new HostSet(
-      (host) => new ConnectionPool(host.address, host.counts, context),
-      model.discovery.kind === "logical_dns",
-    );
+    const createPool: PoolFactory = (host, source) =>
+      new ConnectionPool(host.address, host.counts, source === undefined ? context : { ...context, source });
+    const { discovery } = model;
+    // Without it there is no host: what takes TLS only must not get plain text.
+    this.original =
+      discovery.kind === "original_dst" && !needsTls(model, undefined)
+        ? new OriginalHosts(discovery, createPool, { statsOf, membership: this.#membership })
+        : undefined;
+    this.#hosts = new HostSet(createPool, discovery.kind === "logical_dns");
     this.#assignment = { ...EMPTY_ASSIGNMENT, clusterName: model.name };
     this.#selection = this.#select();
-    if (model.discovery.kind === "static") {
-      this.updateEndpoints(model.discovery.assignment);
+    if (discovery.kind === "static") {
+      this.updateEndpoints(discovery.assignment);
     } else {
-      this.#warm = model.discovery.kind === "original_dst";
+      this.#warm = discovery.kind === "original_dst";
     }
   }
 
@@ -110,7 +119,7 @@ export class LiveCluster {
   }
 
   get hosts(): readonly Host[] {
-    return this.#hosts.hosts;
+    return this.original?.hosts ?? this.#hosts.hosts;
   }
 
   /** Hosts named before keep their pools and counts; hosts not named any more finish what they have and are gone. */
@@ -156,7 +165,7 @@ export class LiveCluster {
 
   /** Plain objects, fit for posting to the main thread. */
   view(): HostView[] {
-    return this.#hosts.hosts.map((host) => ({
+    return this.hosts.map((host) => ({
       address: addressText(host.address),
       hostname: host.hostname,
       health: host.health,
@@ -171,14 +180,16 @@ export class LiveCluster {
 
   /** Retires the cluster softly: requests that have chosen a host still finish, no idle connection stays. */
   drain(): void {
+    this.original?.drain();
     for (const host of this.#hosts.hosts) {
-      host.pool.drain();
+      host.eachPool((pool) => pool.drain());
     }
   }
 
   /** Ends every connection now, those of hosts removed earlier included. */
   dispose(): void {
     this.#disposed = true;
+    this.original?.dispose();
     if (this.#stats === undefined) {
       this.#scope.retract?.(this.#statPrefix);
     }

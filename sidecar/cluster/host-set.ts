@@ -66,7 +66,7 @@ export class HostSet {
   /** Closes every connection now and forgets all hosts. */
   dispose(): void {
     for (const host of [...this.#list, ...this.#retired]) {
-      host.pool.dispose();
+      host.eachPool((pool) => pool.dispose());
     }
     this.#byKey.clear();
     this.#list = [];
@@ -75,7 +75,7 @@ export class HostSet {
 
   #retire(previous: ReadonlyMap<string, Host>): boolean {
     for (const host of this.#retired) {
-      if (host.pool.isEmpty) {
+      if (host.isEmpty) {
         this.#retired.delete(host);
       }
     }
@@ -83,7 +83,7 @@ export class HostSet {
     for (const [key, host] of previous) {
       if (!this.#byKey.has(key)) {
         removed = true;
-        host.pool.drain();
+        host.eachPool((pool) => pool.drain());
         this.#retired.add(host);
       }
     }
@@ -102,7 +102,7 @@ export class HostSet {
 
 function refresh(host: Host, endpoint: Endpoint, group: LocalityEndpoints): Host {
   if (addressText(host.address) !== addressText(endpoint.address)) {
-    host.pool.redirect(endpoint.address);
+    host.eachPool((pool) => pool.redirect(endpoint.address));
   }
   host.address = endpoint.address;
   host.hostname = endpoint.hostname;

@@ -5,6 +5,8 @@ import type { Address } from "../../xds/model/address.ts";
 import type { Endpoint, HealthStatus, Locality, SocketMatch } from "../../xds/model/endpoints.ts";
 import { createHostCounts } from "../upstream/stream-pool.ts";
 import type { HostCounts, StreamPool } from "../upstream/stream-pool.ts";
+import type { UpstreamSource } from "../http/stream.ts";
+import { SourcePools } from "./source-pools.ts";
 
 /** `healthy`, `degraded` (used when the healthy ones do not suffice) or `unhealthy` (used in panic only). */
 export type HostAvailability = "healthy" | "degraded" | "unhealthy";
@@ -25,6 +27,8 @@ export class Host {
   localityMetadata: Uint8Array | undefined;
   readonly counts: HostCounts = createHostCounts();
   readonly pool: StreamPool;
+  readonly #createPool: PoolFactory;
+  #bySource: SourcePools | undefined = undefined;
 
   constructor(
     key: string,
@@ -46,7 +50,25 @@ export class Host {
     this.metadata = endpoint.metadata;
     this.socketMatch = endpoint.socketMatch;
     this.localityMetadata = place.metadata;
-    this.pool = createPool(this);
+    this.#createPool = createPool;
+    this.pool = createPool(this, undefined);
+  }
+
+  /** The pool of connections that come from `source`, the client's own address. */
+  poolFrom(source: UpstreamSource): StreamPool {
+    this.#bySource ??= new SourcePools((each) => this.#createPool(this, each));
+    return this.#bySource.of(source);
+  }
+
+  /** Without connections, and nobody waits for one. */
+  get isEmpty(): boolean {
+    return this.pool.isEmpty && this.#bySource?.isEmpty !== false;
+  }
+
+  /** For each of its pools. */
+  eachPool(act: (pool: StreamPool) => void): void {
+    act(this.pool);
+    this.#bySource?.each(act);
   }
 
   get availability(): HostAvailability {
@@ -55,7 +77,7 @@ export class Host {
 }
 
 /** Makes the pool of a new host. `host.pool` is not there yet when it runs. */
-export type PoolFactory = (host: Host) => StreamPool;
+export type PoolFactory = (host: Host, source: UpstreamSource | undefined) => StreamPool;
 
 /** Envoy's reading of EDS health: DRAINING and TIMEOUT count as unhealthy, UNKNOWN as healthy. */
 export function availabilityOf(health: HealthStatus): HostAvailability {

@@ -133,6 +133,12 @@ function messageOf(schema: string, bytes: Uint8Array): PropertyItem {
   return message;
 }
 
+/** Where an ORIGINAL_DST cluster is told to connect, as `1.2.3.4:80`. */
+export function originalAddressOf(state: FilterState): string | undefined {
+  const object = state.get("envoy.network.transport_socket.original_dst_address");
+  return object?.form === "address" ? stateText(object) : undefined;
+}
+
 export function stateText({ bytes }: StateObject): string {
   return latin1(bytes);
 }

@@ -11,13 +11,26 @@ import type { HeaderMap } from "./headers.ts";
 import type { RequestHead, ResponseHead } from "./message.ts";
 
 /** Facts about the client's connection, made once for each connection. */
+export interface UpstreamSource {
+  readonly host: string;
+  /** 0: the kernel chooses. */
+  readonly port: number;
+  /** Of the packets; 0: none. */
+  readonly mark: number;
+}
+
 export interface ConnectionInfo {
   /** Grows by one with each connection of the worker. */
   readonly id: number;
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** What the connection was meant for: its own address, or the one of before it was redirected. */
   readonly localAddress: string;
   readonly localPort: number;
+  /** Its own address, when a listener filter has found out what it was meant for; undefined: nobody has. */
+  readonly direct: { readonly address: string; readonly port: number } | undefined;
+  /** Where connections upstream come from, when that is the client's address; undefined: as the cluster says. */
+  readonly source: UpstreamSource | undefined;
 }
 
 /** What the server-side codec offers for one request. The proxy answers through it. */

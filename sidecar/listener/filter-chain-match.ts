@@ -85,11 +85,22 @@ function longestPrefix(ranges: readonly CidrRange[], address: string): number {
     if (rangeFamily !== family || range.prefixLength + 1 <= longest) {
       continue;
     }
-    const list = new BlockList();
-    list.addSubnet(range.address, range.prefixLength, family);
-    if (list.check(address, family)) {
+    if (subnetOf(range, family).check(address, family)) {
       longest = range.prefixLength + 1;
     }
   }
   return longest;
+}
+
+/** Made once for a range: matching takes 200 ns, making the list ten times as long. */
+const subnets = new WeakMap<CidrRange, BlockList>();
+
+function subnetOf(range: CidrRange, family: "ipv4" | "ipv6"): BlockList {
+  let list = subnets.get(range);
+  if (list === undefined) {
+    list = new BlockList();
+    list.addSubnet(range.address, range.prefixLength, family);
+    subnets.set(range, list);
+  }
+  return list;
 }

@@ -5,6 +5,7 @@
 
 import { createServer, type ListenOptions, type Server, Socket } from "node:net";
 import type { Address } from "../../xds/model/address.ts";
+import type { Interception } from "../../xds/model/listener.ts";
 import type { ConnectionInfo } from "../http/stream.ts";
 import type {
   AcceptedConnection,
@@ -13,9 +14,11 @@ import type {
   EndedConnection,
   RawChain,
 } from "./accepted-connection.ts";
+import { type Capture, keepSource, restoreDestination } from "./capture.ts";
 import type { CloseChoice } from "./close-choice.ts";
 import { ServerConnection } from "./connection.ts";
 import type { ConnectionOptions, WorkerContext } from "./connection-options.ts";
+import { boundSocket, needsOwnSocket, setListening } from "./listening-socket.ts";
 import type { ListenerStats } from "./downstream-stats.ts";
 
 export interface ListenerSettings {
@@ -25,6 +28,8 @@ export interface ListenerSettings {
   readonly backlog: number;
   /** Accepted connections that live at the same time; 0 means unlimited. Those above it are closed at once. */
   readonly maxConnections: number;
+  /** Options of the listening socket; undefined: none. */
+  readonly interception?: Interception;
 }
 
 type Chain = ConnectionOptions | RawChain;
@@ -46,6 +51,7 @@ export class Listener implements ConnectionObserver {
   closeChoice: CloseChoice | undefined = undefined;
   #selectChain: ChainSelector;
   #log: ConnectionLog<Chain> | undefined = undefined;
+  #capture: Capture<Listener> | undefined = undefined;
   /** A connection keeps the log that it was opened under. */
   readonly #logged = new Map<AcceptedConnection, Logged>();
   #server: Server | undefined = undefined;
@@ -73,19 +79,37 @@ export class Listener implements ConnectionObserver {
   async start(): Promise<void> {
     const server = createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true });
     server.on("connection", (socket) => this.#accept(socket));
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", (error) => reject(bindError(this.#settings.address, error)));
-      server.listen(this.#listenOptions(), resolve);
-    });
+    const { address, interception } = this.#settings;
+    try {
+      const options = this.#listenOptions();
+      await new Promise<void>((resolve, reject) => {
+        server.once("error", reject);
+        server.listen(options, resolve);
+      });
+      if (interception !== undefined && address.kind === "tcp") {
+        setListening(server, address, interception);
+      }
+    } catch (error) {
+      server.close();
+      throw bindError(address, error instanceof Error ? error : new Error(String(error)));
+    }
     // Running out of file descriptors, for one: accepting goes on when some are free again.
     server.on("error", () => undefined);
     this.#server = server;
   }
 
   /** New connections use these chains from now on, and are told to this log. */
-  useChains(selectChain: ChainSelector, log: ConnectionLog<Chain> | undefined): void {
+  useChains(selectChain: ChainSelector, log: ConnectionLog<Chain> | undefined, capture?: Capture<Listener>): void {
     this.#selectChain = selectChain;
     this.#log = log;
+    this.#capture = capture;
+  }
+
+  /** Takes a connection over that another listener has accepted and that was meant for this one. */
+  adopt(accepted: Socket, info: ConnectionInfo): void {
+    if (this.#hasRoom(accepted)) {
+      this.#admit(accepted, info);
+    }
   }
 
   /** Closes the listening socket; connections stay. */
@@ -126,10 +150,7 @@ export class Listener implements ConnectionObserver {
   }
 
   #accept(accepted: Socket): void {
-    const { maxConnections } = this.#settings;
-    if (maxConnections > 0 && this.#connections.size >= maxConnections) {
-      this.#stats.cxOverflow.inc();
-      accepted.destroy();
+    if (!this.#hasRoom(accepted)) {
       return;
     }
     const info: ConnectionInfo = {
@@ -138,7 +159,44 @@ export class Listener implements ConnectionObserver {
       remotePort: accepted.remotePort ?? 0,
       localAddress: plainAddress(accepted.localAddress),
       localPort: accepted.localPort ?? 0,
+      direct: undefined,
+      source: undefined,
     };
+    if (this.#capture === undefined) {
+      this.#admit(accepted, info);
+    } else {
+      this.#acceptCaptured(accepted, info, this.#capture);
+    }
+  }
+
+  #acceptCaptured(accepted: Socket, info: ConnectionInfo, { interception, listenerOf }: Capture<Listener>): void {
+    const { address } = this.#settings;
+    const restored = interception.restoresDestination
+      ? restoreDestination(accepted, info, interception, address.kind === "tcp" ? address.port : 0)
+      : info;
+    const other =
+      interception.handsOff && restored.direct !== undefined
+        ? listenerOf(restored.localAddress, restored.localPort)
+        : undefined;
+    const kept = keepSource(restored, interception);
+    if (other === undefined || other === this) {
+      this.#admit(accepted, kept);
+    } else {
+      other.adopt(accepted, kept);
+    }
+  }
+
+  #hasRoom(accepted: Socket): boolean {
+    const { maxConnections } = this.#settings;
+    if (maxConnections === 0 || this.#connections.size < maxConnections) {
+      return true;
+    }
+    this.#stats.cxOverflow.inc();
+    accepted.destroy();
+    return false;
+  }
+
+  #admit(accepted: Socket, info: ConnectionInfo): void {
     const options = this.#selectChain(info);
     if (options === undefined) {
       this.#stats.noFilterChainMatch.inc();
@@ -182,9 +240,12 @@ export class Listener implements ConnectionObserver {
   }
 
   #listenOptions(): ListenOptions {
-    const { address, reusePort, backlog } = this.#settings;
+    const { address, reusePort, backlog, interception } = this.#settings;
     if (address.kind === "pipe") {
       return { path: address.path, backlog };
+    }
+    if (interception !== undefined && needsOwnSocket(interception)) {
+      return boundSocket(address, interception, { reusePort, backlog });
     }
     // `exclusive` keeps a cluster's primary out of it.
     return { host: address.host, port: address.port, backlog, reusePort, exclusive: true };

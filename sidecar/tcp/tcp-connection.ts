@@ -304,7 +304,7 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
       this.#giveUp("UO");
       return;
     }
-    const host = cluster.choose();
+    const host = cluster.original === undefined ? cluster.choose() : cluster.original.choose(facts);
     if (host === undefined) {
       this.#giveUp("UH");
       return;
@@ -317,7 +317,7 @@ export class TcpConnection implements AcceptedConnection, UpstreamLegOwner, Chai
       this.#retryOrGiveUp();
       return;
     }
-    this.#leg = new UpstreamLeg(cluster, host, this, environment);
+    this.#leg = new UpstreamLeg(cluster, host, this, environment, facts.connection.source);
     facts.upstreamAddress = this.#leg.remoteAddress;
   }
 

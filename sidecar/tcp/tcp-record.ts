@@ -4,7 +4,7 @@
 import type { Locality } from "../../xds/model/endpoints.ts";
 import type { LiveCluster } from "../cluster/cluster.ts";
 import type { Host } from "../cluster/host.ts";
-import { FilterState } from "../filter/filter-state.ts";
+import { FilterState, originalAddressOf } from "../filter/filter-state.ts";
 import { HeaderMap } from "../http/headers.ts";
 import { RequestHead } from "../http/message.ts";
 import type { ConnectionInfo } from "../http/stream.ts";
@@ -74,6 +74,9 @@ export class TcpRecord implements StreamFacts {
   }
   get filterChainName(): string {
     return this.#origin.filterChainName;
+  }
+  get originalAddress(): string | undefined {
+    return originalAddressOf(this.filterState);
   }
   get remoteAddress(): string {
     return this.connection.remoteAddress;

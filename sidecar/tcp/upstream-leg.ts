@@ -6,6 +6,7 @@
 import type { Host } from "../cluster/host.ts";
 import type { LiveCluster } from "../cluster/cluster.ts";
 import { Deadline, type DeadlineOwner, type TimerWheel } from "../http/timer-wheel.ts";
+import type { UpstreamSource } from "../http/stream.ts";
 import { addressText } from "../upstream/address-text.ts";
 import { dial } from "../upstream/connect.ts";
 import type { ConnectionTracing } from "./connection-tracing.ts";
@@ -45,7 +46,13 @@ export class UpstreamLeg implements TcpSocketOwner, DeadlineOwner {
   #state: "connecting" | "open" | "closed" = "connecting";
   #closedBy: "local" | "remote" = "remote";
 
-  constructor(cluster: LiveCluster, host: Host, owner: UpstreamLegOwner, environment: TcpEnvironment) {
+  constructor(
+    cluster: LiveCluster,
+    host: Host,
+    owner: UpstreamLegOwner,
+    environment: TcpEnvironment,
+    source: UpstreamSource | undefined,
+  ) {
     this.cluster = cluster;
     this.host = host;
     this.remoteAddress = addressText(host.address);
@@ -59,6 +66,8 @@ export class UpstreamLeg implements TcpSocketOwner, DeadlineOwner {
       onRead: (bytes) => this.#onRead(bytes),
       allowHalfOpen: true,
       keepAliveMs: tcpKeepAliveMs,
+      bind: cluster.model.bind,
+      source,
     });
     const { stats } = cluster;
     const socketStats = {

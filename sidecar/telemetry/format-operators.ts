@@ -363,9 +363,13 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   UPSTREAM_TRANSPORT_FAILURE_REASON: field((facts) => text(facts.upstreamFailure.replaceAll(/\s/g, "_"))),
   UPSTREAM_REQUEST_ATTEMPT_COUNT: field((facts) => facts.attempts),
 
-  DOWNSTREAM_DIRECT_LOCAL_ADDRESS: field(({ connection }) => hostPort(connection.localAddress, connection.localPort)),
-  DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT: address((facts) => text(facts.connection.localAddress)),
-  DOWNSTREAM_DIRECT_LOCAL_PORT: field((facts) => facts.connection.localPort),
+  DOWNSTREAM_DIRECT_LOCAL_ADDRESS: field(({ connection: { direct, localAddress, localPort } }) =>
+    hostPort(direct?.address ?? localAddress, direct?.port ?? localPort),
+  ),
+  DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT: address(({ connection: { direct, localAddress } }) =>
+    text(direct?.address ?? localAddress),
+  ),
+  DOWNSTREAM_DIRECT_LOCAL_PORT: field(({ connection: { direct, localPort } }) => direct?.port ?? localPort),
   DOWNSTREAM_REMOTE_ADDRESS: field((facts) => hostPort(facts.remoteAddress, facts.remotePort)),
   DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: address((facts) => text(facts.remoteAddress)),
   DOWNSTREAM_REMOTE_PORT: field((facts) => facts.remotePort),

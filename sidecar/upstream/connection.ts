@@ -107,7 +107,7 @@ export class ClientConnection implements H1Sink, ByteOutput, DeadlineOwner {
   // For the pool
 
   connect(): void {
-    const { settings, wheel, readBuffer } = this.#context;
+    const { settings, wheel, readBuffer, source } = this.#context;
     this.#openedAt = performance.now();
     wheel.arm(this.#connectDeadline, settings.connectTimeoutMs);
     const socket = dial(this.#address, {
@@ -115,6 +115,8 @@ export class ClientConnection implements H1Sink, ByteOutput, DeadlineOwner {
       bufferLimitBytes: settings.perConnectionBufferLimitBytes,
       onRead: (bytes) => this.#onRead(bytes),
       keepAliveMs: settings.tcpKeepAliveMs,
+      bind: settings.bind,
+      source,
     });
     this.#socket = socket;
     socket.on("connect", () => this.#onConnect());

@@ -8,7 +8,7 @@
 import type { Address } from "../../xds/model/address.ts";
 import type { Cluster } from "../../xds/model/cluster.ts";
 import { ProxyError } from "../errors.ts";
-import type { StreamWaiter } from "../http/stream.ts";
+import type { StreamWaiter, UpstreamSource } from "../http/stream.ts";
 import type { TimerWheel } from "../http/timer-wheel.ts";
 import type { Counter } from "../stats/scope.ts";
 import { addressText } from "./address-text.ts";
@@ -20,6 +20,7 @@ import type { HostCounts, PoolLimits, RoutePriority, StreamPool } from "./stream
 /** Settings of the cluster that connections follow. */
 export type PoolSettings = Pick<
   Cluster,
+  | "bind"
   | "connectTimeoutMs"
   | "perConnectionBufferLimitBytes"
   | "idleTimeoutMs"
@@ -38,6 +39,8 @@ export interface PoolContext {
   readonly wheel: TimerWheel;
   /** What the worker's upstream sockets read into; it holds one read at a time. */
   readonly readBuffer: Buffer;
+  /** The client's address that all connections come from; undefined: as the settings say. */
+  readonly source: UpstreamSource | undefined;
 }
 
 interface PendingRequest {

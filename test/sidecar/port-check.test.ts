@@ -8,7 +8,13 @@ import type { Listener } from "../../xds/model/listener.ts";
 /** What the check reads of a listener. */
 function listenerAt(port: number, name = "l"): Listener {
   const address = { kind: "tcp", host: "127.0.0.1", port };
-  return { name, address, additionalAddresses: [], bindToPort: true } as unknown as Listener;
+  return {
+    name,
+    address,
+    additionalAddresses: [],
+    bindToPort: true,
+    interception: { freebind: false },
+  } as unknown as Listener;
 }
 
 /** Binds as a worker does (`shared`), or as another program; the error's code when it cannot. */

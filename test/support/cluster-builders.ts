@@ -50,6 +50,7 @@ export function buildCluster(assignment: ClusterLoadAssignment, parts: Partial<C
     statName: "backend",
     discovery: { kind: "static", assignment },
     lbPolicy: "round_robin",
+    bind: undefined,
     connectTimeoutMs: 5_000,
     perConnectionBufferLimitBytes: 1_048_576,
     circuitBreakers: [

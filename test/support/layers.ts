@@ -74,7 +74,7 @@ export const LAYERS: readonly Layer[] = [
     types: [],
     why: "random numbers and ids for whoever names a request or a trace",
   },
-  { at: "sidecar/socket-options.ts", code: [], types: [], why: "calls to libc, for whoever has a socket" },
+  { at: "sidecar/socket-options.ts", code: [], types: [MODEL], why: "calls to libc, for whoever has a socket" },
   {
     at: "sidecar/interception/",
     code: [],
@@ -91,13 +91,13 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/listener/",
-    code: STREAM_WORDS,
+    code: [...STREAM_WORDS, "sidecar/socket-options.ts"],
     types: [MODEL, "sidecar/stats/"],
     why: "a listener is handed openStream(); it does not know the proxy or its siblings",
   },
   {
     at: "sidecar/upstream/",
-    code: STREAM_WORDS,
+    code: [...STREAM_WORDS, "sidecar/socket-options.ts"],
     types: [MODEL, "sidecar/stats/"],
     why: "the pool knows addresses and bytes, not clusters and routes",
   },

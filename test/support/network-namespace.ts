@@ -76,7 +76,10 @@ export class NetworkNamespace {
       env: environment(),
       stdio: ["pipe", "pipe", "inherit"],
     });
-    t.after(() => holder.kill("SIGKILL"));
+    t.after(async () => {
+      holder.kill("SIGKILL");
+      if (holder.exitCode === null && holder.signalCode === null) await once(holder, "close");
+    });
     await once(holder.stdout, "data");
     return new NetworkNamespace(holder);
   }
@@ -85,9 +88,9 @@ export class NetworkNamespace {
     return this.#holder.pid as number;
   }
 
-  /** Starts a program in it. `uid`: with this user and group, without any capability. */
-  spawn(program: string, args: readonly string[], uid?: number): ChildProcess {
-    const words = uid === undefined ? [program] : [...unprivileged(uid), program];
+  /** Starts a program in it, as root or as somebody else. */
+  spawn(program: string, args: readonly string[], user?: User): ChildProcess {
+    const words = user === undefined ? [program] : [...become(user), program];
     return spawn("nsenter", [`--net=/proc/${this.pid}/ns/net`, "--", ...words, ...args], {
       env: environment(),
       stdio: ["pipe", "pipe", "pipe"],
@@ -95,8 +98,8 @@ export class NetworkNamespace {
   }
 
   /** Runs a program in it to its end. */
-  async run(program: string, args: readonly string[], input = "", uid?: number): Promise<Ran> {
-    const child = this.spawn(program, args, uid);
+  async run(program: string, args: readonly string[], input = "", user?: User): Promise<Ran> {
+    const child = this.spawn(program, args, user);
     let stdout = "";
     let stderr = "";
     child.stdout?.setEncoding("utf8").on("data", (text: string) => (stdout += text));
@@ -115,14 +118,22 @@ export class NetworkNamespace {
   }
 }
 
-function unprivileged(uid: number): string[] {
+/** A user and the group of the same number, with this capability or none. */
+export interface User {
+  readonly uid: number;
+  readonly capability?: string;
+}
+
+function become({ uid, capability }: User): string[] {
+  const kept = capability === undefined ? "" : `,+${capability}`;
   return [
     "setpriv",
     `--reuid=${uid}`,
     `--regid=${uid}`,
     "--clear-groups",
-    "--bounding-set=-all",
-    "--inh-caps=-all",
+    `--bounding-set=-all${kept}`,
+    `--inh-caps=-all${kept}`,
+    `--ambient-caps=-all${kept}`,
     "--no-new-privs",
   ];
 }

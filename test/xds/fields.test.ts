@@ -43,6 +43,8 @@ const ROOTS = [
   `${EXTENSIONS}.filters.http.router.v3.Router`,
   `${EXTENSIONS}.filters.http.wasm.v3.Wasm`,
   `${EXTENSIONS}.wasm.v3.WasmService`,
+  `${EXTENSIONS}.filters.listener.original_dst.v3.OriginalDst`,
+  `${EXTENSIONS}.filters.listener.original_src.v3.OriginalSrc`,
   `${EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
   `${EXTENSIONS}.filters.network.tcp_proxy.v3.TcpProxy`,
   `${EXTENSIONS}.filters.network.wasm.v3.Wasm`,

@@ -20,6 +20,7 @@ import { unsupported } from "./http-filter.ts";
 import { inertReason } from "./inert.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeLbPolicy } from "./load-balancing.ts";
+import { decodeBindConfig } from "./socket-options.ts";
 import { decodeUpstreamSocket } from "./transport-socket.ts";
 import { decodeUpstreamHttp } from "./upstream-protocol.ts";
 
@@ -27,6 +28,8 @@ const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
 const DEFAULT_BUFFER_LIMIT_BYTES = 1024 * 1024;
 const DEFAULT_DNS_REFRESH_MS = 5_000;
 const DEFAULT_PANIC_PERCENT = 50;
+const DEFAULT_CLEANUP_MS = 5_000;
+const ORIGINAL_DST_HEADER = "x-envoy-original-dst-host";
 
 /** Undefined when it cannot be used, which is then reported. */
 export function decodeCluster(message: ClusterMessage, path: string, findings: Findings): Cluster | undefined {
@@ -42,6 +45,7 @@ export function decodeCluster(message: ClusterMessage, path: string, findings: F
     statName: message.altStatName === "" ? message.name : message.altStatName,
     discovery,
     lbPolicy,
+    bind: decodeBindConfig(message.upstreamBindConfig, child(path, "upstream_bind_config"), findings),
     connectTimeoutMs: durationMs(message.connectTimeout, DEFAULT_CONNECT_TIMEOUT_MS),
     perConnectionBufferLimitBytes: message.perConnectionBufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES,
     circuitBreakers: decodeCircuitBreakers(message.circuitBreakers),
@@ -116,7 +120,7 @@ function decodeDiscovery(message: ClusterMessage, path: string, findings: Findin
       if (message.loadAssignment !== undefined) {
         findings.issue(child(path, "load_assignment"), "is not allowed in an ORIGINAL_DST cluster");
       }
-      return { kind };
+      return decodeOriginalDst(message, path, findings);
     case "static":
       return { kind, assignment: decodeAssignment(message, "ip", path, findings) };
     case "strict_dns":
@@ -125,6 +129,24 @@ function decodeDiscovery(message: ClusterMessage, path: string, findings: Findin
       checkSingleEndpoint(message, path, findings);
       return { kind, assignment: decodeAssignment(message, "ip_or_name", path, findings) };
   }
+}
+
+function decodeOriginalDst(message: ClusterMessage, path: string, findings: Findings): Cluster["discovery"] {
+  const config = message.lbConfig.case === "originalDstLbConfig" ? message.lbConfig.value : undefined;
+  const configPath = child(path, "original_dst_lb_config");
+  if (config !== undefined && !config.useHttpHeader && config.httpHeaderName !== "") {
+    findings.issue(child(configPath, "http_header_name"), "needs use_http_header");
+  }
+  const portOverride = config?.upstreamPortOverride ?? 0;
+  if (portOverride > 65_535) {
+    findings.issue(child(configPath, "upstream_port_override"), "must be at most 65535");
+  }
+  return {
+    kind: "original_dst",
+    cleanupIntervalMs: durationMs(message.cleanupInterval, DEFAULT_CLEANUP_MS),
+    headerName: config?.useHttpHeader === true ? (config.httpHeaderName || ORIGINAL_DST_HEADER).toLowerCase() : "",
+    portOverride,
+  };
 }
 
 function decodeEds(message: ClusterMessage, path: string, findings: Findings): Cluster["discovery"] | undefined {

@@ -17,6 +17,7 @@ import { durationMs } from "./duration.ts";
 import { checkOverlaps } from "./chain-overlap.ts";
 import { decodeFilterChain } from "./filter-chain.ts";
 import { unsupported } from "./http-filter.ts";
+import { decodeInterception, ORIGINAL_DST, ORIGINAL_SRC } from "./interception.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeEach } from "./matcher.ts";
 
@@ -47,6 +48,7 @@ export function decodeListener(message: ListenerMessage, path: string, findings:
     findings,
     decodeListenerFilter,
   );
+  const interception = decodeInterception(message, path, findings);
   const chains = decodeChains(message, path, findings);
   const accessLogs = decodeAccessLogs(message.accessLog, child(path, "access_log"), findings);
   if (address === undefined) return undefined;
@@ -61,6 +63,7 @@ export function decodeListener(message: ListenerMessage, path: string, findings:
     reusePort: message.enableReusePort ?? true,
     tcpBacklog: message.tcpBacklogSize ?? DEFAULT_BACKLOG,
     perConnectionBufferLimitBytes: message.perConnectionBufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES,
+    interception,
     listenerFilters,
     listenerFiltersTimeoutMs: durationMs(message.listenerFiltersTimeout, DEFAULT_LISTENER_FILTERS_TIMEOUT_MS),
     drainType: message.drainType === Listener_DrainType.MODIFY_ONLY ? "modify_only" : "default",
@@ -111,7 +114,11 @@ function decodeListenerFilter(message: ListenerFilter, path: string, findings: F
     findings.warn("no_effect", path, typeName, `listener filter ${typeName} is accepted without effect`);
     return message.name;
   }
-  const problem = unsupported("listener filter", typeName, [TLS_INSPECTOR, HTTP_INSPECTOR]);
+  if (typeName === ORIGINAL_DST || typeName === ORIGINAL_SRC) {
+    return message.name;
+  }
+  const known = [ORIGINAL_DST, ORIGINAL_SRC, TLS_INSPECTOR, HTTP_INSPECTOR];
+  const problem = unsupported("listener filter", typeName, known);
   findings.issue(child(path, "typed_config"), problem);
   return undefined;
 }

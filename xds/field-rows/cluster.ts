@@ -6,7 +6,7 @@ import type { MessageRows } from "../fields.ts";
 export const CLUSTER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.config.cluster.v3.Cluster": {
     supported:
-      "transport_socket_matches name alt_stat_name type eds_cluster_config connect_timeout per_connection_buffer_limit_bytes lb_policy load_assignment max_requests_per_connection circuit_breakers common_http_protocol_options http2_protocol_options typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate dns_lookup_family wait_for_warm_on_init common_lb_config transport_socket metadata filters load_balancing_policy upstream_connection_options",
+      "transport_socket_matches name alt_stat_name type eds_cluster_config connect_timeout per_connection_buffer_limit_bytes lb_policy load_assignment max_requests_per_connection circuit_breakers common_http_protocol_options http2_protocol_options typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate dns_lookup_family wait_for_warm_on_init common_lb_config transport_socket metadata filters load_balancing_policy upstream_connection_options cleanup_interval original_dst_lb_config upstream_bind_config",
     accepted: {
       stats_matcher: "the default statistics exist",
       track_timeout_budgets: "the default statistics exist",
@@ -22,13 +22,11 @@ export const CLUSTER_ROWS: Readonly<Record<string, MessageRows>> = {
       dns_resolution_config: "names are resolved by the system",
       typed_dns_resolver_config: "names are resolved by the system",
       outlier_detection: "hosts are not ejected yet",
-      cleanup_interval: "hosts leave with their last request",
       ring_hash_lb_config: "the policy has its defaults",
       maglev_lb_config: "the policy has its defaults",
       least_request_lb_config: "the policy has its defaults",
       round_robin_lb_config: "the policy has its defaults",
       protocol_selection: "see typed_extension_protocol_options",
-      upstream_bind_config: "the kernel chooses the source address",
       close_connections_on_host_health_failure: "hosts are not checked",
       ignore_health_on_host_removal: "hosts are not checked",
       lrs_server: "load is not reported",
@@ -40,7 +38,6 @@ export const CLUSTER_ROWS: Readonly<Record<string, MessageRows>> = {
       transport_socket_matcher: "use transport_socket",
       cluster_type: "cluster types by extension are not supported",
       lb_subset_config: "subsets are not supported",
-      original_dst_lb_config: "the destination cannot be given by header or metadata yet",
       upstream_config: "this extension point is not supported",
       connection_pool_per_downstream_connection: "connections are shared",
     },
@@ -54,6 +51,12 @@ export const CLUSTER_ROWS: Readonly<Record<string, MessageRows>> = {
   },
   "envoy.config.cluster.v3.Cluster.TransportSocketMatch": {
     supported: "name match transport_socket",
+  },
+  "envoy.config.cluster.v3.Cluster.OriginalDstLbConfig": {
+    supported: "use_http_header http_header_name upstream_port_override",
+    accepted: {
+      metadata_key: "no filter here sets dynamic metadata",
+    },
   },
   "envoy.config.cluster.v3.Cluster.EdsClusterConfig": {
     supported: "eds_config service_name",

@@ -29,6 +29,32 @@ export const CORE_ROWS: Readonly<Record<string, MessageRows>> = {
       envoy_internal_address: "internal listeners are not supported",
     },
   },
+  "envoy.config.core.v3.BindConfig": {
+    supported: "source_address freebind socket_options extra_source_addresses",
+    refused: {
+      additional_source_addresses: "use extra_source_addresses",
+      local_address_selector: "the first address of the host's IP version is used",
+      validate_network_namespaces: "network namespaces are not supported",
+    },
+  },
+  "envoy.config.core.v3.ExtraSourceAddress": {
+    supported: "address socket_options",
+  },
+  "envoy.config.core.v3.SocketOptionsOverride": {
+    supported: "socket_options",
+  },
+  "envoy.config.core.v3.SocketOption": {
+    supported: "level name int_value buf_value state type ip_version",
+    accepted: {
+      description: "a comment",
+    },
+  },
+  "envoy.config.core.v3.SocketOption.SocketType": {
+    supported: "stream datagram",
+  },
+  "envoy.config.core.v3.SocketOption.SocketType.Stream": {
+    supported: "",
+  },
   "envoy.config.core.v3.SocketAddress": {
     supported: "protocol address port_value",
     accepted: {

@@ -6,15 +6,13 @@ import type { MessageRows } from "../fields.ts";
 export const LISTENER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.config.listener.v3.Listener": {
     supported:
-      "name address additional_addresses stat_prefix filter_chains default_filter_chain per_connection_buffer_limit_bytes metadata deprecated_v1 listener_filters traffic_direction enable_reuse_port access_log tcp_backlog_size bind_to_port",
+      "name address additional_addresses stat_prefix filter_chains default_filter_chain per_connection_buffer_limit_bytes metadata deprecated_v1 listener_filters traffic_direction enable_reuse_port access_log tcp_backlog_size bind_to_port use_original_dst transparent freebind socket_options",
     accepted: {
       drain_type: "a listener drains on a removal and on a health failure alike",
       listener_filters_timeout: "listener filters do not wait",
       stats_matcher: "all statistics exist",
       per_connection_buffer_high_watermark_timeout: "buffers above the limit pause reading",
       continue_on_listener_filters_timeout: "listener filters do not wait",
-      freebind: "not set on the listening socket",
-      socket_options: "not set on the listening socket",
       tcp_fast_open_queue_length: "not set on the listening socket",
       enable_mptcp: "not set on the listening socket",
       tcp_keepalive: "not set on the listening socket",
@@ -27,8 +25,6 @@ export const LISTENER_ROWS: Readonly<Record<string, MessageRows>> = {
     refused: {
       fcds_config: "filter chain discovery is not supported",
       filter_chain_matcher: "use filter_chain_match",
-      use_original_dst: "listeners are not chosen by original destination yet",
-      transparent: "transparent proxying is not supported yet",
       udp_listener_config: "UDP is not supported",
       api_listener: "API listeners are not supported",
       internal_listener: "internal listeners are not supported",
@@ -70,11 +66,14 @@ export const LISTENER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.config.listener.v3.ListenerFilter": {
     supported: "name typed_config",
     accepted: {
-      filter_disabled: "the filter has no effect anyway",
+      filter_disabled: "the inspectors have no effect anyway; refused for original_dst and original_src",
     },
     refused: {
       config_discovery: "discovered listener filters are not supported",
     },
+  },
+  "envoy.extensions.filters.listener.original_src.v3.OriginalSrc": {
+    supported: "bind_port mark",
   },
   "envoy.config.accesslog.v3.AccessLog": {
     supported: "name filter typed_config",

@@ -3,6 +3,7 @@
 
 import type { ConfigSource, KeepAlive } from "./config-source.ts";
 import type { ClusterLoadAssignment, SocketMatch } from "./endpoints.ts";
+import type { BindConfig } from "./socket-options.ts";
 import type { UpstreamTls } from "./tls.ts";
 
 export interface CircuitBreakerThresholds {
@@ -20,8 +21,18 @@ export interface Cluster {
   readonly discovery:
     | { readonly kind: "static" | "strict_dns" | "logical_dns"; readonly assignment: ClusterLoadAssignment }
     | { readonly kind: "eds"; readonly serviceName: string; readonly source: ConfigSource }
-    | { readonly kind: "original_dst" };
+    | {
+        readonly kind: "original_dst";
+        /** Hosts that nobody uses are forgotten after one to two of these. */
+        readonly cleanupIntervalMs: number;
+        /** A request's own wish for its destination counts first; lower case, empty: none does. */
+        readonly headerName: string;
+        /** 0: the destination's own port. */
+        readonly portOverride: number;
+      };
   readonly lbPolicy: "round_robin" | "random" | "least_request" | "ring_hash" | "maglev";
+  /** Where connections come from; undefined: the kernel chooses. */
+  readonly bind: BindConfig | undefined;
   readonly connectTimeoutMs: number;
   readonly perConnectionBufferLimitBytes: number;
   /** Both priorities present, defaults filled in (1024, 1024, 1024, 3). */

@@ -8,6 +8,7 @@ import type { ConfigSource } from "./config-source.ts";
 import type { PluginConfig } from "./plugin-config.ts";
 import type { RouteConfiguration } from "./route.ts";
 import type { ScopedRoutes } from "./scoped-routes.ts";
+import type { SocketOption } from "./socket-options.ts";
 import type { DownstreamTls } from "./tls.ts";
 import type { Tracing } from "./tracing.ts";
 
@@ -140,6 +141,21 @@ export interface FilterChain {
   readonly filter: HttpConnectionManager | TcpProxy;
 }
 
+/** How connections are taken that were meant for other addresses. */
+export interface Interception {
+  /** Their destination is what they were meant for (listener filter original_dst, or `handsOff`). */
+  readonly restoresDestination: boolean;
+  /** The listener of that destination gets the connection, when there is one (use_original_dst). */
+  readonly handsOff: boolean;
+  /** Connections upstream come from the client's address (listener filter original_src); `mark` 0: none. */
+  readonly source: { readonly bindsPort: boolean; readonly mark: number } | undefined;
+  /** Takes connections to any address (IP_TRANSPARENT). */
+  readonly transparent: boolean;
+  readonly freebind: boolean;
+  /** Of the listening socket. */
+  readonly socketOptions: readonly SocketOption[];
+}
+
 export interface Listener {
   readonly name: string;
   readonly statPrefix: string;
@@ -150,6 +166,7 @@ export interface Listener {
   readonly reusePort: boolean;
   readonly tcpBacklog: number;
   readonly perConnectionBufferLimitBytes: number;
+  readonly interception: Interception;
   readonly listenerFilters: readonly string[];
   readonly listenerFiltersTimeoutMs: number;
   readonly drainType: "default" | "modify_only";

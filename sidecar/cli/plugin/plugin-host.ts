@@ -213,7 +213,7 @@ function specOf(settings: PluginSettings, module: PluginModule): PluginSpec {
 function connectionOf(properties: ReadonlyMap<string, PropertyValue | null>): ConnectionInfo {
   const [remoteAddress, remotePort] = addressOf(properties.get("source\0address"), ["127.0.0.1", 50_000]);
   const [localAddress, localPort] = addressOf(properties.get("destination\0address"), ["127.0.0.1", 8080]);
-  return { id: 1, remoteAddress, remotePort, localAddress, localPort };
+  return { id: 1, remoteAddress, remotePort, localAddress, localPort, direct: undefined, source: undefined };
 }
 
 function addressOf(

@@ -24,7 +24,15 @@ interface Outcome {
 
 function mutate(manager: Partial<HttpConnectionManager>, pairs: [string, string][], peer = "203.0.113.9"): Outcome {
   const head = new RequestHead("GET", "/", "a", "http", HeaderMap.from(pairs));
-  const connection = { id: 1, remoteAddress: peer, remotePort: 5, localAddress: "10.0.0.1", localPort: 80 };
+  const connection = {
+    id: 1,
+    remoteAddress: peer,
+    remotePort: 5,
+    localAddress: "10.0.0.1",
+    localPort: 80,
+    direct: undefined,
+    source: undefined,
+  };
   const options = forwardedOptions({ ...MANAGER_DEFAULTS, ...manager }, LOCAL);
   const isInternal = mutateRequestHeaders(head, connection, options);
   return { fields: Object.fromEntries(head.headers), isInternal, scheme: head.scheme };
@@ -142,7 +150,15 @@ test("mutateRequestHeaders() appends to via", () => {
 });
 
 test("trustedClient() counts hops from the end", () => {
-  const connection = { id: 1, remoteAddress: "9.9.9.9", remotePort: 5, localAddress: "10.0.0.1", localPort: 80 };
+  const connection = {
+    id: 1,
+    remoteAddress: "9.9.9.9",
+    remotePort: 5,
+    localAddress: "10.0.0.1",
+    localPort: 80,
+    direct: undefined,
+    source: undefined,
+  };
   const headers = HeaderMap.from([["x-forwarded-for", "1.1.1.1, 2.2.2.2,3.3.3.3"]]);
   const client = (useRemoteAddress: boolean, xffNumTrustedHops: number): string =>
     trustedClient(headers, connection, forwardedOptions({ ...MANAGER_DEFAULTS, useRemoteAddress, xffNumTrustedHops }));

@@ -17,7 +17,15 @@ export function buildResponse(status: number, headers: Readonly<Record<string, s
   return new ResponseHead(status, "", HeaderMap.from(Object.entries(headers)));
 }
 
-const connection = { id: 7, remoteAddress: "10.0.0.9", remotePort: 4444, localAddress: "10.0.0.1", localPort: 80 };
+const connection = {
+  id: 7,
+  remoteAddress: "10.0.0.9",
+  remotePort: 4444,
+  localAddress: "10.0.0.1",
+  localPort: 80,
+  direct: undefined,
+  source: undefined,
+};
 
 export function buildFacts(more: Partial<StreamFacts> = {}): StreamFacts {
   const startedAt = START_MS - performance.timeOrigin;

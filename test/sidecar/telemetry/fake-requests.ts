@@ -65,7 +65,15 @@ export function fakeHead(headers: readonly (readonly [string, string])[] = [], p
   return new RequestHead("GET", path, "shop.example:8443", "http", HeaderMap.from(headers));
 }
 
-const connection = { id: 1, remoteAddress: "10.0.0.9", remotePort: 40000, localAddress: "10.0.0.1", localPort: 9080 };
+const connection = {
+  id: 1,
+  remoteAddress: "10.0.0.9",
+  remotePort: 40000,
+  localAddress: "10.0.0.1",
+  localPort: 9080,
+  direct: undefined,
+  source: undefined,
+};
 
 export function fakeInfo(head: RequestHead, fields: Partial<StreamInfo> = {}): StreamInfo {
   return {

@@ -17,7 +17,14 @@ test("dial() has TCP probe an idle upstream when it is told after how long, and 
     t.after(() => server.close());
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address() as AddressInfo;
-    const options = { readBuffer: Buffer.alloc(16), bufferLimitBytes: 16, onRead: () => true, keepAliveMs };
+    const options = {
+      readBuffer: Buffer.alloc(16),
+      bufferLimitBytes: 16,
+      onRead: () => true,
+      keepAliveMs,
+      bind: undefined,
+      source: undefined,
+    };
     const socket = dial({ kind: "tcp", host: "127.0.0.1", port }, options);
     t.after(() => socket.destroy());
     await once(socket, "connect");

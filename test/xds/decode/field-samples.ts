@@ -158,8 +158,17 @@ export const SAMPLES: Readonly<Record<string, Samples>> = {
     { allowed_capabilities: { proxy_on_log: {} } },
     ".VmConfig.capability_restriction_config",
   ),
-  [`${CLUSTER}.type`]: ({ way }) =>
-    way.some((name) => name.endsWith("EdsClusterConfig")) ? ["EDS", "STATIC"] : ["STATIC", "EDS"],
+  "envoy.config.core.v3.SocketOption.type": ({ field }) =>
+    field.endsWith("SocketOption.type") ? [{ datagram: {} }] : [],
+  // Without it the option is not for our sockets at all.
+  "envoy.config.core.v3.SocketOption.SocketType.stream": exceptFor({}, ".SocketType.datagram"),
+  "envoy.config.core.v3.ExtraSourceAddress.socket_options": always({ socket_options: [] }),
+  [`${CLUSTER}.type`]: ({ field, way }) =>
+    /cleanup_interval|original_dst_lb_config|OriginalDstLbConfig/.test([field, ...way].join(" "))
+      ? ["ORIGINAL_DST"]
+      : way.some((name) => name.endsWith("EdsClusterConfig"))
+        ? ["EDS", "STATIC"]
+        : ["STATIC", "EDS"],
   [`${CLUSTER}.lb_policy`]: always("RANDOM"),
   [`${CLUSTER}.load_balancing_policy`]: exceptFor(MAGLEV, ".lb_policy"),
   [`${CLUSTER}.dns_failure_refresh_rate`]: always({ base_interval: "9s" }),
