@@ -4,10 +4,11 @@
 import type { Snapshot } from "../xds/model/snapshot.ts";
 import { needsTls } from "./cluster/transport-socket.ts";
 
-/** Addresses as configured (names are not resolved), the lowest priority number first; undefined: there is no such cluster. */
+/** Addresses as configured (names are not resolved), the lowest priority number first; undefined: there is no such cluster. Those that need TLS only when the caller speaks it. */
 export function endpointsOf(
   name: string,
   snapshot: Pick<Snapshot, "clusters" | "endpoints"> | undefined,
+  isSecure = false,
 ): readonly { readonly host: string; readonly port: number }[] | undefined {
   const cluster = snapshot?.clusters.get(name);
   if (cluster === undefined) {
@@ -27,7 +28,7 @@ export function endpointsOf(
       const usable = localities.flatMap(({ endpoints }) =>
         endpoints.filter(
           ({ health, socketMatch }) =>
-            health !== "unhealthy" && health !== "draining" && !needsTls(cluster, socketMatch),
+            health !== "unhealthy" && health !== "draining" && (isSecure || !needsTls(cluster, socketMatch)),
         ),
       );
       return usable.flatMap(({ address }) =>

@@ -122,7 +122,7 @@ export class Supervisor {
       settings: () => this.snapshot?.runtime ?? staticRuntime,
       stats: this.stats,
       log: deps.log.child("wasm"),
-      endpointsOf: (cluster) => endpointsOf(cluster, this.snapshot),
+      endpointsOf: (cluster, isSecure) => endpointsOf(cluster, this.snapshot, isSecure),
       workshop: () => (this.#state === "PRE_INITIALIZING" ? undefined : this.#workshop),
     });
     this.#workshop = new PluginWorkshop({

@@ -8,10 +8,12 @@ import type { PluginConfig } from "./model/plugin-config.ts";
 import { listenerReferences, routeClusters } from "./references.ts";
 import { quoted } from "./decode/constraint.ts";
 import { readProblem } from "./decode/file-problem.ts";
-import type { FormatProblem } from "./decode/issues.ts";
+import type { FormatProblem, Issue } from "./decode/issues.ts";
 import { decodeResource, type Resource } from "./decode/resource.ts";
 import { loadResourcesFile, type FileResource, type LoadedResources } from "./decode/resources-file.ts";
 import type { LocatedFile, LocatedIssue } from "./decode/yaml-document.ts";
+import type { Environment } from "./secrets/read-data.ts";
+import { SecretCheck } from "./secrets/secret-check.ts";
 
 export interface CheckedFiles {
   readonly issues: readonly LocatedIssue[];
@@ -29,11 +31,13 @@ const MAX_FILES = 1_000;
 export function checkNamedFiles(
   bootstrap: Bootstrap,
   named: readonly LocatedFile[],
+  environment: Environment,
   formatProblem?: FormatProblem,
 ): CheckedFiles {
-  const reader = new FilesReader(formatProblem);
+  const reader = new FilesReader(new SecretCheck(bootstrap.secrets, environment), formatProblem);
   for (const file of named) reader.add(file);
   reader.read();
+  reader.checkSecrets();
   reader.checkClusters(bootstrap);
   return reader;
 }
@@ -48,9 +52,12 @@ class FilesReader implements CheckedFiles {
   readonly files: LocatedFile[] = [];
   readonly #seen = new Set<string>();
   readonly #found: Found[] = [];
+  readonly #unreadable: string[] = [];
   readonly #formatProblem: FormatProblem | undefined;
+  readonly #secrets: SecretCheck;
 
-  constructor(formatProblem: FormatProblem | undefined) {
+  constructor(secrets: SecretCheck, formatProblem: FormatProblem | undefined) {
+    this.#secrets = secrets;
     this.#formatProblem = formatProblem;
   }
 
@@ -65,8 +72,20 @@ class FilesReader implements CheckedFiles {
   read(): void {
     for (const file of this.files) {
       const problem = openProblem(file.name);
-      if (problem !== undefined) this.issues.push(problemAt(file, problem));
-      else if (file.kind === "resources") this.#readResources(file.name);
+      if (problem !== undefined) {
+        this.#unreadable.push(file.name);
+        this.issues.push(problemAt(file, problem));
+      } else if (file.kind === "resources") this.#readResources(file.name);
+    }
+  }
+
+  /** Certificates of secrets, clusters and listeners; files that cannot be read are issues already. */
+  checkSecrets(): void {
+    for (const { from, raw, resource } of this.#found) {
+      for (const issue of this.#secrets.issues(resource)) {
+        if (this.#unreadable.some((name) => issue.problem.includes(name))) continue;
+        this.issues.push(placed(from, raw, issue));
+      }
     }
   }
 
@@ -101,12 +120,16 @@ class FilesReader implements CheckedFiles {
       for (const name of new Set(names)) {
         if (known.has(name)) continue;
         const problem = `its routes name the unknown cluster ${quoted(name)}`;
-        const issue = { path: "", problem };
-        const place = from.locate?.(raw, issue) ?? { file: "", line: 0, column: 0, ...issue };
+        const place = placed(from, raw, { path: "", problem });
         this.issues.push(place);
       }
     }
   }
+}
+
+/** In its file, where that is known. */
+function placed(from: Loaded, raw: FileResource, issue: Issue): LocatedIssue {
+  return from.locate?.(raw, issue) ?? { file: "", line: 0, column: 0, ...issue };
 }
 
 /** Why a file cannot be read; undefined when it can. */

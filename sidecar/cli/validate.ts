@@ -2,7 +2,7 @@
 // `file:line:column: path.to.field: what is wrong and what is allowed`. Exit 0 or 1.
 
 import { loadBootstrap, type LoadedBootstrap } from "../../xds/decode/bootstrap-file.ts";
-import { bootstrapTlsIssues } from "../../xds/secrets/secrets.ts";
+import { SecretCheck } from "../../xds/secrets/secret-check.ts";
 import { type CheckedFiles, checkNamedFiles } from "../../xds/named-files.ts";
 import type { LocatedFile, LocatedIssue } from "../../xds/decode/yaml-document.ts";
 import type { Bootstrap } from "../../xds/model/bootstrap.ts";
@@ -43,8 +43,8 @@ export async function validate(options: RunOptions, io: CliIo): Promise<number> 
     }
     return 1;
   }
-  const checked = checkNamedFiles(loaded.value, loaded.files, formatProblem);
   const environment = environmentOf(io);
+  const checked = checkNamedFiles(loaded.value, loaded.files, environment, formatProblem);
   const problems = [
     ...checked.issues,
     ...certificateProblems(loaded, checked.issues, environment),
@@ -116,7 +116,7 @@ export function unusableFiles(
   environment: Record<string, string>,
 ): readonly LocatedIssue[] {
   const data = loaded.files.filter(({ kind }) => kind === "data");
-  const { issues } = checkNamedFiles(loaded.value, data);
+  const { issues } = checkNamedFiles(loaded.value, data, environment);
   return [...issues, ...certificateProblems(loaded, issues, environment)];
 }
 
@@ -126,7 +126,8 @@ function certificateProblems(
   known: readonly LocatedIssue[],
   environment: Record<string, string>,
 ): readonly LocatedIssue[] {
-  return bootstrapTlsIssues(loaded.value, environment)
+  return new SecretCheck(loaded.value.secrets, environment)
+    .bootstrapIssues(loaded.value)
     .filter((issue) => !known.some(({ path }) => path.startsWith(issue.path)))
     .map(({ path, problem }) => loaded.locate(path, problem));
 }

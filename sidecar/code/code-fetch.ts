@@ -30,7 +30,7 @@ export interface FetchContext {
   readonly settings: CodeSettings;
   readonly cache: CodeCache;
   /** Endpoints of a cluster; undefined when there is no such cluster. */
-  readonly endpointsOf: (cluster: string) => readonly CodeEndpoint[] | undefined;
+  readonly endpointsOf: (cluster: string, isSecure: boolean) => readonly CodeEndpoint[] | undefined;
   readonly secrets: PullSecrets;
   readonly signal: AbortSignal;
   /** 0 for the first. */
@@ -61,7 +61,7 @@ async function fetchUri(code: RemotePluginCode, context: FetchContext): Promise<
   if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:")) {
     return final("its scheme is none of http:, https: and oci:");
   }
-  const endpoints = context.endpointsOf(code.cluster);
+  const endpoints = context.endpointsOf(code.cluster, url.protocol === "https:");
   const endpoint = endpoints?.[context.attempt % Math.max(1, endpoints.length)];
   if (endpoint === undefined) {
     return retry(

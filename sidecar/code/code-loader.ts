@@ -35,8 +35,8 @@ export interface CodeLoaderDeps {
   readonly settings: () => RuntimeSettings;
   readonly stats: StatsScope;
   readonly log?: Log;
-  /** Endpoints of a cluster by name; undefined when there is no such cluster. */
-  readonly endpointsOf: (cluster: string) => readonly CodeEndpoint[] | undefined;
+  /** Endpoints of a cluster by name; undefined when there is no such cluster. `isSecure`: TLS is spoken to them. */
+  readonly endpointsOf: (cluster: string, isSecure: boolean) => readonly CodeEndpoint[] | undefined;
   /**
    * Makes modules and tries plugins elsewhere, once it is there; until then, and without it, modules are compiled here and
    * plugins are not tried. Never rejects.

@@ -29,7 +29,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "xds/secrets/",
-    code: ["xds/decode/regex.ts", "xds/file-watch.ts", "xds/references.ts"],
+    code: ["xds/decode/file-problem.ts", "xds/decode/regex.ts", "xds/file-watch.ts", "xds/references.ts"],
     types: ["xds/"],
     why: "it reads and proves what configuration names, and knows nothing of streams",
   },

@@ -184,7 +184,7 @@ suite("a token in a file", () => {
     const path = temporary(t)("token");
     const { plane, port } = await server(t);
     const { client: xds, untilStatus } = client(t, config(port, path, "header_key: x-token"));
-    const reason = `the token for x-token cannot be read: ${path} cannot be read: there is no such file`;
+    const reason = `the token for x-token cannot be read: ${path} cannot be read: the file does not exist`;
     await untilStatus("the reason", () => xds.status().servers[0]?.lastError === reason);
     writeFileSync(path, "late");
     assert.deepEqual((await plane.nextStream()).metadata.get("x-token"), ["late"]);

@@ -42,11 +42,11 @@ export class Keyring {
     this.#deps = deps;
   }
 
-  /** Why a secret cannot be used; undefined when it can. */
-  check(secret: Secret): string | undefined {
+  /** What a secret comes to, kept for when it is taken into use. */
+  check(secret: Secret): Loaded<LoadedSecret> {
     const loaded = loadSecret(secret, this.#deps.environment);
     this.#checked.set(secret, loaded);
-    return loaded.ok ? undefined : loaded.problem;
+    return loaded;
   }
 
   /** Makes these the secrets in use, each by the identity of its model. True when that changed anything. */

@@ -2,6 +2,7 @@
 // tokens are a few kilobytes, and are read when a secret comes, a file changes or a connection is opened, never for a request.
 
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { readProblem } from "../decode/file-problem.ts";
 import type { DataSource } from "../model/plugin-config.ts";
 
 /** Far above any bundle of authorities (the system's own is 300 KiB), far below what would hurt. */
@@ -51,9 +52,6 @@ function readFile(path: string): ReadData {
       closeSync(file);
     }
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const reason =
-      code === "ENOENT" ? "there is no such file" : code === "EACCES" ? "permission denied" : String(error);
-    return { ok: false, problem: `${path} cannot be read: ${reason}` };
+    return { ok: false, problem: `${path} ${readProblem(error)}` };
   }
 }

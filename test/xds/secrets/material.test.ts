@@ -101,7 +101,7 @@ const PAIRS: readonly (readonly [name: string, string | undefined, string | unde
     "/does/not/exist",
     KEY,
     "",
-    "the certificate chain cannot be read: /does/not/exist cannot be read: there is no such file",
+    "the certificate chain cannot be read: /does/not/exist cannot be read: the file does not exist",
   ],
   ["a directory", "/", KEY, "", "the certificate chain cannot be read: / is no file"],
 ];
