@@ -134,6 +134,9 @@ export class PluginCodeLoader {
    */
   async problemOf(plugin: PluginConfig): Promise<string | undefined> {
     const { code } = plugin;
+    if (code.kind === "missing") {
+      return undefined;
+    }
     if (code.kind === "remote") {
       if (!plugin.nackOnCodeCacheMiss) {
         return undefined;

@@ -39,6 +39,9 @@ export class CodeWarming {
   /** Waits for local code only. */
   async prepare(plugin: PluginConfig): Promise<PreparedPlugin> {
     const { code } = this.#deps;
+    if (plugin.code.kind === "missing") {
+      return { kind: "failed", problem: plugin.code.problem, standIn: plugin };
+    }
     const polled = code.poll(plugin);
     const isRemote = plugin.code.kind === "remote";
     if (polled instanceof Promise && isRemote) {

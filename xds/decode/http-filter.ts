@@ -8,6 +8,7 @@ import type { Wasm } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.
 import type { HttpFilter as HttpFilterMessage } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { HttpFilter } from "../model/listener.ts";
 import type { PluginConfig } from "../model/plugin-config.ts";
+import { decodeStandIn } from "./agent-stand-in.ts";
 import { typeNameOf, unpackAny } from "./any.ts";
 import { BUILTIN_FILTER_TYPES, builtinFilterDecoder } from "./builtin-filter.ts";
 import { decodeConfigSource } from "./config-source.ts";
@@ -170,6 +171,8 @@ export function decodeDiscoveredPlugin(
   const inner = unpackAny(any);
   if (inner.problem !== undefined) return undefined;
   if (inner.typeName !== HTTP_WASM_TYPE) {
+    const standIn = decodeStandIn(any, filterName);
+    if (standIn !== undefined) return standIn;
     findings.issue(path, unsupported("discovered HTTP filter", inner.typeName, [HTTP_WASM_TYPE]));
     return undefined;
   }

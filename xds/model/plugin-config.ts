@@ -29,7 +29,7 @@ export type PluginCode =
       readonly digest: string;
     }
   | {
-      /** Could not be loaded: the plugin's failure policy applies. Workers only. */
+      /** Could not be loaded, here or by Istio's agent: the plugin's failure policy applies. */
       readonly kind: "missing";
       readonly problem: string;
     };

@@ -55,6 +55,18 @@ suite("CodeWarming", () => {
     ]);
   });
 
+  test("takes a plugin that comes without code as it is: Istio's agent could not have it", async () => {
+    const { warming, seen } = setUp();
+    const config = { ...plugin("file"), code: { kind: "missing", problem: "not in the registry" } } as const;
+    assert.deepEqual(await warming.prepare(config), {
+      kind: "failed",
+      problem: "not in the registry",
+      standIn: config,
+    });
+    warming.settled();
+    assert.deepEqual(seen.delays, []);
+  });
+
   test("tries what failed again, later and later up to five minutes, one timer at a time", async () => {
     const { warming, seen } = setUp();
     for (let i = 0; i < 7; i++) {
