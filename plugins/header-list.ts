@@ -32,7 +32,7 @@ export class HeaderList implements HeaderAccess {
   get(name: string): string | undefined {
     const pairs = this.#pairs;
     for (let i = 0; i < pairs.length; i += 2) {
-      if (lowerName(pairs[i] as string) === name) return pairs[i + 1];
+      if (isCalled(pairs[i] as string, name)) return pairs[i + 1];
     }
     return undefined;
   }
@@ -46,7 +46,7 @@ export class HeaderList implements HeaderAccess {
     const lower = lowerName(name);
     let first = -1;
     for (let i = 0; i < pairs.length; i += 2) {
-      if (lowerName(pairs[i] as string) !== lower) continue;
+      if (!isCalled(pairs[i] as string, lower)) continue;
       if (first >= 0) {
         this.#removeFrom(i, lower);
         break;
@@ -76,11 +76,16 @@ export class HeaderList implements HeaderAccess {
     const pairs = this.#pairs;
     let kept = start;
     for (let i = start; i < pairs.length; i += 2) {
-      if (lowerName(pairs[i] as string) === name) continue;
+      if (isCalled(pairs[i] as string, name)) continue;
       pairs[kept] = pairs[i] as string;
       pairs[kept + 1] = pairs[i + 1] as string;
       kept += 2;
     }
     pairs.length = kept;
   }
+}
+
+/** Whether a field's name, in any case, is the one in lower case. */
+function isCalled(field: string, lower: string): boolean {
+  return field.length === lower.length && (field === lower || lowerName(field) === lower);
 }

@@ -150,6 +150,7 @@ export class HttpContext {
     if (guest === undefined) return;
     const vm = guest.root.vm;
     vm.call(Callback.OnDone, guest, 0, 0, 0, 0);
+    vm.follow();
     vm.call(Callback.OnDelete, guest, 0, 0, 0, 0);
     vm.contexts.delete(guest.id);
     vm.drain();
@@ -211,9 +212,12 @@ export class HttpContext {
     this.#guest = made;
     this.plugin.onStreamOpened();
     vm.contexts.add(made);
-    if (vm.call(Callback.OnContextCreate, made, root.context.id, 0, 0, 0) !== FAULTED) return true;
-    vm.drain();
-    return false;
+    if (vm.call(Callback.OnContextCreate, made, root.context.id, 0, 0, 0) === FAULTED) {
+      vm.drain();
+      return false;
+    }
+    vm.follow();
+    return true;
   }
 
   #begin(direction: 1 | 2, part: number): void {

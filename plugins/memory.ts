@@ -8,22 +8,13 @@
 // Addresses and lengths are unsigned: callers pass `x >>> 0`. Sums are doubles, so they cannot wrap.
 
 import { Buffer } from "node:buffer";
+import { type KnownText, KnownTexts, type SliceBuffer } from "./known-texts.ts";
 
 /** Up to this length a loop over charCodeAt beats the call into latin1Write. */
 const SHORT_STRING = 12;
 
 /** What a byte of memory that the host takes for the guest costs, in fuel; moving a byte costs one. */
 const COPY_WORK = 2;
-
-/**
- * Node's own methods behind toString("latin1") and write(): documented nowhere, in every version, and a third faster
- * than the documented ones, which look up the encoding each time. If one disappeared, the tests fail at once.
- */
-export type SliceBuffer = Buffer<ArrayBufferLike> & {
-  latin1Slice(start: number, end: number): string;
-  utf8Slice(start: number, end: number): string;
-  latin1Write(text: string, offset: number, length: number): number;
-};
 
 /** The same memory, seen with those methods. */
 export function sliceBuffer(memory: ArrayBufferLike): SliceBuffer {
@@ -33,6 +24,7 @@ export function sliceBuffer(memory: ArrayBufferLike): SliceBuffer {
 const NO_MEMORY = { buffer: new ArrayBuffer(0) };
 
 export class GuestMemory {
+  readonly #texts = new KnownTexts();
   #memory: { readonly buffer: ArrayBuffer } = NO_MEMORY;
   /** All of the memory. Valid until guest code runs; call ensure() after that. Empty before attach(). */
   bytes: SliceBuffer = sliceBuffer(new ArrayBuffer(0));
@@ -97,6 +89,13 @@ export class GuestMemory {
     if (pointer + length > this.bytes.length) return undefined;
     this.work += length;
     return this.bytes.latin1Slice(pointer, pointer + length);
+  }
+
+  /** The same for a text that is likely to come again. */
+  known(pointer: number, length: number): KnownText | undefined {
+    if (pointer + length > this.bytes.length) return undefined;
+    this.work += length;
+    return this.#texts.find(this.bytes, pointer, length);
   }
 
   /** The bytes as UTF-8 text (bad sequences become U+FFFD), or undefined when out of bounds. */

@@ -67,6 +67,10 @@ export class Vm {
   fault: PluginFault | undefined = undefined;
   /** Token of the call whose answer is being delivered; 0 otherwise. */
   answeredToken = 0;
+  /** When the callback that ran last ended, for an observer; 0 when there was none, or nobody watches. */
+  #endedAt = 0;
+  /** When the callback to come began, if that is known; else 0. */
+  #follows = 0;
   #running = false;
   #pending: Deferred[] = [];
   #callbacks: (Export | undefined)[] = [];
@@ -140,6 +144,9 @@ export class Vm {
    * FAULTED. The caller settles what the result means and then calls drain().
    */
   call(id: CallbackId, context: GuestContext, a: number, b: number, c: number, d: number): number {
+    const follows = this.#follows;
+    this.#follows = 0;
+    this.#endedAt = 0;
     if (this.fault !== undefined) return FAULTED;
     const run = this.#callbacks[id];
     if (run === undefined) return defaultResult(id);
@@ -157,7 +164,8 @@ export class Vm {
     const { observer } = this.host;
     const { watch } = this.host.ports;
     watch?.enter(identity, id, isStart ? deadlineMs * START_TIMES : deadlineMs);
-    const startedAt = observer === undefined ? 0 : this.host.ports.clock.monotonicMs();
+    let startedAt = follows;
+    if (observer !== undefined && follows === 0) startedAt = this.host.ports.clock.monotonicMs();
     let result: number;
     try {
       result = (run(context.id, a, b, c, d) as number) >>> 0;
@@ -171,6 +179,7 @@ export class Vm {
     if (observer !== undefined) {
       scratch.startedAt = startedAt;
       scratch.endedAt = this.host.ports.clock.monotonicMs();
+      this.#endedAt = scratch.endedAt;
       describeCallback(scratch, context, id, a, b, c, d, result);
       scratch.fuel = this.fuel.used(this.memory.work);
       scratch.fault = this.fault;
@@ -179,6 +188,14 @@ export class Vm {
     }
     if (this.fault !== undefined) this.#letGo();
     return result;
+  }
+
+  /**
+   * Says that the next callback comes right after the last one: then that one's end is its start, which saves the clock one of
+   * four looks. A callback that the plugin does not have is none.
+   */
+  follow(): void {
+    this.#follows = this.#endedAt;
   }
 
   /**

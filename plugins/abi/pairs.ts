@@ -5,7 +5,8 @@
 // Encoding goes straight into guest memory; decoding answers undefined for anything that is not exactly that form.
 // Limits: MAX_PAIRS_BYTES and MAX_PAIRS (proxy-wasm-cpp-host limits.h). Fuzzed in test/fuzz/plugins-pairs.test.ts.
 
-import { type GuestMemory, sliceBuffer, type SliceBuffer } from "../memory.ts";
+import type { SliceBuffer } from "../known-texts.ts";
+import { type GuestMemory, sliceBuffer } from "../memory.ts";
 import type { HeaderAccess } from "../ports.ts";
 import { MAX_PAIRS, MAX_PAIRS_BYTES } from "./constants.ts";
 

@@ -12,6 +12,7 @@ import { V0_1_0 } from "../abi/v0-1-0.ts";
 import { V0_2_1 } from "../abi/v0-2-1.ts";
 import { isFieldName, isFieldValue, lowerName } from "../field-syntax.ts";
 import type { HttpContext } from "../http-context.ts";
+import type { KnownText } from "../known-texts.ts";
 import type { HeaderAccess, StreamMap } from "../ports.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./host-function.ts";
@@ -72,8 +73,8 @@ function onChanged(vm: Vm, map: number): void {
 }
 
 /** The name to look up, in lower case. "host" is how people call what every request has as ":authority". */
-function fieldName(raw: string, map: number): string {
-  const name = lowerName(raw);
+function fieldName(raw: KnownText, map: number): string {
+  const name = raw.lower;
   return name === "host" && map === MapType.HttpRequestHeaders ? ":authority" : name;
 }
 
@@ -131,7 +132,7 @@ function readers(vm: Vm): HostFunctions {
     ): number {
       const id = map >>> 0;
       if (id > LAST_MAP) return Status.BadArgument;
-      const name = memory.latin1(key >>> 0, keyLength >>> 0);
+      const name = memory.known(key >>> 0, keyLength >>> 0);
       if (name === undefined) return Status.InvalidMemoryAccess;
       const headers = readable(vm, id);
       payForLook(vm, headers);
@@ -171,17 +172,17 @@ function writers(vm: Vm): HostFunctions {
       value: number,
       valueLength: number,
     ): number {
-      const name = memory.latin1(key >>> 0, keyLength >>> 0);
-      const text = memory.latin1(value >>> 0, valueLength >>> 0);
+      const name = memory.known(key >>> 0, keyLength >>> 0);
+      const text = memory.known(value >>> 0, valueLength >>> 0);
       if (name === undefined || text === undefined) return Status.InvalidMemoryAccess;
       const headers = writable(vm, map >>> 0);
-      if (headers === undefined || !isFieldName(name) || !isFieldValue(text)) return Status.BadArgument;
+      if (headers === undefined || !name.isFieldName || !text.isFieldValue) return Status.BadArgument;
       if (!mayHave(vm, headers.size + 1)) return Status.BadArgument;
-      const field = writtenName(name, map);
+      const field = writtenName(name.text, map);
       const isPseudo = field.charCodeAt(0) === COLON;
-      if (isPseudo && headers.replace(field, text)) vm.scratch.headersReplaced++;
+      if (isPseudo && headers.replace(field, text.text)) vm.scratch.headersReplaced++;
       else {
-        if (!isPseudo) headers.add(field, text);
+        if (!isPseudo) headers.add(field, text.text);
         vm.scratch.headersAdded++;
       }
       onChanged(vm, map);
@@ -196,14 +197,14 @@ function writers(vm: Vm): HostFunctions {
       value: number,
       valueLength: number,
     ): number {
-      const name = memory.latin1(key >>> 0, keyLength >>> 0);
-      const text = memory.latin1(value >>> 0, valueLength >>> 0);
+      const name = memory.known(key >>> 0, keyLength >>> 0);
+      const text = memory.known(value >>> 0, valueLength >>> 0);
       if (name === undefined || text === undefined) return Status.InvalidMemoryAccess;
       const headers = writable(vm, map >>> 0);
-      if (headers === undefined || !isFieldName(name) || !isFieldValue(text)) return Status.BadArgument;
+      if (headers === undefined || !name.isFieldName || !text.isFieldValue) return Status.BadArgument;
       if (!mayHave(vm, headers.size + 1)) return Status.BadArgument;
       payForLook(vm, headers);
-      if (headers.replace(writtenName(name, map), text)) vm.scratch.headersReplaced++;
+      if (headers.replace(writtenName(name.text, map), text.text)) vm.scratch.headersReplaced++;
       else vm.scratch.headersAdded++;
       onChanged(vm, map);
       return Status.Ok;
@@ -211,7 +212,7 @@ function writers(vm: Vm): HostFunctions {
 
     /** Removes all entries of a name; a missing one is Ok. */
     proxy_remove_header_map_value(map: number, key: number, keyLength: number): number {
-      const name = memory.latin1(key >>> 0, keyLength >>> 0);
+      const name = memory.known(key >>> 0, keyLength >>> 0);
       if (name === undefined) return Status.InvalidMemoryAccess;
       const headers = writable(vm, map >>> 0);
       if (headers === undefined) return Status.BadArgument;
