@@ -15,6 +15,7 @@ const READMES = [
   "test/README.md",
   "plugins/README.md",
   "plugins/testing/README.md",
+  "xds/server/README.md",
 ];
 const readme = readFileSync(join(ROOT, "README.md"), "utf8");
 

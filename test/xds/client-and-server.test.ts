@@ -198,3 +198,16 @@ function badCluster(name: string): Uint8Array {
   const negative = Buffer.from([0x22, 0x0b, 0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]);
   return Buffer.concat([Buffer.from([0x0a, nameBytes.length]), nameBytes, negative]);
 }
+
+for (const variant of VARIANTS) {
+  test(`client (${variant}) keeps a resource with a time to live while the control plane tells of it`, async (t) => {
+    const { port, events, server } = await serve(t, [{ ...staticCluster("a"), ttlMs: 900 }, staticCluster("b")]);
+    const { client, until } = connect(t, port, variant);
+    await until("a", ({ clusters }) => clusters.has("a") && clusters.has("b"));
+    const acknowledged = () => events.all.filter(({ kind }) => kind === "acknowledged").length;
+    const before = acknowledged();
+    await events.first("six heartbeats, twice its time", () => acknowledged() >= before + 6);
+    assert.deepEqual([...client.snapshot.clusters.keys()].toSorted(), ["a", "b", "xds"]);
+    assert.equal(server.counters().get("responses_refused"), 0);
+  });
+}

@@ -15,6 +15,8 @@ export interface ClientType {
   readonly isAwaited: boolean;
   /** Names subscribed, for the limit and for status; "*" stands for everything. */
   readonly names: ReadonlySet<string>;
+  /** Makes the next response tell again what has a time to live, so that the client does not drop it. */
+  refresh(): void;
   /** The response that brings the client from what it was sent to `resources`; undefined when it is up to date. */
   respond(resources: ResourceSet, nonce: string, controlPlane: string): DiscoveryResponse | undefined;
 }

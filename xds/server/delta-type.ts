@@ -20,6 +20,7 @@ export class DeltaType implements ClientType {
   #nonce = "";
   #sentVersion = "";
   #isAwaited = false;
+  #mustRefresh = false;
   /** What the client is known to be up to date with, while it asks for the same: a push is many questions and few answers. */
   #upToDate: ReadonlyMap<string, VersionedResource> | undefined;
 
@@ -50,15 +51,22 @@ export class DeltaType implements ClientType {
     return { kind: "nack", version: this.#sentVersion, message: request.error.message };
   }
 
+  refresh(): void {
+    this.#mustRefresh = true;
+  }
+
   respond(resources: ResourceSet, nonce: string, controlPlane: string): DiscoveryResponse | undefined {
     if (!this.#hasRequested || this.#isAwaited) return undefined;
     const all = resources.type(this.typeUrl);
-    if (all === this.#upToDate) return undefined;
+    if (all === this.#upToDate && !this.#mustRefresh) return undefined;
     this.#upToDate = all;
     const changed = this.#changed(resources);
     const removed = this.#removed(resources);
+    if (this.#mustRefresh) changed.push(...this.#heartbeats(all));
+    this.#mustRefresh = false;
     if (changed.length === 0 && removed.length === 0 && !this.#mustRespond) return undefined;
     this.#mustRespond = false;
+    // A heartbeat changes nothing here: its version is known.
     for (const { name, version } of changed) this.#known.set(name, version);
     for (const name of removed) {
       if (this.#names.has(name)) this.#known.set(name, ABSENT);
@@ -105,6 +113,16 @@ export class DeltaType implements ClientType {
       if (this.#known.get(name) !== version) changed.push(wire);
     }
     return changed;
+  }
+
+  /** What the client has and would drop: name, version and time, without content. */
+  #heartbeats(all: ReadonlyMap<string, VersionedResource>): WireResource[] {
+    const heartbeats: WireResource[] = [];
+    for (const { name, version, wire } of this.#wanted(all)) {
+      if (wire.ttlMs === undefined || this.#known.get(name) !== version) continue;
+      heartbeats.push({ name, version, typeUrl: "", bytes: undefined, ttlMs: wire.ttlMs });
+    }
+    return heartbeats;
   }
 
   #wanted(all: ReadonlyMap<string, VersionedResource>): Iterable<VersionedResource> {

@@ -19,6 +19,7 @@ const NONE: ReadonlyMap<string, VersionedResource> = new Map();
 export class ResourceSet {
   readonly #types: ReadonlyMap<string, ReadonlyMap<string, VersionedResource>>;
   readonly #versions = new Map<string, string>();
+  readonly #ttls = new Map<string, number | undefined>();
   readonly #kept = new WeakMap<ResourceSet, ResourceSet>();
 
   private constructor(types: ReadonlyMap<string, ReadonlyMap<string, VersionedResource>>) {
@@ -30,7 +31,9 @@ export class ResourceSet {
     const types = new Map<string, Map<string, VersionedResource>>();
     for (const resource of resources) {
       const { typeUrl, name, value, ttlMs } = resource;
-      const version = versionOfBytes(value);
+      // Another time to live is news, too.
+      const version =
+        ttlMs === undefined ? versionOfBytes(value) : digest((hash) => hash.update(value).update(`${ttlMs}`));
       let type = types.get(typeUrl);
       if (type === undefined) types.set(typeUrl, (type = new Map()));
       type.set(name, { name, version, wire: { name, version, typeUrl, bytes: value, ttlMs } });
@@ -79,6 +82,18 @@ export class ResourceSet {
     let size = 0;
     for (const type of this.#types.values()) size += type.size;
     return size;
+  }
+
+  /** The shortest time to live of a type's resources, ms; undefined when none has one. */
+  shortestTtl(typeUrl: string): number | undefined {
+    if (!this.#ttls.has(typeUrl)) {
+      let shortest: number | undefined;
+      for (const { wire } of this.type(typeUrl).values()) {
+        if (wire.ttlMs !== undefined) shortest = Math.min(shortest ?? wire.ttlMs, wire.ttlMs);
+      }
+      this.#ttls.set(typeUrl, shortest);
+    }
+    return this.#ttls.get(typeUrl);
   }
 
   /** The version of a type's whole content. */

@@ -70,6 +70,10 @@ const GATE_MS = 5_000;
 /** Nothing sent and nothing answered for this long: the client asks for nothing more, removals may go. */
 const QUIET_MS = 250;
 
+/** One that is lost, or comes late, ends nothing. */
+const HEARTBEATS_OF_TTL = 3;
+const MIN_HEARTBEAT_MS = 100;
+
 const MAX_NAMES = 100_000;
 const MAX_UNKNOWN_TYPES = 32;
 /** Of a refusal's text, characters: Envoy's and ours are at most 4 KiB. */
@@ -87,6 +91,7 @@ export class Session {
   #isGateOpen = false;
   #cancelGate: (() => void) | undefined;
   #cancelQuiet: (() => void) | undefined;
+  #cancelHeartbeat: (() => void) | undefined;
 
   constructor(deps: SessionDeps) {
     this.#deps = deps;
@@ -139,6 +144,7 @@ export class Session {
   close(): void {
     this.#cancelGate?.();
     this.#cancelQuiet?.();
+    this.#cancelHeartbeat?.();
   }
 
   #onAnswer(typeUrl: string, answer: Answer): void {
@@ -189,6 +195,22 @@ export class Session {
       this.#send(type);
     }
     this.#planRemovals();
+    this.#planHeartbeat();
+  }
+
+  /** Resources with a time to live are told of again before it is over. */
+  #planHeartbeat(): void {
+    if (this.#cancelHeartbeat !== undefined) return;
+    const ttls = [...this.#types.keys()].flatMap((typeUrl) => this.#served.shortestTtl(typeUrl) ?? []);
+    if (ttls.length === 0) return;
+    const delay = Math.max(MIN_HEARTBEAT_MS, Math.min(...ttls) / HEARTBEATS_OF_TTL);
+    this.#cancelHeartbeat = this.#deps.clock.after(delay, () => {
+      this.#cancelHeartbeat = undefined;
+      for (const [typeUrl, type] of this.#types) {
+        if (this.#served.shortestTtl(typeUrl) !== undefined) type.refresh();
+      }
+      this.#push();
+    });
   }
 
   #send(type: ClientType): void {

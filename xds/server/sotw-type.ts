@@ -21,6 +21,7 @@ export class SotwType implements ClientType {
   #nonce = "";
   #sentVersion = "";
   #isAwaited = false;
+  #mustRefresh = false;
   /** What the client is known to be up to date with, while it asks for the same: a push is many questions and few answers. */
   #upToDate: ReadonlyMap<string, VersionedResource> | undefined;
 
@@ -49,14 +50,20 @@ export class SotwType implements ClientType {
     return { kind: "nack", version: this.#sentVersion, message: request.error.message };
   }
 
+  /** Everything is sent again: a complete set cannot have a resource without its content. */
+  refresh(): void {
+    this.#mustRefresh = this.#hasResponded;
+  }
+
   respond(resources: ResourceSet, nonce: string, controlPlane: string): DiscoveryResponse | undefined {
     if (!this.#hasRequested || this.#isAwaited) return undefined;
     const all = resources.type(this.typeUrl);
-    if (all === this.#upToDate) return undefined;
+    if (all === this.#upToDate && !this.#mustRefresh) return undefined;
     this.#upToDate = all;
     const visible = this.#visible(all);
     const version = resources.versionOf(this.typeUrl);
-    if (!this.#isNews(visible, version)) return undefined;
+    if (!this.#isNews(visible, version) && !this.#mustRefresh) return undefined;
+    this.#mustRefresh = false;
     this.#sent.clear();
     for (const resource of visible) this.#sent.set(resource.name, resource.version);
     this.#nonce = nonce;

@@ -252,3 +252,55 @@ test("Session names a type that it does not serve once, and ends a stream that a
   const names = Array.from({ length: 100_001 }, (_, i) => `n${i}`);
   assert.match(scene.sotw(EDS, names) ?? "", /more than 100000 names/);
 });
+
+for (const variant of ["sotw", "delta"] as const) {
+  test(`Session(${variant}) tells again of what has a time to live before that is over`, () => {
+    const resource = (name: string, ttlMs?: number) => {
+      const value = Buffer.from(`${name}=1`);
+      return { typeUrl: CDS, name, value, ...(ttlMs === undefined ? {} : { ttlMs }) };
+    };
+    const scene = new Scene(variant, ResourceSet.of([resource("a", 3_000), resource("b")]));
+    if (variant === "sotw") scene.sotw(CDS, []);
+    else scene.delta(CDS);
+    assert.deepEqual(scene.take(), ["CDS a=1 b=1"]);
+    scene.ack(CDS);
+    for (let third = 1; third <= 3; third++) {
+      scene.clock.advance(999);
+      assert.deepEqual(scene.take(), []);
+      scene.clock.advance(1);
+      const [response] = scene.sent;
+      const bodies = response?.resources.map(({ bytes, ttlMs }) => [bytes !== undefined, ttlMs]);
+      // A complete set has everything in it; a heartbeat has no content.
+      assert.deepEqual(
+        bodies,
+        variant === "delta"
+          ? [[false, 3_000]]
+          : [
+              [true, 3_000],
+              [true, undefined],
+            ],
+      );
+      scene.take();
+      scene.ack(CDS);
+    }
+    // Without the time to live it is told once more, and then no more.
+    scene.session.setResources(ResourceSet.of([resource("a"), resource("b")]));
+    assert.equal(scene.take().length, 1);
+    scene.ack(CDS);
+    scene.clock.advance(10_000);
+    assert.deepEqual(scene.take(), []);
+  });
+}
+
+test("Session(sotw) with an explicit wildcard that becomes no name is subscribed to nothing", () => {
+  const scene = new Scene("sotw", setOf("CDS a=1"));
+  scene.sotw(CDS, ["*"]);
+  scene.ack(CDS, ["*"]);
+  scene.sotw(CDS, [], { nonce: scene.nonce(CDS) });
+  scene.take();
+  scene.session.setResources(setOf("CDS a=2"));
+  assert.deepEqual(
+    scene.take().filter((line) => line.includes("a=2")),
+    [],
+  );
+});
