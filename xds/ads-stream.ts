@@ -10,6 +10,7 @@ import { decodeResponse, encodeRequest } from "./discovery-wire.ts";
 import type { Parsed } from "./discovery-wire.ts";
 import type { KeepAlive } from "./model/config-source.ts";
 import { handshake } from "./secrets/handshake.ts";
+import { tlsProblem } from "./secrets/tls-problem.ts";
 import type { TlsDial } from "./secrets/handshake.ts";
 import type { Node } from "./gen/envoy/config/core/v3/base_pb.ts";
 
@@ -124,6 +125,9 @@ export function openStream(settings: StreamSettings, sink: StreamSink): Discover
 
 const NO_CONNECTION = /^No connection established\. Last error: (?:Error: )?(.*?)\.? Resolution note: /s;
 
+/** grpc-js says when, after a new line. */
+const WHEN = /\s*\(\d{4}-\d\d-\d\dT[\d:.]+Z\)$/;
+
 const CONNECT_PROBLEMS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused, nothing listens there",
   ETIMEDOUT: "no answer",
@@ -132,13 +136,19 @@ const CONNECT_PROBLEMS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such socket",
 };
 
+/** A server that asks for TLS does so when it is spoken to in the clear, and one that refuses a certificate may. */
+const CLOSED_AT_ONCE =
+  "the server closed the connection before it said anything; is it meant to be reached by TLS, or as somebody else?";
+
 /** A failed call in words; what grpc-js says of a connection that was never made is made short. */
 function endReason({ code, details }: { readonly code: status; readonly details: string }): string {
   const [, problem] = NO_CONNECTION.exec(details) ?? [];
-  if (problem === undefined) return `${status[code] ?? code}: ${details}`;
+  if (problem === undefined) return `${status[code] ?? code}: ${tlsProblem(details)}`;
   const [, errno = "", address = ""] = /^connect (E[A-Z]+) (\S+)/.exec(problem) ?? [];
   const words = CONNECT_PROBLEMS[errno];
-  return `cannot connect: ${words === undefined ? problem : `${address}: ${words} (${errno})`}`;
+  if (words !== undefined) return `cannot connect: ${address}: ${words} (${errno})`;
+  const text = problem.replace(WHEN, "");
+  return `cannot connect: ${text === "Failed to connect" ? CLOSED_AT_ONCE : tlsProblem(text)}`;
 }
 
 type ConnectionSettings = Pick<

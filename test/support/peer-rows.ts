@@ -85,6 +85,6 @@ export const REFUSED: readonly (readonly [name: string, context: string, reason:
   [
     "that wants another version",
     "common_tls_context: { tls_params: { tls_maximum_protocol_version: TLSv1_1 } }",
-    /TLS: /,
+    /TLS: there is no version of TLS that both speak$/,
   ],
 ];

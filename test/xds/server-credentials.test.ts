@@ -43,11 +43,16 @@ suite("mutual TLS", () => {
     await (await plane.nextStream()).next();
   });
 
-  test("is refused by the server without one, or with a stranger's", async (t) => {
+  test("is refused by the server without one, with a stranger's, and in the clear, in words", async (t) => {
     const { plane, port } = await server(t, mutual);
-    assert.match(await refusal(t, overCluster(address(port), validated(""))), /cannot connect|UNAVAILABLE/);
+    assert.equal(
+      await refusal(t, overCluster(address(port), validated(""))),
+      "cannot connect: the server demands a certificate, and there is none to show",
+    );
     const foreign = validated(`tls_certificates: [${certificateOf(stranger.issue({ commonName: "x" }))}]`);
-    assert.match(await refusal(t, overCluster(address(port), foreign)), /cannot connect|UNAVAILABLE/);
+    const closed = /^cannot connect: the server (?:refuses our certificate|closed the connection before)/;
+    assert.match(await refusal(t, overCluster(address(port), foreign)), closed);
+    assert.match(await refusal(t, overCluster(address(port), undefined)), closed);
     assert.equal(plane.streams.all.length, 0);
   });
 

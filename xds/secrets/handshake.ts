@@ -9,6 +9,7 @@ import type { SecureContext, TLSSocket } from "node:tls";
 import type { UpstreamTls } from "../model/tls.ts";
 import { peerProblem } from "./peer-check.ts";
 import type { TlsMaterial } from "./tls-material.ts";
+import { tlsProblem } from "./tls-problem.ts";
 
 export type TlsDial = Readonly<{
   tls: UpstreamTls;
@@ -45,7 +46,7 @@ export function handshake(socket: Socket, dial: TlsDial): Promise<TLSSocket> {
         reject(new Error(problem));
       }
     });
-    secure.on("error", (error) => reject(new Error(`TLS: ${reasonOf(error)}`)));
+    secure.on("error", (error) => reject(new Error(`TLS: ${tlsProblem(error.message)}`)));
     secure.once("close", () => reject(new Error("TLS: the server closed the connection during the handshake")));
   });
 }
@@ -94,10 +95,4 @@ let parsedRoots: readonly X509Certificate[] | undefined;
 function systemRoots(): readonly X509Certificate[] {
   parsedRoots ??= rootCertificates.map((pem) => new X509Certificate(pem));
   return parsedRoots;
-}
-
-/** OpenSSL's reason without its numbers and its file names. */
-function reasonOf({ message }: Error): string {
-  const [, reason] = /^[0-9A-F]+:error:[0-9A-F]+:[^:]*:[^:]*:([^:]*):/.exec(message) ?? [];
-  return reason ?? message;
 }
