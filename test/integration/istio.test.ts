@@ -24,7 +24,7 @@ const AGENT_FLAGS = [
   ["--concurrency", "1"],
 ].flat();
 
-suite("what istiod sends", { timeout: 60_000 }, () => {
+suite("what istiod sends", { timeout: 60_000, concurrency: 2 }, () => {
   for (const variant of ["GRPC", "DELTA_GRPC"] as const) {
     test(`routes by ${variant} as through Envoy`, async (t) => {
       await using owned = new AsyncDisposableStack();
@@ -37,8 +37,7 @@ suite("what istiod sends", { timeout: 60_000 }, () => {
       for (const { port } of REQUESTS) {
         if (!listeners.has(port)) listeners.set(port, await sidecar.port(`127.0.0.1_${port}`));
       }
-      const got = [];
-      for (const asked of REQUESTS) got.push(await ask(asked, listeners.get(asked.port)));
+      const got = await Promise.all(REQUESTS.map((asked) => ask(asked, listeners.get(asked.port))));
       assert.deepEqual(got, answers);
       for (const type of ["lds", "cds"]) {
         const name = type === "lds" ? "listener_manager.lds.update_rejected" : "cluster_manager.cds.update_rejected";

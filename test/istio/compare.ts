@@ -12,7 +12,7 @@ import { until } from "../support/sidecar-story.ts";
 import { startBackends } from "./backends.ts";
 import { Istiod } from "./istiod.ts";
 import { FIXTURE, type Recorded } from "./recorded.ts";
-import { type Answer, ask, REQUESTS, SPLIT } from "./requests.ts";
+import { type Answer, ask, backendOf, REQUESTS, SPLIT } from "./requests.ts";
 
 const SPLITS = 200;
 
@@ -78,7 +78,7 @@ async function run(envoy: string | undefined, apiType: string, istiod: number): 
   }
   let ofV2 = 0;
   for (let count = 0; count < SPLITS; count++) {
-    ofV2 += (await ask(SPLIT)).headers["x-backend"] === "CATALOG_V2" ? 1 : 0;
+    ofV2 += (await backendOf(SPLIT)) === "CATALOG_V2" ? 1 : 0;
   }
   const rejected = ["listener_manager.lds.update_rejected", "cluster_manager.cds.update_rejected"];
   const counts = await Promise.all(rejected.map((name) => proxy.stat(name)));
