@@ -12,11 +12,13 @@ import type { FilterOverride, PerFilterConfig } from "../model/route.ts";
 import { unpackAny } from "./any.ts";
 import { BUILTIN_SETTINGS_TYPES, builtinSettingsDecoder } from "./builtin-filter.ts";
 import { HTTP_WASM_TYPE } from "./http-filter.ts";
+import { inertReason, refusalReason } from "./inert.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { configurationBytes, decodePluginConfig } from "./wasm.ts";
 
 const FILTER_CONFIG = "envoy.config.route.v3.FilterConfig";
 const PLUGIN_TYPE = "envoy.extensions.wasm.v3.PluginConfig";
+const KIND = "Settings of HTTP filters for routes";
 const SWITCHED_ON: FilterOverride = { disabled: false, configuration: undefined };
 const SWITCHED_OFF: FilterOverride = { disabled: true, configuration: undefined };
 
@@ -60,6 +62,16 @@ function decodeSettings(
   if (typeName === HTTP_WASM_TYPE)
     return decodePlugin((message as Wasm).config, filter, child(path, "config"), findings);
   if (typeName === PLUGIN_TYPE) return decodePlugin(message as PluginConfig, filter, path, findings);
+  const inert = inertReason(KIND, typeName);
+  if (inert !== undefined) {
+    findings.warn("no_effect", path, typeName, `per-route ${typeName} is accepted without effect: ${inert}`);
+    return SWITCHED_ON;
+  }
+  const refusal = refusalReason(KIND, typeName);
+  if (refusal !== undefined) {
+    findings.issue(path, `per-route ${typeName} is not supported, and ${refusal}`);
+    return undefined;
+  }
   const decode = builtinSettingsDecoder(typeName);
   if (decode !== undefined && message !== undefined) {
     const builtin = decode(message, path, findings);

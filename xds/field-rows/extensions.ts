@@ -14,7 +14,11 @@ const HTTP = "envoy.extensions.filters.http.";
 const NETWORK = "envoy.extensions.filters.network.";
 const UNPROTECTED = "without it what is behind it is unprotected";
 
-export type ExtensionKind = "HTTP filters" | "Network filters" | "Upstream network filters";
+export type ExtensionKind =
+  | "HTTP filters"
+  | "Settings of HTTP filters for routes"
+  | "Network filters"
+  | "Upstream network filters";
 
 export const EXTENSION_ROWS: Readonly<Record<ExtensionKind, ExtensionRows>> = {
   "HTTP filters": {
@@ -30,6 +34,7 @@ export const EXTENSION_ROWS: Readonly<Record<ExtensionKind, ExtensionRows>> = {
     ],
     accepted: {
       [`${HTTP}compressor.v3.Compressor`]: "nothing is compressed",
+      [`${HTTP}stateful_session.v3.StatefulSession`]: "hosts are picked without affinity",
       [`${HTTP}upstream_codec.v3.UpstreamCodec`]: "requests go upstream by themselves",
       "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig": "upstreams are not spoken to over TLS yet",
     },
@@ -45,6 +50,26 @@ export const EXTENSION_ROWS: Readonly<Record<ExtensionKind, ExtensionRows>> = {
       [`${HTTP}rbac.v3.RBAC`]: UNPROTECTED,
     },
   },
+  "Settings of HTTP filters for routes": {
+    supported: [
+      `${HTTP}cors.v3.CorsPolicy`,
+      `${HTTP}fault.v3.HTTPFault`,
+      `${HTTP}wasm.v3.Wasm`,
+      "envoy.extensions.wasm.v3.PluginConfig",
+    ],
+    accepted: {
+      [`${HTTP}compressor.v3.CompressorPerRoute`]: "nothing is compressed",
+      [`${HTTP}stateful_session.v3.StatefulSessionPerRoute`]: "hosts are picked without affinity",
+    },
+    refused: {
+      [`${HTTP}csrf.v3.CsrfPolicy`]: UNPROTECTED,
+      [`${HTTP}ext_authz.v3.ExtAuthzPerRoute`]: UNPROTECTED,
+      [`${HTTP}jwt_authn.v3.PerRouteConfig`]: UNPROTECTED,
+      [`${HTTP}local_ratelimit.v3.LocalRateLimit`]: UNPROTECTED,
+      [`${HTTP}ratelimit.v3.RateLimitPerRoute`]: UNPROTECTED,
+      [`${HTTP}rbac.v3.RBACPerRoute`]: UNPROTECTED,
+    },
+  },
   "Network filters": {
     supported: [
       `${NETWORK}http_connection_manager.v3.HttpConnectionManager`,
@@ -52,9 +77,10 @@ export const EXTENSION_ROWS: Readonly<Record<ExtensionKind, ExtensionRows>> = {
       `${NETWORK}wasm.v3.Wasm`,
     ],
     accepted: {
+      [`${NETWORK}mongo_proxy.v3.MongoProxy`]: "TCP connections have Envoy's common statistics only",
       "envoy.tcp.metadataexchange.config.MetadataExchange":
         "peers are not told over TCP: no ALPN istio-peer-exchange is agreed upon",
-      "stats.PluginConfig": "TCP connections have Envoy's statistics only",
+      "stats.PluginConfig": "TCP connections have Envoy's common statistics only",
     },
     refused: {
       [`${NETWORK}ext_authz.v3.ExtAuthz`]: UNPROTECTED,

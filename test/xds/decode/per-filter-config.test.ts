@@ -92,6 +92,23 @@ test("decodePerFilterConfig() leaves optional settings out with a warning", () =
   assert.equal(findings.warnings[0]?.kind, "no_effect");
 });
 
+test("decodePerFilterConfig() refuses settings of filters that protect, optional or not, and takes those without effect", () => {
+  const of = (type: string) => ({
+    "@type": `${PREFIX}xds.type.v3.TypedStruct`,
+    type_url: `${PREFIX}envoy.extensions.filters.http.${type}`,
+    value: { a: 1 },
+  });
+  const { issues } = decode({
+    rbac: { "@type": FILTER_CONFIG, is_optional: true, config: of("rbac.v3.RBACPerRoute") },
+    jwt: of("jwt_authn.v3.PerRouteConfig"),
+  });
+  assert.equal(issues.length, 2);
+  for (const issue of issues) assert.match(issue, /is not supported, and without it what is behind it is unprotected$/);
+  const session = decode({ session: of("stateful_session.v3.StatefulSessionPerRoute") });
+  assert.deepEqual(session.issues, []);
+  assert.match(session.findings.warnings[0]?.problem ?? "", /without effect: hosts are picked without affinity$/);
+});
+
 test("decodePerFilterConfig() takes any filter name", () => {
   const { value } = decode(JSON.parse(`{"__proto__": ${JSON.stringify(OFF)}}`) as { [name: string]: JsonValue });
   assert.equal(Object.getPrototypeOf(value), Object.prototype);
