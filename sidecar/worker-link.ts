@@ -59,6 +59,8 @@ export interface WorkerSettings {
   readonly suspects: readonly string[];
   /** How long connections of a listener that is gone may live on. */
   readonly drainTimeMs: number;
+  /** Of its old generation; undefined: V8's own limit. */
+  readonly heapMib: number | undefined;
   /** Process-wide store of proxy_set_shared_data and the shared queues. */
   readonly sharedData: SharedArrayBuffer;
   /** Counters and gauges that plugins define (stats/shared-values.ts). */

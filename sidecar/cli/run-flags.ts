@@ -2,6 +2,7 @@
 // Source: envoy --help of 1.40 (source/server/options_impl.cc). The result is RunOptions; every default stands here.
 
 import { availableParallelism } from "node:os";
+import { resourceLimits, workersFor } from "../resource-limits.ts";
 import { describeFlags, type Flag, parseFlags } from "./flags.ts";
 
 export interface RunOptions {
@@ -44,7 +45,7 @@ const FLAGS: readonly Flag[] = [
   { name: "service-node", kind: "string", value: "ID", help: "node.id, over the bootstrap's" },
   { name: "service-cluster", kind: "string", value: "NAME", help: "node.cluster, over the bootstrap's" },
   { name: "service-zone", kind: "string", value: "ZONE", help: "node.locality.zone, over the bootstrap's" },
-  { name: "concurrency", kind: "number", value: "N", defaultText: "CPUs that the process may use", help: "data workers, at least 1" },
+  { name: "concurrency", kind: "number", value: "N", defaultText: "by the CPUs and the memory that the process may use", help: "data workers" },
   { name: "log-level", short: "l", kind: "string", value: "LEVEL", allowed: LOG_LEVELS, defaultText: "info", help: "trace, debug, info, warning, error, critical or off" },
   { name: "component-log-level", kind: "string", value: "LIST", help: "levels by component: wasm:debug,upstream:info" },
   { name: "log-format", kind: "string", value: "FORMAT", defaultText: "json", help: "json, or text for people; Envoy's own patterns mean text" },
@@ -104,7 +105,7 @@ export function parseRunOptions(argv: readonly string[]): RunOptionsResult {
   if (text("config-path") === undefined && text("config-yaml") === undefined) {
     return { ok: false, problem: "needs a bootstrap: -c FILE or --config-yaml TEXT" };
   }
-  const concurrency = number("concurrency", availableParallelism());
+  const concurrency = number("concurrency", workersFor(resourceLimits(), availableParallelism()));
   const logFormat = text("log-format") ?? "json";
   return {
     ok: true,
