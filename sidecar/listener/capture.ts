@@ -1,10 +1,10 @@
 // Connections that were meant for another address than the one that they arrived at: what it was, and which listener has it.
 // Used by listener.ts, once for each connection of a listener that has the listener filter original_dst or use_original_dst.
 
-import type { Socket } from "node:net";
 import type { Interception } from "../../xds/model/listener.ts";
 import type { ConnectionInfo } from "../http/stream.ts";
-import { descriptorOf, socketOptions } from "../socket-options.ts";
+import type { AcceptedHandle } from "./accepted-handle.ts";
+import { socketOptions } from "../socket-options.ts";
 
 /** What a listener does with such connections. */
 export interface Capture<Listener> {
@@ -27,16 +27,19 @@ export function keepSource(info: ConnectionInfo, { source }: Interception): Conn
  * it directly is not restored, because whoever goes on to "where it was meant to go" would come back, for ever.
  */
 export function restoreDestination(
-  accepted: Socket,
+  accepted: AcceptedHandle,
   info: ConnectionInfo,
   { transparent }: Interception,
   ownPort: number,
 ): ConnectionInfo {
   const { localAddress, localPort } = info;
-  const found = socketOptions().originalDestination(descriptorOf(accepted), localAddress.includes(":"));
-  // A transparent socket needs no help: nothing has changed its destination.
-  const destination = found ?? (transparent ? { host: localAddress, port: localPort } : undefined);
-  if (destination === undefined || (destination.port === ownPort && destination.host === localAddress)) {
+  // A rule that redirects leaves our own port; a transparent socket has the destination that was meant.
+  const isOwnPort = localPort === ownPort;
+  const destination =
+    isOwnPort || !transparent
+      ? socketOptions().originalDestination(accepted.fd, localAddress.includes(":"))
+      : { host: localAddress, port: localPort };
+  if (destination === undefined || (isOwnPort && destination.port === ownPort && destination.host === localAddress)) {
     return info;
   }
   return {

@@ -1,9 +1,8 @@
 // One listening address on one worker: bind, accept, limits, drain. Made and started by worker.ts.
 // A connection gets the options of the filter chain that is live when it arrives; swapping chains leaves the socket and the
-// connections that it accepted alone. Accepted sockets are rebuilt over their handle so that they read into the worker's
-// buffer: `pauseOnConnect` keeps the first one from reading, and nothing is lost in between.
+// connections that it accepted alone. Sockets are made over what was accepted so that they read into the worker's buffer.
 
-import { createServer, type ListenOptions, type Server, Socket } from "node:net";
+import { createServer, type ListenOptions, type Server } from "node:net";
 import type { Address } from "../../xds/model/address.ts";
 import type { Interception } from "../../xds/model/listener.ts";
 import type { ConnectionInfo } from "../http/stream.ts";
@@ -14,6 +13,7 @@ import type {
   EndedConnection,
   RawChain,
 } from "./accepted-connection.ts";
+import { type AcceptedHandle, infoOf, socketOver, takeHandles } from "./accepted-handle.ts";
 import { type Capture, keepSource, restoreDestination } from "./capture.ts";
 import type { CloseChoice } from "./close-choice.ts";
 import { ServerConnection } from "./connection.ts";
@@ -77,8 +77,7 @@ export class Listener implements ConnectionObserver {
 
   /** Binds; rejects with a message that names the address and says what to do. */
   async start(): Promise<void> {
-    const server = createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true });
-    server.on("connection", (socket) => this.#accept(socket));
+    const server = createServer();
     const { address, interception } = this.#settings;
     try {
       const options = this.#listenOptions();
@@ -89,6 +88,7 @@ export class Listener implements ConnectionObserver {
       if (interception !== undefined && address.kind === "tcp") {
         setListening(server, address, interception);
       }
+      takeHandles(server, (handle) => this.#accept(handle));
     } catch (error) {
       server.close();
       throw bindError(address, error instanceof Error ? error : new Error(String(error)));
@@ -106,7 +106,7 @@ export class Listener implements ConnectionObserver {
   }
 
   /** Takes a connection over that another listener has accepted and that was meant for this one. */
-  adopt(accepted: Socket, info: ConnectionInfo): void {
+  adopt(accepted: AcceptedHandle, info: ConnectionInfo): void {
     if (this.#hasRoom(accepted)) {
       this.#admit(accepted, info);
     }
@@ -149,19 +149,11 @@ export class Listener implements ConnectionObserver {
     this.#checkDrained();
   }
 
-  #accept(accepted: Socket): void {
+  #accept(accepted: AcceptedHandle): void {
     if (!this.#hasRoom(accepted)) {
       return;
     }
-    const info: ConnectionInfo = {
-      id: ++lastConnectionId,
-      remoteAddress: plainAddress(accepted.remoteAddress),
-      remotePort: accepted.remotePort ?? 0,
-      localAddress: plainAddress(accepted.localAddress),
-      localPort: accepted.localPort ?? 0,
-      direct: undefined,
-      source: undefined,
-    };
+    const info = infoOf(accepted, ++lastConnectionId);
     if (this.#capture === undefined) {
       this.#admit(accepted, info);
     } else {
@@ -169,7 +161,11 @@ export class Listener implements ConnectionObserver {
     }
   }
 
-  #acceptCaptured(accepted: Socket, info: ConnectionInfo, { interception, listenerOf }: Capture<Listener>): void {
+  #acceptCaptured(
+    accepted: AcceptedHandle,
+    info: ConnectionInfo,
+    { interception, listenerOf }: Capture<Listener>,
+  ): void {
     const { address } = this.#settings;
     const restored = interception.restoresDestination
       ? restoreDestination(accepted, info, interception, address.kind === "tcp" ? address.port : 0)
@@ -186,30 +182,30 @@ export class Listener implements ConnectionObserver {
     }
   }
 
-  #hasRoom(accepted: Socket): boolean {
+  #hasRoom(accepted: AcceptedHandle): boolean {
     const { maxConnections } = this.#settings;
     if (maxConnections === 0 || this.#connections.size < maxConnections) {
       return true;
     }
     this.#stats.cxOverflow.inc();
-    accepted.destroy();
+    accepted.close();
     return false;
   }
 
-  #admit(accepted: Socket, info: ConnectionInfo): void {
+  #admit(accepted: AcceptedHandle, info: ConnectionInfo): void {
     const options = this.#selectChain(info);
     if (options === undefined) {
       this.#stats.noFilterChainMatch.inc();
       this.#log?.onNoChain(info);
-      accepted.destroy();
+      accepted.close();
       return;
     }
     this.#open(accepted, info, options);
   }
 
-  #open(accepted: Socket, info: ConnectionInfo, options: ConnectionOptions | RawChain): void {
+  #open(accepted: AcceptedHandle, info: ConnectionInfo, options: ConnectionOptions | RawChain): void {
     const { readBuffer } = this.#context;
-    const socket = rebuild(accepted, options.bufferLimitBytes, readBuffer, (bytes) => connection.onRead(bytes));
+    const socket = socketOver(accepted, options.bufferLimitBytes, readBuffer, (bytes) => connection.onRead(bytes));
     const connection: AcceptedConnection =
       "open" in options
         ? options.open(socket, info, this)
@@ -250,23 +246,6 @@ export class Listener implements ConnectionObserver {
     // `exclusive` keeps a cluster's primary out of it.
     return { host: address.host, port: address.port, backlog, reusePort, exclusive: true };
   }
-}
-
-/** Sockets take `onread` only when they are made, so a new one is made over the handle of the accepted one. */
-function rebuild(
-  accepted: Socket,
-  highWaterMark: number,
-  buffer: Buffer,
-  callback: (bytes: number) => boolean,
-): Socket {
-  const { _handle: handle } = accepted as unknown as { _handle: unknown };
-  const options = { handle, onread: { buffer, callback }, allowHalfOpen: true, noDelay: true, highWaterMark };
-  return new Socket(options as ConstructorParameters<typeof Socket>[0]);
-}
-
-// A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d.
-function plainAddress(address: string | undefined): string {
-  return address === undefined ? "" : address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
 }
 
 const HINTS: Readonly<Record<string, string>> = {

@@ -182,8 +182,9 @@ async function main(): Promise<number> {
     for (const { name } of CASES) await subject.measure(name, 1);
   }
   for (let round = 0; round < ROUNDS; round++) {
-    for (const { name } of round % 2 === 0 ? CASES : CASES.toReversed()) {
-      for (const subject of round % 2 === 0 ? subjects : subjects.toReversed()) {
+    // What is compared stands next to each other.
+    for (const subject of round % 2 === 0 ? subjects : subjects.toReversed()) {
+      for (const { name } of round % 2 === 0 ? CASES : CASES.toReversed()) {
         subject.samples.get(name)?.push(await subject.measure(name, SECONDS));
       }
     }
