@@ -1,10 +1,21 @@
 // Joins the pod's ports (pod/) with the sidecar that they are about. cli/run.ts opens them when --status-port or --health-port says so.
 
+import { ApplicationWatch } from "./pod/application-watch.ts";
 import { parseAppProbes } from "./pod/app-probes.ts";
 import { parseApplicationMetrics } from "./pod/merged-metrics.ts";
 import { PodServer } from "./pod/pod-server.ts";
 import { prometheusText } from "./stats/exposition.ts";
 import type { Supervisor } from "./supervisor.ts";
+
+/** --exit-with-application: a Job's sidecar ends with the Job. */
+export function watchApplication(supervisor: Supervisor): void {
+  const log = supervisor.deps.log.child("pod");
+  const watch = new ApplicationWatch(() => {
+    log.info({}, "the processes of the other containers are gone");
+    supervisor.quit();
+  });
+  watch.start();
+}
 
 export interface PodPortNumbers {
   readonly statusPort: number;

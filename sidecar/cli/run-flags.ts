@@ -25,6 +25,7 @@ export interface RunOptions {
   /** 0: no such port. */
   readonly statusPort: number;
   readonly healthPort: number;
+  readonly exitWithApplication: boolean;
   readonly parentShutdownTimeMs: number;
   readonly localAddressIpVersion: "v4" | "v6";
   readonly allowUnknownStaticFields: boolean;
@@ -56,6 +57,7 @@ const FLAGS: readonly Flag[] = [
   { name: "min-drain-time-s", kind: "number", value: "SECONDS", defaultText: "0", help: "in a pod: at SIGTERM inbound listeners still accept for so long, and outbound ones until the application holds no connection; 0: all stop at once" },
   { name: "status-port", kind: "number", value: "PORT", defaultText: "0, none", help: "in a pod: the application's probes, merged metrics, /quitquitquit; Istio's is 15020" },
   { name: "health-port", kind: "number", value: "PORT", defaultText: "0, none", help: "in a pod: /healthz/ready; Istio's is 15021" },
+  { name: "exit-with-application", kind: "boolean", help: "in a pod that shares its process namespace: end when the processes of the other containers are gone" },
   { name: "parent-shutdown-time-s", kind: "number", value: "SECONDS", defaultText: "900", help: "reported by /server_info" },
   { name: "local-address-ip-version", kind: "string", value: "VERSION", allowed: ["v4", "v6"], defaultText: "v4", help: "family of addresses chosen here" },
   { name: "allow-unknown-static-fields", kind: "boolean", help: "warn of unknown bootstrap fields instead of refusing them" },
@@ -128,6 +130,7 @@ export function parseRunOptions(argv: readonly string[]): RunOptionsResult {
       minDrainTimeMs: number("min-drain-time-s", 0) * 1_000,
       statusPort: number("status-port", 0),
       healthPort: number("health-port", 0),
+      exitWithApplication: v["exit-with-application"] === true,
       parentShutdownTimeMs: number("parent-shutdown-time-s", 900) * 1_000,
       localAddressIpVersion: (text("local-address-ip-version") ?? "v4") as "v4" | "v6",
       allowUnknownStaticFields: v["allow-unknown-static-fields"] === true || v["allow-unknown-fields"] === true,

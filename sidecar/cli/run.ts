@@ -81,10 +81,13 @@ export async function serve(
 
 /** The ports that a pod asks at; loaded only where there are any. */
 async function openPod(supervisor: Supervisor, options: RunOptions): Promise<PodServer | string | undefined> {
-  if (options.statusPort === 0 && options.healthPort === 0) {
+  if (options.statusPort === 0 && options.healthPort === 0 && !options.exitWithApplication) {
     return undefined;
   }
-  const { openPodServer } = await import("../pod-services.ts");
+  const { openPodServer, watchApplication } = await import("../pod-services.ts");
+  if (options.exitWithApplication) {
+    watchApplication(supervisor);
+  }
   return openPodServer(supervisor, options);
 }
 

@@ -176,6 +176,10 @@ function runArgs(pod: Pod, settings: PodSettings, identity: Identity): string[] 
     "immediate",
     // Kubernetes stops a native sidecar when the application is gone; a classic one at the same moment as the application.
     ...(settings.nativeSidecar ? [] : ["--min-drain-time-s", String(Math.min(MIN_DRAIN_SECONDS, drain))]),
+    // Where Kubernetes does not end the sidecar of a Job, it sees by itself that the Job is over.
+    ...(!settings.nativeSidecar && pod.spec["shareProcessNamespace"] === true && pod.spec["restartPolicy"] === "Never"
+      ? ["--exit-with-application"]
+      : []),
     ...(settings.concurrency === 0 ? [] : ["--concurrency", String(settings.concurrency)]),
     ...(settings.statusPort === 0
       ? []

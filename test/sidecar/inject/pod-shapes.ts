@@ -34,6 +34,13 @@ export const KINDS: readonly PodShape[] = [
 
 export const CONTAINERS: readonly PodShape[] = [
   {
+    name: "a Job that shares its process namespace: a classic sidecar sees its end",
+    yaml: workload("Job", { pod: "restartPolicy: Never\nshareProcessNamespace: true" }),
+    settings: { nativeSidecar: false },
+    expect: "classic",
+    has: ['"--exit-with-application"'],
+  },
+  {
     name: "two containers, one of them without a port",
     yaml: workload("Deployment", { containers: `${app("")}\n- {name: log, image: 'log:1'}` }),
     expect: "native",
