@@ -29,6 +29,11 @@ export class FakeStream {
     call.on("end", () => call.end());
   }
 
+  /** Whose certificate the client has shown, as its common name. */
+  get peerName(): string | undefined {
+    return this.#call.getAuthContext().sslPeerCertificate?.subject.CN?.toString();
+  }
+
   /** The next request that was not read yet. */
   async next(): Promise<ReceivedRequest> {
     const from = this.#read;

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { suite, test } from "node:test";
-import { SECRET_TYPE } from "../../xds/type-urls.ts";
+import { CLUSTER_TYPE, SECRET_TYPE } from "../../xds/type-urls.ts";
 import {
   address,
   authority,
@@ -94,6 +94,34 @@ suite("mutual TLS", () => {
     ];
     stream.send(sotw(SECRET_TYPE, "1", ...secrets));
     await (await plane.nextStream()).next();
+  });
+
+  test("shows a rotated secret with the next connection; the one that stands goes on", async (t) => {
+    const path = temporary(t);
+    const files = ({ certificate, key }: Issued) => {
+      moveInto(path("tls.crt"), certificate);
+      moveInto(path("tls.key"), key);
+    };
+    files(clientCertificate);
+    const pair = `{ certificate_chain: { filename: ${path("tls.crt")} }, private_key: { filename: ${path("tls.key")} } }`;
+    const resource = `{ "@type": "${SECRET_TYPE}", name: mine, tls_certificate: ${pair} }`;
+    writeFileSync(path("sds.yaml"), `resources: [${resource}]`);
+    const wanted = `{ name: mine, sds_config: { path_config_source: { path: ${path("sds.yaml")} } } }`;
+    const { plane, port } = await server(t, mutual);
+    const config = overCluster(address(port), validated(`tls_certificate_sds_secret_configs: [${wanted}]`));
+    const { client: xds, untilStatus } = client(t, config);
+    const before = await plane.nextStream();
+    await before.next();
+    assert.equal(before.peerName, "client");
+    files(authority.issue({ commonName: "rotated" }));
+    const shown = () => xds.certificates().flatMap(({ chain }) => chain.map(({ subject }) => subject));
+    await untilStatus("the rotation", () => shown().includes("CN=rotated"));
+    before.send(sotw(CLUSTER_TYPE, "1"));
+    assert.equal((await before.next()).request.error, undefined);
+    before.end();
+    const after = await plane.nextStream();
+    await after.next();
+    assert.equal(after.peerName, "rotated");
   });
 
   test("takes a static secret of the bootstrap", async (t) => {

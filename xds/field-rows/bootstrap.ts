@@ -29,7 +29,7 @@ export const BOOTSTRAP_ROWS: Readonly<Record<string, MessageRows>> = {
       typed_dns_resolver_config: "names are resolved by the system",
       fatal_actions: "this extension point is not supported",
       default_socket_interface: "sockets are the kernel's",
-      certificate_provider_instances: "TLS is not supported yet",
+      certificate_provider_instances: "certificate providers are not supported; use secrets",
       inline_headers: "all headers are found alike",
       default_regex_engine: "there is one engine, with RE2 syntax",
       xds_config_tracker_extension: "this extension point is not supported",

@@ -13,7 +13,7 @@ export const CLUSTER_ROWS: Readonly<Record<string, MessageRows>> = {
       track_cluster_stats: "the default statistics exist",
       per_connection_buffer_high_watermark_timeout: "buffers above the limit pause reading",
       health_checks: "hosts are not checked yet; EDS health status counts",
-      upstream_http_protocol_options: "TLS is not supported yet",
+      upstream_http_protocol_options: "requests are not sent by TLS yet",
       http_protocol_options: "HTTP/1.1 to upstreams has its defaults",
       dns_jitter: "names are resolved every dns_refresh_rate",
       respect_dns_ttl: "names are resolved every dns_refresh_rate",
@@ -148,7 +148,7 @@ export const CLUSTER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
     supported: "common_http_protocol_options explicit_http_config use_downstream_protocol_config",
     accepted: {
-      upstream_http_protocol_options: "TLS is not supported yet",
+      upstream_http_protocol_options: "requests are not sent by TLS yet",
       outlier_detection: "hosts are not ejected yet",
       request_mirror_policies: "requests are not mirrored yet",
       hash_policy: "hosts are picked without affinity",
@@ -157,7 +157,7 @@ export const CLUSTER_ROWS: Readonly<Record<string, MessageRows>> = {
     refused: {
       http_filters: "upstream HTTP filters are not supported",
       header_validation_config: "this extension point is not supported",
-      auto_config: "needs TLS, which is not supported yet; use explicit_http_config",
+      auto_config: "needs TLS, by which requests are not sent yet; use explicit_http_config",
     },
   },
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig": {

@@ -65,7 +65,7 @@ export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
     refused: {
       path_match_policy: "this extension point is not supported",
       cookies: "cookie matchers are not supported",
-      tls_context: "TLS is not supported yet",
+      tls_context: "listeners do not serve TLS yet",
       dynamic_metadata: "matching by state of filters is not supported",
       filter_state: "matching by state of filters is not supported",
     },
