@@ -382,19 +382,19 @@ test("decodeResource() reads an extension that comes as a TypedStruct", () => {
   assert.deepEqual(hcm.httpFilters[0]?.config, { kind: "router", suppressEnvoyHeaders: true, startChildSpan: false });
 });
 
-test("decodeResource() leaves out what only annotates, with a warning, and refuses what decides", () => {
+test("decodeResource() leaves out what changes no route and protects nothing, with a warning, and refuses what decides", () => {
   const filter = (type: string) => ({
     name: type,
     typed_config: { "@type": `${PREFIX}xds.type.v3.TypedStruct`, type_url: `${PREFIX}${type}`, value: {} },
   });
   const decoded = decodeResource(
     LISTENER_TYPE,
-    bytes(LISTENER_TYPE, httpListener({}, [filter("stats.PluginConfig"), ROUTER])),
+    bytes(LISTENER_TYPE, httpListener({}, [filter("envoy.extensions.filters.http.compressor.v3.Compressor"), ROUTER])),
   );
   assert.ok(decoded.ok);
   assert.deepEqual(
     decoded.warnings.map(({ field }) => field),
-    ["stats.PluginConfig"],
+    ["envoy.extensions.filters.http.compressor.v3.Compressor"],
   );
   const rbac = issues(LISTENER_TYPE, httpListener({}, [filter("envoy.extensions.filters.http.rbac.v3.RBAC"), ROUTER]));
   assert.match(rbac, /HTTP filter envoy\.extensions\.filters\.http\.rbac\.v3\.RBAC is not supported/);

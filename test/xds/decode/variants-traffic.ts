@@ -228,7 +228,10 @@ export const ACTIONS: readonly Row[] = [
   [perFilter("cors", `{"@type": ${CORS}, allow_origin_string_match: [{safe_regex: {regex: "("}}]}`), "regex"],
   [perFilter("cors", `{"@type": ${CORS}, filter_enabled: {runtime_key: x}}`), "default_value: is required"],
   [perFilter("fault", `{"@type": ${FAULT}, abort: {http_status: 503, percentage: {numerator: 1}}}`)],
-  [perFilter("fault", `{"@type": ${FAULT}, abort: {http_status: 600}}`), "http_status: is 600, must be less than 600"],
+  [
+    perFilter("fault", `{"@type": ${FAULT}, abort: {http_status: 600}}`),
+    "http_status: is 600, must be at least 200 and less than 600",
+  ],
   [perFilter("fault", `{"@type": ${FAULT}, abort: {http_status: 199}}`), "http_status: is 199"],
   [perFilter("fault", `{"@type": ${FAULT}, abort: {percentage: {numerator: 1}}}`), "error_type"],
   [perFilter("fault", `{"@type": ${FAULT}, delay: {fixed_delay: 0s}}`), "fixed_delay: is 0s"],
