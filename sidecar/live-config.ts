@@ -6,6 +6,7 @@ import type { Cluster } from "../xds/model/cluster.ts";
 import type { ClusterLoadAssignment } from "../xds/model/endpoints.ts";
 import type { FilterChain, HttpConnectionManager, Listener, TcpProxy } from "../xds/model/listener.ts";
 import type { AccessLogs } from "./access-logs.ts";
+import { IstioTcpStats } from "./builtin/istio/istio-tcp-stats.ts";
 import { compileCluster, type ClusterDeps, type LiveCluster } from "./cluster/cluster.ts";
 import type { PluginSource } from "./filter/wasm-filter.ts";
 import { compileHttpFilters, releaseAll } from "./http-filters.ts";
@@ -289,9 +290,11 @@ export class LiveConfig {
     { origin, accessLogs }: ChainParts,
     filters: readonly NetworkFilterFactory[],
   ): TcpServing {
-    const { scope } = this.#deps;
+    const { environment, scope } = this.#deps;
+    const { istioStats } = proxy;
     const parts = {
       proxy,
+      meter: istioStats && new IstioTcpStats(istioStats, { ...environment, scope }),
       origin,
       environment: this.#deps.tcp,
       clusters: this.#clusters,

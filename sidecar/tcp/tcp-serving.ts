@@ -8,6 +8,7 @@ import type { ConnectionInfo } from "../http/stream.ts";
 import type { AcceptedConnection, ConnectionObserver, RawChain } from "../listener/accepted-connection.ts";
 import type { StatsScope } from "../stats/scope.ts";
 import type { AccessLogs } from "../access-logs.ts";
+import { MeteredObserver, type TcpMeter } from "./metered-observer.ts";
 import type { NetworkFilterFactory } from "./network-filter.ts";
 import { TcpConnection } from "./tcp-connection.ts";
 import type { ConnectionOrigin } from "./tcp-record.ts";
@@ -23,6 +24,7 @@ export interface TcpServingParts {
   readonly bufferLimitBytes: number;
   /** In order, those before the TCP proxy. */
   readonly filters: readonly NetworkFilterFactory[];
+  readonly meter: TcpMeter | undefined;
 }
 
 export class TcpServing implements RawChain, TcpServingParts {
@@ -34,6 +36,7 @@ export class TcpServing implements RawChain, TcpServingParts {
   readonly accessLogs: AccessLogs;
   readonly bufferLimitBytes: number;
   readonly filters: readonly NetworkFilterFactory[];
+  readonly meter: TcpMeter | undefined;
   readonly stats: TcpStats;
   readonly #totalWeight: number;
 
@@ -45,13 +48,20 @@ export class TcpServing implements RawChain, TcpServingParts {
     this.accessLogs = parts.accessLogs;
     this.bufferLimitBytes = parts.bufferLimitBytes;
     this.filters = parts.filters;
+    this.meter = parts.meter;
     this.stats = resolveTcpStats(scope, parts.proxy.statPrefix);
     this.#totalWeight = parts.proxy.clusters.reduce((sum, { weight }) => sum + weight, 0);
   }
 
   open(socket: Socket, info: ConnectionInfo, observer: ConnectionObserver): AcceptedConnection {
     this.accessLogs.begin();
-    return new TcpConnection(socket, info, this, observer);
+    if (this.meter === undefined) {
+      return new TcpConnection(socket, info, this, observer);
+    }
+    const metered = new MeteredObserver(observer, this.meter);
+    const connection = new TcpConnection(socket, info, this, metered);
+    metered.begin(connection.facts);
+    return connection;
   }
 
   /** The name of the cluster for one attempt. */

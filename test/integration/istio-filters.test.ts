@@ -5,7 +5,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { suite, test } from "node:test";
-import { bootstrap, cluster, guest, listener, wasmFilter } from "../support/bootstrap-builder.ts";
+import { address, bootstrap, cluster, guest, listener, wasmFilter } from "../support/bootstrap-builder.ts";
+import { FakeUpstream } from "../support/fake-upstream.ts";
+import { RawClient } from "../support/raw-client.ts";
 import { RecordingOrigin } from "../support/recording-origin.ts";
 import { SidecarProcess } from "../support/sidecar-process.ts";
 import { until } from "../support/sidecar-story.ts";
@@ -253,5 +255,61 @@ suite("Istio's filters over plain HTTP", { timeout: 60_000 }, () => {
     assert.equal(outbound?.["destination_service"], "unknown");
     assert.equal((await series(server, "istio_request_bytes_count")).length, 1);
     assert.equal((await series(server, "istio_response_bytes_count")).length, 2);
+  });
+
+  test("count TCP connections and their bytes, while they live and when they are over", async () => {
+    await using upstream = await FakeUpstream.start();
+    const proxy = {
+      "@type": `${PREFIX}envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy`,
+      stat_prefix: "tcp",
+      cluster: "origin",
+    };
+    const tcp = {
+      name: "tcp",
+      traffic_direction: "OUTBOUND",
+      address: address(0),
+      filter_chains: [{ filters: [stats({ tcp_reporting_duration: "0.05s" }), { name: "tcp", typed_config: proxy }] }],
+    };
+    const endpoint = { address: address(upstream.port) };
+    const metadata = { filter_metadata: { istio: { workload: "ledger;shop;ledger-canonical;v9;Kubernetes" } } };
+    const load_assignment = { cluster_name: "origin", endpoints: [{ lb_endpoints: [{ endpoint, metadata }] }] };
+    await using sidecar = await SidecarProcess.start(
+      bootstrap({
+        listeners: [tcp],
+        clusters: [cluster("origin", [], { load_assignment, ...service("ledger.shop.test") })],
+        more: node("caller", "v3"),
+      }),
+    );
+    const client = await RawClient.connect(sidecar.port("tcp"));
+    client.send("hello");
+    const connection = await upstream.connection(0);
+    await connection.untilReceived("hello");
+    const value = async (metric: string): Promise<string | undefined> =>
+      (await series(sidecar, `istio_tcp_${metric}_total`))[0]?.["value"];
+    await until(
+      "the first bytes, while it lives",
+      () => value("received_bytes"),
+      (count) => count === "5",
+    );
+    assert.equal(await value("connections_closed"), undefined);
+    const [opened] = await series(sidecar, "istio_tcp_connections_opened_total");
+    const { destination_workload: workload, destination_canonical_revision: revision } = opened ?? {};
+    const { destination_service: host, request_protocol: protocol, response_code: code } = opened ?? {};
+    assert.deepEqual(
+      [workload, revision, host, protocol, code],
+      ["ledger", "v9", "ledger.shop.test", "tcp", undefined],
+    );
+    connection.send("answer!");
+    connection.end();
+    client.end();
+    await until(
+      "its end",
+      () => value("connections_closed"),
+      (count) => count === "1",
+    );
+    assert.deepEqual(
+      [await value("connections_opened"), await value("received_bytes"), await value("sent_bytes")],
+      ["1", "5", "7"],
+    );
   });
 });

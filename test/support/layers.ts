@@ -136,7 +136,7 @@ export const LAYERS: readonly Layer[] = [
       "sidecar/stats/tags.ts",
       "sidecar/telemetry/format.ts",
     ],
-    types: [MODEL, "sidecar/stats/", "sidecar/telemetry/", "sidecar/stream-record.ts"],
+    types: [MODEL, "sidecar/cluster/", "sidecar/stats/", "sidecar/telemetry/", "sidecar/stream-record.ts"],
     why: "filters of the proxy's own: they act on streams, match as routes do, and count",
   },
   {
@@ -266,6 +266,7 @@ export const LAYERS: readonly Layer[] = [
   {
     at: "sidecar/live-config.ts",
     code: [
+      "sidecar/builtin/",
       "sidecar/route/",
       "sidecar/cluster/",
       "sidecar/filter/",

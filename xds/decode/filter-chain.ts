@@ -11,6 +11,8 @@ import {
 import type { HttpConnectionManager as HcmMessage } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { TcpProxy as TcpProxyMessage } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
 import type { Wasm } from "../gen/envoy/extensions/filters/network/wasm/v3/wasm_pb.ts";
+import type { PluginConfig } from "../gen/stats/config_pb.ts";
+import type { IstioStats } from "../model/builtin-filter.ts";
 import type { FilterChain, FilterChainMatch, NetworkFilter } from "../model/listener.ts";
 import { decodeCidrRange, metadataBytes } from "./address.ts";
 import { unpackAny } from "./any.ts";
@@ -18,6 +20,7 @@ import { quoted } from "./constraint.ts";
 import { decodeHttpConnectionManager } from "./http-connection-manager.ts";
 import { unsupported } from "./http-filter.ts";
 import { inertReason, refusalReason } from "./inert.ts";
+import { decodeIstioStats } from "./istio-filter.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeEach } from "./matcher.ts";
 import { decodeTcpProxy } from "./tcp-proxy.ts";
@@ -26,6 +29,7 @@ import { decodeDownstreamSocket } from "./transport-socket.ts";
 
 const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const WASM = "envoy.extensions.filters.network.wasm.v3.Wasm";
+const ISTIO_STATS = "stats.PluginConfig";
 const TCP_PROXY = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 
 /** `fallbackName` names a chain that has no name of its own. */
@@ -60,6 +64,7 @@ function decodeFilters(
   plugins: NetworkFilter[],
 ): FilterChain["filter"] | undefined {
   let terminal: FilterChain["filter"] | undefined;
+  let istioStats: IstioStats | undefined;
   for (const [index, message] of messages.entries()) {
     const filterPath = item(path, index);
     const config = message.configType;
@@ -73,18 +78,29 @@ function decodeFilters(
     if (isTerminal && !isLast) {
       findings.issue(filterPath, `terminal filter ${quoted(message.name)} must be the last network filter`);
     }
-    if (!isTerminal && isLast && (typeName === WASM || inertReason("Network filters", typeName) !== undefined)) {
+    if (
+      !isTerminal &&
+      isLast &&
+      (typeName === WASM || typeName === ISTIO_STATS || inertReason("Network filters", typeName) !== undefined)
+    ) {
       findings.issue(
         filterPath,
         `filter ${quoted(message.name)} is last, but must be followed by ${HCM} or ${TCP_PROXY}`,
       );
     }
     const configPath = child(filterPath, "typed_config");
-    if (typeName === WASM) plugins.push(...decodePlugin(config.value, message.name, configPath, findings));
+    if (typeName === ISTIO_STATS) istioStats = decodeStats(config.value) ?? istioStats;
+    else if (typeName === WASM) plugins.push(...decodePlugin(config.value, message.name, configPath, findings));
     else terminal = decodeNetworkFilter(config.value, configPath, findings) ?? terminal;
   }
   if (messages.length === 0) findings.issue(path, `must end with ${HCM} or ${TCP_PROXY}`);
-  return terminal;
+  return terminal?.kind === "tcp" ? { ...terminal, istioStats } : terminal;
+}
+
+/** Before a connection manager it counts nothing: requests have the HTTP filter for that. */
+function decodeStats(any: Any): IstioStats | undefined {
+  const { message } = unpackAny(any);
+  return message === undefined ? undefined : decodeIstioStats(message as PluginConfig);
 }
 
 function decodePlugin(any: Any, name: string, path: string, findings: Findings): NetworkFilter[] {

@@ -3,6 +3,9 @@
 import type { Config, Config_PropagationMethod as Propagation } from "../gen/io/istio/http/peer_metadata/config_pb.ts";
 import type { PluginConfig } from "../gen/stats/config_pb.ts";
 import type { IstioStats, PeerMetadata } from "../model/builtin-filter.ts";
+import { durationMs } from "./duration.ts";
+
+const DEFAULT_TCP_REPORTING_MS = 5_000;
 
 /** Of the ways to know a peer, only headers have an effect: the table of fields says so of the others. */
 export function decodePeerMetadata(message: Config): PeerMetadata {
@@ -25,6 +28,7 @@ function headersOf(methods: readonly Propagation[]): { readonly skipExternal: bo
 export function decodeIstioStats(message: PluginConfig): IstioStats {
   return {
     usesHostHeader: !message.disableHostHeaderFallback,
+    tcpReportingMs: durationMs(message.tcpReportingDuration, DEFAULT_TCP_REPORTING_MS),
     changes: message.metrics.map(({ name, drop, tagsToRemove }) => ({
       metric: name,
       drops: drop,

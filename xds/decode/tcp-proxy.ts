@@ -40,6 +40,7 @@ export function decodeTcpProxy(message: TcpProxyMessage, path: string, findings:
     accessLogFlushIntervalMs: durationMs(options?.accessLogFlushInterval ?? message.accessLogFlushInterval, 0),
     logsOnStart: options?.flushAccessLogOnStart ?? false,
     logsOnConnected: options?.flushAccessLogOnConnected ?? message.flushAccessLogOnConnected,
+    istioStats: undefined,
   };
 }
 

@@ -214,9 +214,8 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
     supported: "skip_external_clusters",
   },
   "stats.PluginConfig": {
-    supported: "disable_host_header_fallback metrics",
+    supported: "disable_host_header_fallback tcp_reporting_duration metrics",
     accepted: {
-      tcp_reporting_duration: "TCP connections are not counted",
       definitions: "only the standard metrics are kept",
       reporter: "the direction of the listener decides",
       rotation_interval: "a metric stays until the end",

@@ -75,12 +75,12 @@ export const EXTENSION_ROWS: Readonly<Record<ExtensionKind, ExtensionRows>> = {
       `${NETWORK}http_connection_manager.v3.HttpConnectionManager`,
       `${NETWORK}tcp_proxy.v3.TcpProxy`,
       `${NETWORK}wasm.v3.Wasm`,
+      "stats.PluginConfig",
     ],
     accepted: {
       [`${NETWORK}mongo_proxy.v3.MongoProxy`]: "TCP connections have Envoy's common statistics only",
       "envoy.tcp.metadataexchange.config.MetadataExchange":
         "peers are not told over TCP: no ALPN istio-peer-exchange is agreed upon",
-      "stats.PluginConfig": "TCP connections have Envoy's common statistics only",
     },
     refused: {
       [`${NETWORK}ext_authz.v3.ExtAuthz`]: UNPROTECTED,

@@ -119,6 +119,8 @@ export interface PeerMetadata {
 export interface IstioStats {
   /** The request's Host stands for a service that the cluster does not name. */
   readonly usesHostHeader: boolean;
+  /** How often the bytes of TCP connections are counted. */
+  readonly tcpReportingMs: number;
   readonly changes: readonly {
     /** Without `istio_`; empty for all. */
     readonly metric: string;

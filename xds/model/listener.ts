@@ -3,7 +3,7 @@
 
 import type { AccessLog } from "./access-log.ts";
 import type { Address, CidrRange } from "./address.ts";
-import type { BuiltinFilter } from "./builtin-filter.ts";
+import type { BuiltinFilter, IstioStats } from "./builtin-filter.ts";
 import type { ConfigSource } from "./config-source.ts";
 import type { PluginConfig } from "./plugin-config.ts";
 import type { RouteConfiguration } from "./route.ts";
@@ -122,6 +122,8 @@ export interface TcpProxy {
   readonly accessLogFlushIntervalMs: number;
   readonly logsOnStart: boolean;
   readonly logsOnConnected: boolean;
+  /** Istio's metrics of its connections: the filter stands before it. */
+  readonly istioStats: IstioStats | undefined;
 }
 
 export interface NetworkFilter {

@@ -15,28 +15,12 @@ import type { StreamRecord } from "../../stream-record.ts";
 import type { BuiltinDeps, BuiltinStream } from "../builtin-stream.ts";
 import { messageCounts } from "../grpc-messages.ts";
 import { PassFilter } from "../pass-filter.ts";
-import { hostWorkload, meshCluster } from "./mesh-cluster.ts";
+import { keyOf, type Labels, labelsOf, metricName, NO_SERVICE, serviceOf, UNKNOWN } from "./istio-labels.ts";
+import { hostWorkload } from "./mesh-cluster.ts";
 import { DOWNSTREAM_PEER, peerOf, UPSTREAM_PEER } from "./peer-metadata-filter.ts";
 import { type Workload, workloadOfNode } from "./workload.ts";
 
 const MAX_SERIES = 2_000;
-const UNKNOWN = "unknown";
-const LATEST = "latest";
-/** Clusters that stand for no service. */
-const NO_SERVICE: ReadonlySet<string> = new Set([
-  "BlackHoleCluster",
-  "PassthroughCluster",
-  "InboundPassthroughCluster",
-  "InboundPassthroughClusterIpv4",
-  "InboundPassthroughClusterIpv6",
-]);
-
-interface Service {
-  readonly host: string;
-  readonly name: string;
-  readonly namespace: string;
-}
-
 interface Series {
   readonly requests: Counter | undefined;
   readonly duration: Histogram | undefined;
@@ -45,8 +29,6 @@ interface Series {
   readonly requestMessages: Counter | undefined;
   readonly responseMessages: Counter | undefined;
 }
-
-type Labels = Readonly<Record<string, string>>;
 
 export class IstioStatsFilterFactory implements FilterFactory<BuiltinStream> {
   readonly name: string;
@@ -90,7 +72,7 @@ export class IstioStatsFilterFactory implements FilterFactory<BuiltinStream> {
     const peer = isServer
       ? peerOf(stream, DOWNSTREAM_PEER)
       : (peerOf(stream, UPSTREAM_PEER) ?? hostWorkload(facts.host?.metadata));
-    const service = this.#serviceOf(facts);
+    const service = serviceOf(facts, this.#config.usesHostHeader ? facts.requestHead.authority.slice(0, 128) : "");
     const isGrpc = isGrpcRequest(facts.requestHead);
     const ends = {
       request_protocol: isGrpc ? "grpc" : "http",
@@ -105,54 +87,15 @@ export class IstioStatsFilterFactory implements FilterFactory<BuiltinStream> {
       return known;
     }
     if (this.#series.size < MAX_SERIES) {
-      return this.#define(key, this.#labels(isServer, peer, service, ends));
+      return this.#define(key, labelsOf(isServer, this.#own, peer, service, ends));
     }
-    const nobody: Service = { host: "", name: "", namespace: "" };
-    const common = keyOf(isServer, undefined, nobody, ends);
-    return this.#series.get(common) ?? this.#define(common, this.#labels(isServer, undefined, nobody, ends));
-  }
-
-  #serviceOf(facts: StreamRecord): Service {
-    const host = this.#config.usesHostHeader ? facts.requestHead.authority.slice(0, 128) : "";
-    if (facts.routeName === "block_all" || facts.routeName === "allow_any") {
-      const name = facts.routeName === "block_all" ? "BlackHoleCluster" : "PassthroughCluster";
-      return { host, name, namespace: "" };
-    }
-    if (NO_SERVICE.has(facts.clusterName)) {
-      return { host, name: facts.clusterName, namespace: "" };
-    }
-    const cluster = meshCluster(facts.cluster?.model.metadata);
-    return cluster.host === "" && cluster.name === "" ? { host, name: host, namespace: cluster.namespace } : cluster;
-  }
-
-  #labels(isServer: boolean, peer: Workload | undefined, service: Service, ends: Labels): Labels {
-    const own = side(this.#own, "", "");
-    const other = side(peer, UNKNOWN, LATEST);
-    const [source, destination] = isServer ? [other, own] : [own, other];
-    const { namespace, service: canonical } = this.#own;
-    const host = service.host || (isServer ? canonical : UNKNOWN);
-    const name = service.name || (isServer ? canonical : UNKNOWN);
-    return {
-      reporter: isServer ? "destination" : "source",
-      ...named("source", source),
-      destination_workload: destination.workload,
-      destination_workload_namespace: destination.workload_namespace,
-      destination_principal: UNKNOWN,
-      destination_app: destination.app,
-      destination_version: destination.version,
-      destination_service: host,
-      destination_canonical_service: destination.canonical_service,
-      destination_canonical_revision: destination.canonical_revision,
-      destination_service_name: name,
-      destination_service_namespace: isServer ? namespace : service.namespace || destination.workload_namespace,
-      destination_cluster: destination.cluster,
-      ...ends,
-    };
+    const common = keyOf(isServer, undefined, NO_SERVICE, ends);
+    return this.#series.get(common) ?? this.#define(common, labelsOf(isServer, this.#own, undefined, NO_SERVICE, ends));
   }
 
   #define(key: string, labels: Labels): Series {
     const { scope } = this.#deps;
-    const name = (metric: string): string | undefined => this.#nameOf(metric, labels);
+    const name = (metric: string): string | undefined => metricName(this.#config, metric, labels);
     const counter = (metric: string): Counter | undefined => optional(name(metric), (text) => scope.counter(text));
     const histogram = (metric: string): Histogram | undefined =>
       optional(name(metric), (text) => scope.histogram(text));
@@ -167,17 +110,6 @@ export class IstioStatsFilterFactory implements FilterFactory<BuiltinStream> {
     };
     this.#series.set(key, series);
     return series;
-  }
-
-  /** undefined: the configuration drops the metric. */
-  #nameOf(metric: string, labels: Labels): string | undefined {
-    const changes = this.#config.changes.filter(({ metric: only }) => only === "" || only === metric);
-    if (changes.some(({ drops }) => drops)) {
-      return undefined;
-    }
-    const removed = new Set(changes.flatMap(({ labelsToRemove }) => labelsToRemove));
-    const kept = Object.entries(labels).filter(([label]) => !removed.has(label));
-    return labelled(`istio_${metric}`, Object.fromEntries(kept));
   }
 }
 
@@ -198,32 +130,6 @@ class IstioStatsFilter extends PassFilter {
 
 function optional<T>(name: string | undefined, make: (name: string) => T): T | undefined {
   return name === undefined ? undefined : make(name);
-}
-
-/** One side's part of the labels; what it does not say is `unknown`, and its revision `latest`. */
-function side(workload: Workload | undefined, unknown: string, latest: string) {
-  return {
-    workload: workload?.workload || unknown,
-    canonical_service: workload?.service || unknown,
-    canonical_revision: workload?.revision || latest,
-    workload_namespace: workload?.namespace || unknown,
-    principal: UNKNOWN,
-    app: workload?.app || unknown,
-    version: workload?.version || unknown,
-    cluster: workload?.cluster || unknown,
-  };
-}
-
-function named(end: "source", values: ReturnType<typeof side>): Labels {
-  return Object.fromEntries(Object.entries(values).map(([name, value]) => [`${end}_${name}`, value]));
-}
-
-/** Of all that differs between requests of one filter. */
-function keyOf(isServer: boolean, peer: Workload | undefined, service: Service, ends: Labels): string {
-  const { cluster = "", namespace = "", workload = "", service: canonical = "", revision = "" } = peer ?? {};
-  const who = `${isServer}\n${workload}\n${namespace}\n${canonical}\n${revision}\n${peer?.app}\n${peer?.version}\n${cluster}`;
-  const how = `${ends["response_code"]}\n${ends["response_flags"]}\n${ends["request_protocol"]}\n${ends["grpc_response_status"]}`;
-  return `${how}\n${service.host}\n${service.name}\n${service.namespace}\n${who}`;
 }
 
 /** From trailers, or from the head of an answer without a body; empty when there is none. */

@@ -46,7 +46,7 @@ test("hosts that clients make up have at most 2,000 series, and the rest one", (
   };
   const factory = new IstioStatsFilterFactory(
     "istio.stats",
-    { usesHostHeader: true, changes: [] },
+    { usesHostHeader: true, tcpReportingMs: 5_000, changes: [] },
     {
       scope,
       wheel: new TimerWheel(),
