@@ -17,10 +17,11 @@ import type { SnapshotChanges } from "../xds/snapshot-changes.ts";
 import { CLUSTER_TYPE, LISTENER_TYPE } from "../xds/type-urls.ts";
 import type { AdminServer } from "./admin/admin.ts";
 import type { ServerState } from "./admin/ports.ts";
-import type { RunOptions } from "./cli/run-flags.ts";
+import { type RunOptions, unknownDynamicFields } from "./cli/run-flags.ts";
 import { Draining } from "./draining.ts";
 import { DnsResolver } from "./cluster/dns-resolver.ts";
 import { endpointsOf } from "./cluster-endpoints.ts";
+import { clusterCounts } from "./cluster-loads.ts";
 import { PluginCodeLoader } from "./code/code-loader.ts";
 import { CodeWarming } from "./code/code-warming.ts";
 import { HeapTrim } from "./heap-trim.ts";
@@ -179,17 +180,18 @@ export class Supervisor {
       worker.start();
     }
     this.#state = "INITIALIZING";
+    const unknownFields = unknownDynamicFields(this.deps.options);
     this.client = createXdsClient({
       bootstrap,
       version: this.deps.version,
       environment: this.deps.environment,
-      decode: (typeUrl, bytes, previous) =>
-        decodeResource(typeUrl, bytes, { unknownFields: this.#unknownFields(), formatProblem, previous }),
+      decode: (typeUrl, bytes, previous) => decodeResource(typeUrl, bytes, { unknownFields, formatProblem, previous }),
       prepare: (resource) => this.#prepare(resource),
       loadFile: (path) => loadResourcesFile(path, formatProblem),
       log: xdsLog(log.child("xds")),
       onSnapshot: (snapshot, changes) => this.#onSnapshot(snapshot, changes),
       onStatus: () => this.#checkLive(),
+      loads: (clusters) => clusterCounts(this.reader, this.snapshot, clusters),
     });
     this.client.start();
     return [];
@@ -441,10 +443,5 @@ export class Supervisor {
   #spanExports(): Promise<SpanExports> {
     this.#exports ??= openSpanExports(this.deps, this.stats, (name) => endpointsOf(name, this.snapshot)?.[0]);
     return this.#exports;
-  }
-
-  #unknownFields(): "refuse" | "warn" | "ignore" {
-    const { rejectUnknownDynamicFields, ignoreUnknownDynamicFields } = this.deps.options;
-    return rejectUnknownDynamicFields ? "refuse" : ignoreUnknownDynamicFields ? "ignore" : "warn";
   }
 }

@@ -35,20 +35,26 @@ export type StreamSettings = Readonly<{
   maxMessageBytes: number;
 }>;
 
+/** The messages of a stream as bytes. */
+export type StreamCodec<Request, Response> = Readonly<{
+  encode(request: Request): Uint8Array;
+  decode(bytes: Uint8Array): Parsed<Response>;
+}>;
+
 /** What the owner of a stream is told. Nothing is called before `openStream` has returned. */
-export interface StreamSink {
+export interface StreamSink<Response = DiscoveryResponse> {
   /** The connection stands; the server may still refuse the stream. */
   onConnected(): void;
-  onResponse(response: DiscoveryResponse): void;
+  onResponse(response: Response): void;
   /** Sending may go on after `send` said false. */
   onDrain(): void;
   /** The last call, exactly once, also after `close()`. `reason` is for people. */
   onEnd(reason: string): void;
 }
 
-export interface DiscoveryStream {
+export interface DiscoveryStream<Request = DiscoveryRequest> {
   /** False: sent, but wait for `onDrain` before the next. */
-  send(request: DiscoveryRequest): boolean;
+  send(request: Request): boolean;
   pause(): void;
   resume(): void;
   /** Ends the stream and its connection. */
@@ -70,18 +76,29 @@ const CHANNEL_OPTIONS = {
   "grpc.enable_http_proxy": 0,
 };
 
-type Call = ClientDuplexStream<Uint8Array, Parsed<DiscoveryResponse>>;
-
+/** A stream of discovery. */
 export function openStream(settings: StreamSettings, sink: StreamSink): DiscoveryStream {
+  return openMessages(settings, sink, {
+    encode: (request) => encodeRequest(request, settings.node),
+    decode: (bytes) => decodeResponse(settings.variant, bytes),
+  });
+}
+
+/** A stream of other messages to the same servers. */
+export function openMessages<Request, Response>(
+  settings: Omit<StreamSettings, "variant" | "node">,
+  sink: StreamSink<Response>,
+  codec: StreamCodec<Request, Response>,
+): DiscoveryStream<Request> {
   // grpc-js writes to stderr by itself; what it says there is also the reason of `onEnd`.
   setLogVerbosity(logVerbosity.NONE);
   let client: Client;
-  let call: Call;
+  let call: ClientDuplexStream<Uint8Array, Parsed<Response>>;
   let isConnected = false;
   const sockets: Socket[] = [];
   try {
     client = makeClient(settings, (socket) => sockets.push(socket));
-    call = makeCall(client, settings);
+    call = makeCall(client, settings, codec.decode);
   } catch (error) {
     // Configuration that grpc-js refuses: a target that is no URI, a metadata key that is no header name.
     queueMicrotask(() => sink.onEnd(`cannot connect to ${settings.target}: ${String(error)}`));
@@ -101,7 +118,7 @@ export function openStream(settings: StreamSettings, sink: StreamSink): Discover
     giveUp(`no connection to ${settings.target} within ${settings.connectTimeoutMs} ms`);
   }, settings.connectTimeoutMs);
   timeout.unref();
-  call.on("data", (parsed: Parsed<DiscoveryResponse>) => {
+  call.on("data", (parsed: Parsed<Response>) => {
     if (parsed.ok) sink.onResponse(parsed.value);
     else giveUp(`the response does not parse: ${parsed.problem}`);
   });
@@ -116,7 +133,7 @@ export function openStream(settings: StreamSettings, sink: StreamSink): Discover
     sink.onEnd(giveUpReason ?? (end.code === status.OK ? "the server ended the stream" : endReason(end)));
   });
   return {
-    send: (request) => call.write(encodeRequest(request, settings.node)),
+    send: (request) => call.write(codec.encode(request)),
     pause: () => call.pause(),
     resume: () => call.resume(),
     close: () => giveUp("closed"),
@@ -220,13 +237,17 @@ export function canConnect(settings: ConnectionSettings): Promise<boolean> {
   });
 }
 
-function makeCall(client: Client, settings: StreamSettings): Call {
+function makeCall<Response>(
+  client: Client,
+  settings: Pick<StreamSettings, "method" | "metadata">,
+  decode: (bytes: Uint8Array) => Parsed<Response>,
+): ClientDuplexStream<Uint8Array, Parsed<Response>> {
   const metadata = new Metadata();
   for (const { key, value } of settings.metadata) metadata.add(key, key.endsWith("-bin") ? Buffer.from(value) : value);
   return client.makeBidiStreamRequest(
     settings.method,
     (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-    (bytes: Buffer) => decodeResponse(settings.variant, bytes),
+    (bytes: Buffer) => decode(bytes),
     metadata,
   );
 }

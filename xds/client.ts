@@ -16,6 +16,7 @@ import type { DiscoveryResponse } from "./discovery-messages.ts";
 import type { ServerStatus } from "./grpc-source.ts";
 import { Intake } from "./intake.ts";
 import type { Decode, Prepare } from "./intake.ts";
+import type { ClusterCounts } from "./load-reporter.ts";
 import type { XdsLog } from "./log.ts";
 import type { Bootstrap, Runtime } from "./model/bootstrap.ts";
 import type { ConfigSource } from "./model/config-source.ts";
@@ -59,6 +60,8 @@ export type XdsClientOptions = Readonly<{
   onSnapshot(snapshot: Snapshot, changes: SnapshotChanges): void;
   /** Something that `status()` shows has changed; also at most once a turn. */
   onStatus?(): void;
+  /** What clusters have counted, all or those named, for load reports; without it none are made. */
+  loads?(clusters: "all" | readonly string[]): readonly ClusterCounts[];
 }>;
 
 export type XdsStatus = Readonly<{
@@ -186,7 +189,7 @@ class Client implements XdsClient {
   }
 
   start(): void {
-    const { clusters, listeners, secrets, rawResources } = this.#options.bootstrap;
+    const { clusters, listeners, secrets, rawResources, loadStats } = this.#options.bootstrap;
     const raw = new Map(rawResources.map((each) => [`${each.typeUrl} ${each.name}`, each.value]));
     const now = this.#clock.now();
     for (const [typeUrl, resources] of [
@@ -199,6 +202,8 @@ class Client implements XdsClient {
       }
     }
     for (const { typeUrl, source } of this.#collections) this.#sources.setInterest(source, typeUrl, EVERYTHING);
+    const { loads } = this.#options;
+    if (loadStats !== undefined && loads !== undefined) this.#sources.reportLoad(loadStats, loads);
     this.#update();
   }
 

@@ -1,14 +1,19 @@
 // Opens discovery streams with ads-stream.ts, which is loaded when the first one is wanted: gRPC takes 20 MB that a
 // sidecar with a static configuration does not need. Used by sources.ts.
 
-import type { canConnect, DiscoveryStream, openStream, StreamSettings, StreamSink } from "./ads-stream.ts";
-import type { DiscoveryRequest } from "./discovery-messages.ts";
+import type * as adsStream from "./ads-stream.ts";
+import type { canConnect, DiscoveryStream, StreamSink } from "./ads-stream.ts";
 
-let open: typeof openStream | undefined;
+type Grpc = typeof adsStream;
 
-/** As `openStream`. Before gRPC is loaded what is sent waits; it is the handful of first requests. */
-export function openLazily(settings: StreamSettings, sink: StreamSink): DiscoveryStream {
-  return open === undefined ? new WaitingStream(settings, sink) : open(settings, sink);
+let grpc: Grpc | undefined;
+
+/** As `open`, which uses the module. Before gRPC is loaded what is sent waits; it is the handful of first requests. */
+export function openLazily<Request>(
+  sink: Pick<StreamSink, "onEnd">,
+  open: (module: Grpc) => DiscoveryStream<Request>,
+): DiscoveryStream<Request> {
+  return grpc === undefined ? new WaitingStream(sink, open) : open(grpc);
 }
 
 /** As `canConnect`. Never rejects. */
@@ -20,26 +25,26 @@ export function canConnectLazily(settings: Parameters<typeof canConnect>[0]): Pr
 }
 
 /** A stream that could not be opened: it ends at once, with the reason. */
-export function failedStream(sink: StreamSink, reason: string): DiscoveryStream {
+export function failedStream(sink: Pick<StreamSink, "onEnd">, reason: string): DiscoveryStream<unknown> {
   queueMicrotask(() => sink.onEnd(reason));
   return { send: () => false, pause() {}, resume() {}, close() {} };
 }
 
-class WaitingStream implements DiscoveryStream {
-  #waiting: DiscoveryRequest[] = [];
+class WaitingStream<Request> implements DiscoveryStream<Request> {
+  #waiting: Request[] = [];
   #isPaused = false;
   #isClosed = false;
-  #stream: DiscoveryStream | undefined = undefined;
+  #stream: DiscoveryStream<Request> | undefined = undefined;
 
-  constructor(settings: StreamSettings, sink: StreamSink) {
+  constructor(sink: Pick<StreamSink, "onEnd">, open: (module: Grpc) => DiscoveryStream<Request>) {
     import("./ads-stream.ts").then(
       (module) => {
-        open = module.openStream;
+        grpc = module;
         if (this.#isClosed) {
           sink.onEnd("closed");
           return;
         }
-        this.#stream = open(settings, sink);
+        this.#stream = open(module);
         this.#waiting.forEach((request) => this.#stream?.send(request));
         this.#waiting = [];
         if (this.#isPaused) {
@@ -50,7 +55,7 @@ class WaitingStream implements DiscoveryStream {
     );
   }
 
-  send(request: DiscoveryRequest): boolean {
+  send(request: Request): boolean {
     if (this.#stream !== undefined) {
       return this.#stream.send(request);
     }

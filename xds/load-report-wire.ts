@@ -2,8 +2,9 @@
 // Decoding never throws. Source: envoy/service/load_stats/v3/lrs.proto, envoy/config/endpoint/v3/load_report.proto.
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { parse, parseNode } from "./discovery-wire.ts";
+import { parse } from "./discovery-wire.ts";
 import type { Parsed } from "./discovery-wire.ts";
+import type { Node } from "./gen/envoy/config/core/v3/base_pb.ts";
 import { LoadStatsRequestSchema, LoadStatsResponseSchema } from "./gen/envoy/service/load_stats/v3/lrs_pb.ts";
 
 export const LOAD_STATS_METHOD = "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats";
@@ -33,11 +34,11 @@ export function decodeLoadReport(bytes: Uint8Array): Parsed<LoadReport> {
   });
 }
 
-/** `nodeBytes`: envoy.config.core.v3.Node, serialised, in the first report of a stream. Each cluster is one locality. */
+/** `node` in the first report of a stream. Each cluster is one locality. */
 export function encodeLoadReport(
   clusters: readonly (ClusterLoad & Readonly<{ issued: number; active: number }>)[],
   intervalMs: number,
-  nodeBytes?: Uint8Array,
+  node?: Node,
 ): Uint8Array {
   const clusterStats = clusters.map(({ cluster, successes, errors, issued, active }) => ({
     clusterName: cluster,
@@ -52,8 +53,8 @@ export function encodeLoadReport(
     ],
     loadReportInterval: duration(intervalMs),
   }));
-  const node = nodeBytes === undefined ? {} : { node: parseNode(nodeBytes) };
-  return toBinary(LoadStatsRequestSchema, create(LoadStatsRequestSchema, { ...node, clusterStats }));
+  const message = { clusterStats, ...(node === undefined ? {} : { node }) };
+  return toBinary(LoadStatsRequestSchema, create(LoadStatsRequestSchema, message));
 }
 
 export function encodeLoadReportWish({ clusters, intervalMs }: LoadReportWish): Uint8Array {

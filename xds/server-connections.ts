@@ -1,9 +1,10 @@
 // Opens the streams of one source: picks the server, reads tokens and certificates anew for each, and finds the way back to
 // a better server. One for each gRPC source; sources.ts joins it with a GrpcSource.
 
-import type { DiscoveryStream, StreamSettings, StreamSink } from "./ads-stream.ts";
+import type { DiscoveryStream, StreamCodec, StreamSettings, StreamSink } from "./ads-stream.ts";
 import { callMetadata } from "./call-metadata.ts";
 import type { Clock } from "./clock.ts";
+import type { DiscoveryRequest } from "./discovery-messages.ts";
 import type { ServerAddress } from "./grpc-targets.ts";
 import { canConnectLazily, failedStream, openLazily } from "./lazy-stream.ts";
 import type { TlsContext } from "./model/tls.ts";
@@ -26,6 +27,8 @@ export type ServerConnectionsDeps = Readonly<{
   clock: Clock;
   random: () => number;
 }>;
+
+export type Opened<Request> = Readonly<{ target: string; stream: DiscoveryStream<Request> }>;
 
 type Settings = Omit<StreamSettings, "metadata">;
 
@@ -53,7 +56,26 @@ export class ServerConnections {
   }
 
   /** `failures`: attempts in a row that failed before this one. What cannot be opened ends with the reason. */
-  open(failures: number, sink: StreamSink): Readonly<{ target: string; stream: DiscoveryStream }> {
+  open(failures: number, sink: StreamSink): Opened<DiscoveryRequest> {
+    return this.#open(failures, sink, (settings) => openLazily(sink, (grpc) => grpc.openStream(settings, sink)));
+  }
+
+  /** The same for other messages than discovery's. */
+  openMessages<Request, Response>(
+    failures: number,
+    sink: StreamSink<Response>,
+    codec: StreamCodec<Request, Response>,
+  ): Opened<Request> {
+    return this.#open(failures, sink, (settings) => {
+      return openLazily(sink, (grpc) => grpc.openMessages(settings, sink, codec));
+    });
+  }
+
+  #open<Request>(
+    failures: number,
+    sink: Pick<StreamSink, "onEnd">,
+    open: (settings: StreamSettings) => DiscoveryStream<Request>,
+  ): Opened<Request> {
     const server = this.#order.pick(failures);
     this.#current = server;
     const { target } = server;
@@ -62,7 +84,7 @@ export class ServerConnections {
     if (typeof settings === "string") return { target, stream: failedStream(sink, settings) };
     const metadata = callMetadata(server.service, this.#deps.environment);
     if (typeof metadata === "string") return { target, stream: failedStream(sink, metadata) };
-    return { target, stream: openLazily({ ...settings, metadata }, sink) };
+    return { target, stream: open({ ...settings, metadata }) };
   }
 
   /** The present stream has brought its first message. */

@@ -3,6 +3,7 @@
 // status. Owned by client.ts.
 
 import { createHash } from "node:crypto";
+import type { BackoffSettings } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
 import type { FileResource, LoadedResources } from "./decode/resources-file.ts";
 import type { DiscoveryResponse } from "./discovery-messages.ts";
@@ -10,6 +11,9 @@ import type { Node } from "./gen/envoy/config/core/v3/base_pb.ts";
 import { GrpcSource } from "./grpc-source.ts";
 import type { ServerStatus } from "./grpc-source.ts";
 import { grpcTargets } from "./grpc-targets.ts";
+import { decodeLoadReportWish, encodeLoadReport, LOAD_STATS_METHOD } from "./load-report-wire.ts";
+import { LoadReporter } from "./load-reporter.ts";
+import type { ClusterCounts } from "./load-reporter.ts";
 import type { XdsLog } from "./log.ts";
 import type { Cluster } from "./model/cluster.ts";
 import type { ApiConfigSource, ConfigSource } from "./model/config-source.ts";
@@ -56,6 +60,7 @@ const BACKOFF_MAX_MS = 10_000;
 export class Sources {
   readonly #deps: SourcesDeps;
   readonly #sources = new Map<string, Source>();
+  #loads: Readonly<{ reporter: LoadReporter; connections: ServerConnections }> | undefined;
 
   constructor(deps: SourcesDeps) {
     this.#deps = deps;
@@ -80,6 +85,31 @@ export class Sources {
       if ("problem" in source) this.#deps.log.warn("config source cannot be used", { name, reason: source.problem });
     }
     if ("grpc" in source) source.grpc.setInterest(typeUrl, interest);
+  }
+
+  /** Reports load to these servers, until `close`. `counts`: of all clusters, or of those named. */
+  reportLoad(api: ApiConfigSource, counts: (clusters: "all" | readonly string[]) => readonly ClusterCounts[]): void {
+    const { node, clock, random, log } = this.#deps;
+    const connections = this.#connections(api, LOAD_STATS_METHOD, () => {});
+    if (typeof connections === "string") {
+      log.warn("load cannot be reported", { reason: connections });
+      return;
+    }
+    const reporter = new LoadReporter({
+      open: (failures, sink) =>
+        connections.openMessages(failures, sink, {
+          encode: ({ clusters, intervalMs, isFirst }) =>
+            encodeLoadReport(clusters, intervalMs, isFirst ? node : undefined),
+          decode: decodeLoadReportWish,
+        }),
+      counts,
+      backoff: backoffOf(api),
+      clock,
+      random,
+      log,
+    });
+    this.#loads = { reporter, connections };
+    reporter.start();
   }
 
   /** A resource is no longer held, whoever sent it (its TTL ran out). */
@@ -113,6 +143,8 @@ export class Sources {
   }
 
   close(): void {
+    this.#loads?.reporter.close();
+    this.#loads?.connections.onEnd();
     for (const source of this.#sources.values()) {
       if ("grpc" in source) {
         source.connections.onEnd();
@@ -148,28 +180,17 @@ export class Sources {
   }
 
   #makeGrpc(name: string, api: ApiConfigSource, method: string): Source {
-    const tiers = grpcTargets(api.servers, this.#deps.clusters);
-    if (typeof tiers === "string") return { problem: tiers };
-    const { node, take, onChange, clock, random, log, environment, material } = this.#deps;
-    const maxMs = api.backoffMaxMs === ENVOY_BACKOFF_MAX_MS ? BACKOFF_MAX_MS : api.backoffMaxMs;
-    const limits = { connectTimeoutMs: CONNECT_TIMEOUT_MS, maxMessageBytes: MAX_MESSAGE_BYTES };
-    const connections = new ServerConnections({
-      tiers,
-      stream: { method, variant: api.protocol, node, ...limits },
-      environment,
-      material,
-      onBack: () => {
-        log.info("a better control plane is back", { source: grpc.status.name });
-        grpc.reconnect();
-      },
-      clock,
-      random,
+    const { take, onChange, clock, random, log } = this.#deps;
+    const connections = this.#connections(api, method, () => {
+      log.info("a better control plane is back", { source: grpc.status.name });
+      grpc.reconnect();
     });
+    if (typeof connections === "string") return { problem: connections };
     const grpc = new GrpcSource({
       name: name === "ads" ? "ads" : connections.name + method,
       variant: api.protocol,
       nodeOnEveryRequest: !api.setNodeOnFirstMessageOnly,
-      backoff: { baseMs: api.backoffBaseMs, maxMs, jitter: "full" },
+      backoff: backoffOf(api),
       requestRate: api.requestRate,
       open: (failures, sink) => connections.open(failures, sink),
       take: (response) => take(name, response),
@@ -185,6 +206,20 @@ export class Sources {
     });
     return { grpc, connections };
   }
+
+  /** Or why there are none. */
+  #connections(api: ApiConfigSource, method: string, onBack: () => void): ServerConnections | string {
+    const tiers = grpcTargets(api.servers, this.#deps.clusters);
+    if (typeof tiers === "string") return tiers;
+    const { node, clock, random, environment, material } = this.#deps;
+    const limits = { connectTimeoutMs: CONNECT_TIMEOUT_MS, maxMessageBytes: MAX_MESSAGE_BYTES };
+    const stream = { method, variant: api.protocol, node, ...limits };
+    return new ServerConnections({ tiers, stream, environment, material, onBack, clock, random });
+  }
+}
+
+function backoffOf({ backoffBaseMs: baseMs, backoffMaxMs }: ApiConfigSource): BackoffSettings {
+  return { baseMs, maxMs: backoffMaxMs === ENVOY_BACKOFF_MAX_MS ? BACKOFF_MAX_MS : backoffMaxMs, jitter: "full" };
 }
 
 /** A file without version_info: the same content is the same version. */

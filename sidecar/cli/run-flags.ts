@@ -142,3 +142,11 @@ export function parseRunOptions(argv: readonly string[]): RunOptionsResult {
     },
   };
 }
+
+/** What --reject-unknown-dynamic-fields and --ignore-unknown-dynamic-fields say of fields that a control plane sends. */
+export function unknownDynamicFields(options: RunOptions): "refuse" | "warn" | "ignore" {
+  if (options.rejectUnknownDynamicFields) {
+    return "refuse";
+  }
+  return options.ignoreUnknownDynamicFields ? "ignore" : "warn";
+}

@@ -16,6 +16,7 @@ export function checkBootstrapReferences(bootstrap: Bootstrap, message: Bootstra
   const check = (source: ConfigSource | ApiConfigSource | undefined, path: string) =>
     checkSource(source, path, known, hasAds, findings);
   check(bootstrap.ads, "dynamic_resources.ads_config");
+  check(bootstrap.loadStats, "cluster_manager.load_stats_config");
   check(bootstrap.lds, "dynamic_resources.lds_config");
   check(bootstrap.cds, "dynamic_resources.cds_config");
   // Where something was refused, indices in the model and in the message differ; that is reported, and enough for now.

@@ -132,9 +132,17 @@ function checkUnique(names: readonly string[], path: string, findings: Findings)
   }
 }
 
-function decodeDynamic(message: BootstrapMessage, findings: Findings): Pick<Bootstrap, "lds" | "cds" | "ads"> {
+function decodeDynamic(
+  message: BootstrapMessage,
+  findings: Findings,
+): Pick<Bootstrap, "lds" | "cds" | "ads" | "loadStats"> {
   const dynamic = message.dynamicResources;
+  const loadStats = message.clusterManager?.loadStatsConfig;
   return {
+    loadStats:
+      loadStats === undefined
+        ? undefined
+        : decodeApiConfigSource(loadStats, "cluster_manager.load_stats_config", findings),
     lds: decodeConfigSource(dynamic?.ldsConfig, "dynamic_resources.lds_config", findings),
     cds: decodeConfigSource(dynamic?.cdsConfig, "dynamic_resources.cds_config", findings),
     ads: decodeAds(message, findings),

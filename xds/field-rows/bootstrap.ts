@@ -5,7 +5,7 @@ import type { MessageRows } from "../fields.ts";
 
 export const BOOTSTRAP_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.config.bootstrap.v3.Bootstrap": {
-    supported: "node static_resources dynamic_resources layered_runtime admin bootstrap_extensions",
+    supported: "node static_resources dynamic_resources layered_runtime admin bootstrap_extensions cluster_manager",
     accepted: {
       node_context_params: "federation is not supported",
       hds_config: "health discovery is not supported",
@@ -38,12 +38,20 @@ export const BOOTSTRAP_ROWS: Readonly<Record<string, MessageRows>> = {
       grpc_async_client_manager_config: "specific to Envoy",
       memory_allocator_manager: "specific to Envoy",
       enable_worker_cpu_affinity: "specific to Envoy",
-      cluster_manager: "there is no local cluster, and outliers are not logged",
     },
     refused: {
       config_sources: "federation is not supported",
       default_config_source: "federation is not supported",
       xds_delegate_extension: "this extension point is not supported",
+    },
+  },
+  "envoy.config.bootstrap.v3.ClusterManager": {
+    supported: "load_stats_config",
+    accepted: {
+      local_cluster_name: "there is no local cluster",
+      outlier_detection: "outliers are not logged",
+      upstream_bind_config: "the kernel chooses the address",
+      enable_deferred_cluster_creation: "a cluster is made when configuration names it",
     },
   },
   "envoy.config.bootstrap.v3.Bootstrap.StaticResources": {

@@ -45,6 +45,8 @@ export interface Bootstrap {
   readonly lds: ConfigSource | undefined;
   readonly cds: ConfigSource | undefined;
   readonly ads: ApiConfigSource | undefined;
+  /** Where load is reported. */
+  readonly loadStats: ApiConfigSource | undefined;
   readonly runtimeLayers: readonly RuntimeLayer[];
   /** Serialised envoy.config.core.v3.Node and envoy.config.bootstrap.v3.Bootstrap, for requests, properties and dumps. */
   readonly nodeBytes: Uint8Array;

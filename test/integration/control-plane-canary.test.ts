@@ -1,5 +1,5 @@
-// Envoy as a client of our control plane: over mutual TLS, delta, with load reports. A canary that makes its requests fail
-// is halted by what Envoy reports, and Envoy has the release before again.
+// Our sidecar and Envoy as clients of our control plane, with one bootstrap: over mutual TLS, delta, with load reports. A
+// canary that makes its requests fail is halted by what they report, and they have the release before again.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -119,53 +119,58 @@ const CANARY: CanaryOptions = {
   minRequests: 20,
 };
 
-test(
-  "Envoy takes our resources over mutual TLS, and its load reports halt a canary that fails its requests",
-  { skip: envoy === undefined && ENVOY_MISSING },
-  async (t) => {
-    const authority = new CertificateAuthority();
-    const server = authority.issue({ commonName: "control plane", dns: ["localhost"] });
-    const folder = await mkdtemp(join(tmpdir(), "control-plane-envoy-"));
-    t.after(() => rm(folder, { recursive: true }));
-    const [certificate, key, clientCa] = [join(folder, "cert"), join(folder, "key"), join(folder, "ca")];
-    await writeFile(certificate, server.certificate);
-    await writeFile(key, server.key);
-    await writeFile(clientCa, authority.certificate);
+for (const [name, binary, skip] of [
+  ["our sidecar", undefined, false],
+  ["Envoy", envoy, envoy === undefined && ENVOY_MISSING],
+] as const) {
+  test(
+    `${name} takes our resources over mutual TLS, and its load reports halt a canary that fails its requests`,
+    { skip },
+    async (t) => {
+      const authority = new CertificateAuthority();
+      const server = authority.issue({ commonName: "control plane", dns: ["localhost"] });
+      const folder = await mkdtemp(join(tmpdir(), "control-plane-envoy-"));
+      t.after(() => rm(folder, { recursive: true }));
+      const [certificate, key, clientCa] = [join(folder, "cert"), join(folder, "key"), join(folder, "ca")];
+      await writeFile(certificate, server.certificate);
+      await writeFile(key, server.key);
+      await writeFile(clientCa, authority.certificate);
 
-    const [good, bad, listenerPort] = [await upstream(t, 200), await upstream(t, 503), await freePort()];
-    const rollouts = new EventLog<Readonly<{ release: ReleaseView; view: RolloutView }>>();
-    const plane = createControlPlane({
-      groups: groupsOf(good, listenerPort),
-      allowSpiffeIds: ["spiffe://example.org/ns/*/sa/*"],
-      loadReportIntervalMs: 200,
-      onRollout: (release, view) => rollouts.push({ release, view }),
-    });
-    t.after(() => plane.close());
-    const port = await plane.listen("127.0.0.1", 0, { certificate, key, clientCa });
-    const proxy = await ProxyProcess.start(envoy, await bootstrap(t, port, authority));
-    t.after(() => proxy[Symbol.asyncDispose]());
-    const answers = requestsTo(t, listenerPort);
-    await until("Envoy serves", () => answers.last === 200);
-    await until("Envoy has acknowledged", () => plane.clients()[0]?.isSettled === true);
-    const [client] = plane.clients();
-    assert.deepEqual([client?.node.id, client?.node.cluster, client?.spiffeIds[0]], ["envoy-1", "shop", SHOP]);
-    assert.match(client?.node.userAgent ?? "", /^envoy/);
+      const [good, bad, listenerPort] = [await upstream(t, 200), await upstream(t, 503), await freePort()];
+      const rollouts = new EventLog<Readonly<{ release: ReleaseView; view: RolloutView }>>();
+      const plane = createControlPlane({
+        groups: groupsOf(good, listenerPort),
+        allowSpiffeIds: ["spiffe://example.org/ns/*/sa/*"],
+        loadReportIntervalMs: 200,
+        onRollout: (release, view) => rollouts.push({ release, view }),
+      });
+      t.after(() => plane.close());
+      const port = await plane.listen("127.0.0.1", 0, { certificate, key, clientCa });
+      const proxy = await ProxyProcess.start(binary, await bootstrap(t, port, authority));
+      t.after(() => proxy[Symbol.asyncDispose]());
+      const answers = requestsTo(t, listenerPort);
+      await until("it serves", () => answers.last === 200);
+      await until("it has acknowledged", () => plane.clients()[0]?.isSettled === true);
+      const [client] = plane.clients();
+      assert.deepEqual([client?.node.id, client?.node.cluster, client?.spiffeIds[0]], ["envoy-1", "shop", SHOP]);
+      assert.match(client?.node.userAgent ?? "", binary === undefined ? /^outrigger/ : /^envoy/);
 
-    // Endpoints whose answers are errors: acknowledged at once, and wrong.
-    plane.push(groupsOf(bad, listenerPort), { origin: "bad", canary: CANARY });
-    const halted = await rollouts.first("the halt", ({ view }) => view.state === "halted");
-    assert.equal(halted.release.id, 2);
-    assert.match(halted.view.reason, /^error rate \d+\.\d\d % of \d+ requests/);
-    await until("Envoy has the release before again", () => answers.last === 200);
-    assert.equal(plane.releases().find(({ state }) => state === "serving")?.id, 1);
+      // Endpoints whose answers are errors: acknowledged at once, and wrong.
+      plane.push(groupsOf(bad, listenerPort), { origin: "bad", canary: CANARY });
+      const halted = await rollouts.first("the halt", ({ view }) => view.state === "halted");
+      assert.equal(halted.release.id, 2);
+      assert.match(halted.view.reason, /^error rate \d+\.\d\d % of \d+ requests/);
+      await until("it has the release before again", () => answers.last === 200);
+      assert.equal(plane.releases().find(({ state }) => state === "serving")?.id, 1);
 
-    // Another endpoint that works goes through, with the evidence of requests.
-    plane.push(groupsOf(await upstream(t, 201), listenerPort), { origin: "good", canary: CANARY });
-    const complete = await rollouts.first(
-      "the end",
-      ({ release, view }) => release.id === 3 && view.state === "complete",
-    );
-    assert.ok((complete.view.load?.requests ?? 0) >= CANARY.minRequests);
-    assert.equal(answers.last, 201);
-  },
-);
+      // Another endpoint that works goes through, with the evidence of requests.
+      plane.push(groupsOf(await upstream(t, 201), listenerPort), { origin: "good", canary: CANARY });
+      const complete = await rollouts.first(
+        "the end",
+        ({ release, view }) => release.id === 3 && view.state === "complete",
+      );
+      assert.ok((complete.view.load?.requests ?? 0) >= CANARY.minRequests);
+      assert.equal(answers.last, 201);
+    },
+  );
+}
