@@ -12,14 +12,18 @@
 //                                        end
 //                                        global = local
 
-import { type BodyScan, EditKind, RegionKind } from "./body-scan.ts";
+import { type BodyScan, EditKind, NO_RESULT, RegionKind } from "./body-scan.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import { ChargeMode } from "./charge-plan.ts";
 import { Op } from "./opcodes.ts";
 
 const I32 = 0x7f;
 const I64 = 0x7e;
-const NO_RESULT = 0x40;
+/** A branch that may be repeated, and an `end` after it. */
+const BRANCH_BYTES = 2;
+/** Loops of so much code stand there four times and twice; longer ones gain little. */
+const SMALL_LOOP_BYTES = 48;
+const MIDDLE_LOOP_BYTES = 112;
 
 /** One function to write. Ranges are in `bytes`. */
 export interface Body {
@@ -73,28 +77,90 @@ export class BodyRewriter {
     else this.#out.copy(bytes, resultStart, resultEnd);
   }
 
-  #writeCode({ bytes, end, scan, charges, mode }: Body): void {
+  #writeCode(body: Body): void {
+    const { scan } = body;
     const edits = scan.editAt.length;
     let from = scan.localsEnd;
-    for (let edit = 0; edit < edits; edit++) {
-      const kind = scan.editKind[edit];
-      const argument = scan.editArgument[edit] as number;
-      const isCharge = kind === EditKind.Charge;
-      if (isCharge && (argument === 0 || charges[argument] === 0)) continue;
-      if (!isCharge && mode === ChargeMode.Global && kind !== EditKind.ChargeLength) continue;
-      const at = scan.editAt[edit] as number;
-      this.#out.copy(bytes, from, at);
-      from = at;
-      if (isCharge) this.#charge(charges[argument] as number, mode, scan.regionKind[argument] === RegionKind.Loop);
-      else if (kind === EditKind.Flush) this.#flush();
-      else if (kind === EditKind.Reload) this.#reload();
-      else if (kind === EditKind.ChargeLength) this.#chargeLength(argument, mode);
-      else {
-        this.#out.op(Op.Br, argument);
-        from++;
+    let edit = 0;
+    while (edit < edits) {
+      const region = scan.editArgument[edit] as number;
+      const times = scan.editKind[edit] === EditKind.Loop && body.mode === ChargeMode.Local ? repeats(scan, edit) : 1;
+      if (times > 1) {
+        this.#out.copy(body.bytes, from, scan.editAt[edit] as number);
+        from = this.#writeLoop(body, edit, scan.regionBack[region] as number, times);
+        while (edit < edits && (scan.editAt[edit] as number) < from) edit++;
+      } else from = this.#writeEdit(body, edit++, from, 0);
+    }
+    this.#out.copy(body.bytes, from, body.end);
+  }
+
+  /** Writes what stands before an edit, from `from` on, and the edit; answers where to go on. `deeper`: in so many blocks more. */
+  #writeEdit({ bytes, scan, charges, mode }: Body, edit: number, from: number, deeper: number): number {
+    const kind = scan.editKind[edit] as number;
+    const argument = scan.editArgument[edit] as number;
+    const at = scan.editAt[edit] as number;
+    if (kind === EditKind.Loop || (kind === EditKind.Outward && deeper === 0)) return from;
+    if (kind === EditKind.Charge) {
+      if (argument === 0 || charges[argument] === 0) return from;
+    } else if (mode === ChargeMode.Global && kind !== EditKind.ChargeLength) return from;
+    this.#out.copy(bytes, from, at);
+    switch (kind) {
+      case EditKind.Charge:
+        this.#charge(charges[argument] as number, mode, scan.regionKind[argument] === RegionKind.Loop);
+        return at;
+      case EditKind.Flush:
+        this.#flush();
+        return at;
+      case EditKind.Reload:
+        this.#reload();
+        return at;
+      case EditKind.ChargeLength:
+        this.#chargeLength(argument, mode);
+        return at;
+      case EditKind.Outward:
+        this.#out.op(bytes[at] as number, argument + deeper);
+        return at + 2;
+      default:
+        this.#out.op(Op.Br, argument + deeper);
+        return at + 1;
+    }
+  }
+
+  /**
+   * A loop whose code stands there several times. Each turn is charged, but only the first of them is checked. Answers where
+   * the code goes on after the loop's end.
+   *
+   *   loop                    block                                loop
+   *     …          becomes      loop                or               …
+   *     br_if 0                   … i32.eqz br_if 1                  …
+   *   end                         … br_if 0                          br 0
+   *                           end end                              end
+   */
+  #writeLoop(body: Body, edit: number, back: number, times: number): number {
+    const { bytes, scan, charges, mode } = body;
+    const out = this.#out;
+    const cost = charges[scan.editArgument[edit] as number] as number;
+    const start = scan.editAt[edit + 1] as number;
+    const isAsked = bytes[back] === Op.BrIf;
+    const deeper = isAsked ? 1 : 0;
+    if (isAsked) out.bytes(Op.Block, NO_RESULT);
+    out.bytes(Op.Loop, NO_RESULT);
+    for (let time = 1; time <= times; time++) {
+      this.#charge(cost, mode, time === 1);
+      let from = start;
+      for (let next = edit + 2; (scan.editAt[next] ?? Number.POSITIVE_INFINITY) <= back; next++) {
+        from = this.#writeEdit(body, next, from, deeper);
+      }
+      out.copy(bytes, from, back);
+      if (isAsked && time < times) {
+        out.byte(Op.I32IsZero);
+        out.op(Op.BrIf, 1);
       }
     }
-    this.#out.copy(bytes, from, end);
+    const end = back + BRANCH_BYTES + 1;
+    out.copy(bytes, back, end);
+    if (isAsked) out.byte(Op.End);
+    return end;
   }
 
   #chargeEntry(cost: number, mode: number): void {
@@ -167,4 +233,13 @@ export class BodyRewriter {
     this.#out.op(Op.GlobalGet, this.#global);
     this.#out.op(Op.LocalSet, this.#fuel);
   }
+}
+
+/** How often the loop that begins at an edit stands there. */
+function repeats(scan: BodyScan, edit: number): number {
+  const back = scan.regionBack[scan.editArgument[edit] as number] ?? 0;
+  if (back === 0) return 1;
+  const bytes = back - (scan.editAt[edit] as number);
+  if (bytes <= SMALL_LOOP_BYTES) return 4;
+  return bytes <= MIDDLE_LOOP_BYTES ? 2 : 1;
 }

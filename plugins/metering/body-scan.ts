@@ -9,6 +9,7 @@
 //               after end  parent: entry        after br_if   parent: what ran before it
 
 import { ByteReader } from "./byte-reader.ts";
+import { InnerLoops } from "./inner-loops.ts";
 import {
   COSTS,
   GROWTH_COST,
@@ -35,6 +36,10 @@ export const EditKind = {
   Return: 3,
   /** Charge by the length on top of the stack, times two to the power of the argument. */
   ChargeLength: 4,
+  /** A loop begins; the argument is its region. */
+  Loop: 5,
+  /** A `br` or `br_if` of a loop to a block around it; the argument is how many blocks out. */
+  Outward: 6,
 } as const;
 
 /**
@@ -46,11 +51,15 @@ const ENTRY_POWER = 3;
 /** Of an instruction with a length, besides: it leaves the guest's code. */
 const LENGTH_COST = 20;
 const DEAD = -1;
+/** The type of a block that takes and gives nothing. */
+export const NO_RESULT = 0x40;
 
 export class BodyScan {
   readonly regionCost: number[] = [];
   readonly regionParent: number[] = [];
   readonly regionKind: number[] = [];
+  /** By the region of a loop, if its code may stand there several times: where its last instruction is, the branch back; else 0. */
+  readonly regionBack: number[] = [];
   readonly editAt: number[] = [];
   readonly editKind: number[] = [];
   readonly editArgument: number[] = [];
@@ -78,8 +87,11 @@ export class BodyScan {
   readonly #blockCalls: number[] = [];
   readonly #blockOp: number[] = [];
   readonly #blockRegion: number[] = [];
+  /** The region of a loop's turns. */
+  readonly #blockLoop: number[] = [];
   /** Whether the code after the block's end is reached other than by running into it. */
   readonly #blockJoins: boolean[] = [];
+  readonly #loops = new InnerLoops();
   #callCosts: Float64Array = new Float64Array(0);
   #free: Uint8Array = new Uint8Array(0);
   #reader = new ByteReader(new Uint8Array(0), 0, 0);
@@ -104,7 +116,8 @@ export class BodyScan {
 
   #reset(reader: ByteReader): void {
     this.#reader = reader;
-    for (const list of [this.regionCost, this.regionParent, this.regionKind]) list.length = 0;
+    for (const list of [this.regionCost, this.regionParent, this.regionKind, this.regionBack]) list.length = 0;
+    this.#loops.reset();
     for (const list of [this.editAt, this.editKind, this.editArgument]) list.length = 0;
     this.hasLoop = false;
     this.hasQuietLoop = false;
@@ -146,7 +159,7 @@ export class BodyScan {
       }
       case Immediate.BlockType:
         reader.skipLeb();
-        return this.#enter(op);
+        return this.#enter(op, at);
       case Immediate.Memory:
         return this.#skipMemory(reader);
       case Immediate.Leb:
@@ -168,6 +181,7 @@ export class BodyScan {
         return reader.skip(8);
       case Immediate.BranchTable:
         for (let left = reader.count() + 1; left > 0 && !reader.failed; left--) this.#join(reader.u32());
+        this.#loops.spoil();
         this.#region = DEAD;
         return;
       case Immediate.ValueTypes:
@@ -232,13 +246,16 @@ export class BodyScan {
       case Op.End:
         return this.#leave();
       case Op.Br:
-        this.#join(index);
+        this.#branch(index, at);
         this.#region = DEAD;
         return;
       case Op.BrIf:
+        this.#branch(index, at);
+        return this.#follow();
       case Op.BrOnNull:
       case Op.BrOnNonNull:
         this.#join(index);
+        this.#loops.spoil();
         return this.#follow();
       case Op.Return:
         this.#edit(EditKind.Return, at, this.#depth - 1);
@@ -289,22 +306,33 @@ export class BodyScan {
     this.#edit(EditKind.ChargeLength, at, power);
   }
 
-  #enter(op: number): void {
+  #enter(op: number, at: number): void {
+    if (op === Op.Loop) {
+      this.hasLoop = true;
+      this.#edit(EditKind.Loop, at, this.regionCost.length);
+      // The type is one byte: nothing comes in or out.
+      const isPlain = this.#region !== DEAD && this.#reader.at === at + 2 && this.#reader.bytes[at + 1] === NO_RESULT;
+      this.#loops.enter(this.#depth, isPlain);
+    }
     this.#open(op);
-    if (op === Op.Try) this.hasExceptions = true;
-    if (op === Op.Loop) this.hasLoop = true;
+    if (op === Op.Try) {
+      this.hasExceptions = true;
+      this.#loops.spoil();
+    }
     if (op === Op.If) {
       // Its end is reached by another way than its arm: without an else, without it.
       this.#join(0);
       this.#follow();
     } else if (op === Op.Loop && this.#region !== DEAD) {
       this.#region = this.#newRegion(this.#region, RegionKind.Loop, this.#reader.at);
+      this.#blockLoop[this.#depth - 1] = this.#region;
     }
   }
 
   #enterTryTable(reader: ByteReader): void {
     reader.skipLeb();
     this.hasExceptions = true;
+    this.#loops.spoil();
     for (let left = reader.count(); left > 0 && !reader.failed; left--) {
       const kind = reader.byte();
       if (kind < 2) reader.u32();
@@ -319,6 +347,13 @@ export class BodyScan {
     this.#blockCalls[this.#depth] = this.calls;
     this.#blockJoins[this.#depth] = op === Op.Try;
     this.#depth++;
+  }
+
+  /** A `br` or `br_if`. */
+  #branch(level: number, at: number): void {
+    this.#join(level);
+    const leavesLoop = this.#loops.onBranch(this.#depth - 1 - level, at, this.#reader.at, this.#region !== DEAD);
+    if (leavesLoop) this.#edit(EditKind.Outward, at, level);
   }
 
   /** A branch to the block that many levels out. */
@@ -343,7 +378,12 @@ export class BodyScan {
     if (block === 0) return;
     const before = this.#blockRegion[block] as number;
     const op = this.#blockOp[block];
-    if (op === Op.Loop && this.#blockCalls[block] === this.calls) this.hasQuietLoop = true;
+    if (op === Op.Loop) {
+      const isQuiet = this.#blockCalls[block] === this.calls;
+      if (isQuiet) this.hasQuietLoop = true;
+      const back = this.#loops.leave(block, this.#reader.at - 1);
+      if (isQuiet && back !== 0) this.regionBack[this.#blockLoop[block] as number] = back;
+    }
     const joins = op !== Op.Loop && this.#blockJoins[block] === true;
     if (before === DEAD || (!joins && this.#region === DEAD)) this.#region = DEAD;
     else if (joins || op === Op.Loop) this.#region = this.#newRegion(before, RegionKind.Plain, this.#reader.at);
@@ -359,6 +399,7 @@ export class BodyScan {
     this.regionCost.push(0);
     this.regionParent.push(parent);
     this.regionKind.push(kind);
+    this.regionBack.push(0);
     this.editAt.push(at);
     this.editKind.push(EditKind.Charge);
     this.editArgument.push(region);

@@ -54,6 +54,7 @@ export const Op = {
   GlobalSet: 0x24,
   MemoryGrow: 0x40,
   I64Const: 0x42,
+  I32IsZero: 0x45,
   I64LessThan: 0x53,
   I64Sub: 0x7d,
   I64ShiftLeft: 0x86,

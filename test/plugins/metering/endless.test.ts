@@ -79,9 +79,26 @@ suite("the gauge", () => {
     guest.fill(needed);
     assert.equal(guest.call("f", 1000), undefined);
     assert.equal(guest.left(), 0);
-    guest.fill(needed - 1);
+    // A short loop is checked every few turns.
+    guest.fill(needed - (4 * needed) / 1000);
     assert.equal(guest.call("f", 1000), "[unreachable]");
     assert.ok(guest.left() < 0);
+  });
+
+  test("costs as much for each turn of a loop as for another", () => {
+    for (const body of [
+      `(loop $l (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))`,
+      `(block $out (loop $l (br_if $out (i32.eqz (local.get 0))) (local.set 0 (i32.sub (local.get 0) (i32.const 1))) (br $l)))`,
+    ]) {
+      const guest = metered(assemble(`(module (func (export "f") (param i32) ${body}))`));
+      const used = Array.from({ length: 12 }, (_, turns) => {
+        guest.fill(FUEL);
+        guest.call("f", turns + 1);
+        return FUEL - guest.left();
+      });
+      const steps = new Set(used.slice(1).map((each, i) => each - (used[i] as number)));
+      assert.equal(steps.size, 1, used.join(" "));
+    }
   });
 
   test("tells a trap of the guest's own from an empty gauge", () => {

@@ -151,6 +151,29 @@ const CASES: readonly Case[] = [
       (func (export "f") (param i32) (result i32) (try $outer (result i32) (do (try (result i32) (do (try (do (throw $x (local.get 0))) (delegate 0)) (i32.const 1)) (catch $x drop (rethrow 0)))) (catch_all (i32.const 77))))`,
   },
   {
+    name: "loops whose code stands there several times, left at each place",
+    fields: `${MEMORY} (func (export "f") (param $n i32) (result i32) (local $i i32) (local $s i32)
+      (block $out (loop $l
+        (br_if $out (i32.eq (local.get $i) (local.get $n)))
+        (block $skip (br_if $skip (i32.and (local.get $i) (i32.const 1)))
+          (if (i32.eq (local.get $i) (i32.const 90)) (then (br $out)) (else (local.set $s (i32.add (local.get $s) (i32.const 3))))))
+        (if (i32.eq (local.get $s) (i32.const 66)) (then (return (local.get $i))))
+        (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 200)))))
+      (block $end (loop $l (br_if $end (i32.le_s (local.get $i) (i32.const 0)))
+        (memory.fill (local.get $i) (local.get $i) (i32.const 5)) (local.set $i (i32.sub (local.get $i) (i32.const 1))) (i32.const 8) (br $l)))
+      (i32.add (i32.load (i32.const 2)) (i32.shl (local.get $s) (i32.const 8))))`,
+    calls: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 89, 90, 91, 92, 500].map((turns) => [turns]),
+  },
+  {
+    name: "a loop with code that never runs, and one with a table of branches",
+    fields: `(func (export "f") (param $n i32) (result i32) (local $i i32)
+      (block (loop $l (br_if 1 (i32.ge_s (local.get $i) (local.get $n)))
+        (block (br 0) (br 2)) (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $l (i32.lt_s (local.get $i) (i32.const 7)))))
+      (block (loop $l (block (block (br_table 0 1 1 3 1 (local.get $n)))) (local.set $n (i32.add (local.get $n) (i32.const 1))) (br_if $l (i32.lt_s (local.get $n) (i32.const 9)))))
+      (i32.add (local.get $i) (local.get $n)))`,
+    calls: [0, 1, 3, 4, 5, 6, 7, 8].map((turns) => [turns]),
+  },
+  {
     name: "64-bit parameters",
     fields: `(func (export "f") (param i64) (result i64) (local $s i64) (loop (local.set $s (i64.add (local.get $s) (local.get 0)))
       (br_if 0 (i32.eqz (i64.eqz (local.tee 0 (i64.sub (local.get 0) (i64.const 1))))))) (local.get $s))`,
