@@ -9,6 +9,7 @@ import {
   http,
   listener,
   route,
+  ROUTER,
   TABLE,
   TCP_TYPE,
   TO_LOCAL,
@@ -18,6 +19,7 @@ import type { Row } from "./variant-row.ts";
 import { TCP_PROXIES } from "./variants-tcp.ts";
 import { SCOPED } from "./variants-scoped.ts";
 import { ADS_SERVICES, SECRETS, UPSTREAM_TLS } from "./variants-tls.ts";
+import { BUILTINS } from "./variants-filters.ts";
 import { BOOTSTRAPS, CHAIN_MATCHES, FILTERS, HOSTS, LISTENERS, LOGS, MANAGERS } from "./variants-listeners.ts";
 import { ACTIONS, ASSIGNMENTS, CLUSTERS, ENDPOINTS, MATCHES } from "./variants-traffic.ts";
 
@@ -60,5 +62,8 @@ export const VARIANTS: readonly CorpusCase[] = [
     bootstrap({ listeners: listener(`{name: tcp, typed_config: {"@type": ${TCP_TYPE}, stat_prefix: t, ${text}}}`) }),
   ),
   ...cases("HTTP filter", FILTERS, (text) => bootstrap({ listeners: http(TO_LOCAL, "", text) })),
+  ...cases("filter of our own", BUILTINS, (text) =>
+    bootstrap({ listeners: http(TO_LOCAL, "", `{name: f, typed_config: {"@type": ${text}}}, ${ROUTER}`) }),
+  ),
   ...cases("bootstrap", BOOTSTRAPS, (text) => bootstrap({ rest: text })),
 ];

@@ -1,0 +1,43 @@
+// Variants of the proxy's own HTTP filters, one field each: a filter's type and fields.
+
+import { TYPE, type Row } from "./variant-row.ts";
+
+const HTTP = `${TYPE}envoy.extensions.filters.http.`;
+const FAULT = `${HTTP}fault.v3.HTTPFault`;
+const GRPC_STATS = `${HTTP}grpc_stats.v3.FilterConfig`;
+const STATE = `${HTTP}set_filter_state.v3.Config`;
+const OURS_REFUSES = "Envoy has the filter";
+
+const value = (fields: string): string => `${STATE}, on_request_headers: [{${fields}}]`;
+const TEXT = 'format_string: {text_format_source: {inline_string: "%REQ(a)%"}}';
+
+export const BUILTINS: readonly Row[] = [
+  [`${HTTP}cors.v3.Cors`],
+  [FAULT],
+  [`${FAULT}, delay: {fixed_delay: 1s, percentage: {numerator: 100}}, max_active_faults: 0`],
+  [`${FAULT}, delay: {percentage: {numerator: 100}}`, "fault_delay_secifier"],
+  [`${FAULT}, abort: {grpc_status: 14, percentage: {numerator: 10, denominator: MILLION}}`],
+  [`${FAULT}, abort: {http_status: 99}`, "http_status: is 99"],
+  [`${FAULT}, headers: [{name: a, string_match: {safe_regex: {regex: "("}}}]`, "regex"],
+  [`${FAULT}, downstream_nodes: [a], upstream_cluster: b`],
+  [GRPC_STATS],
+  [`${GRPC_STATS}, stats_for_all_methods: true, emit_filter_state: true, enable_upstream_stats: true`],
+  [`${GRPC_STATS}, individual_method_stats_allowlist: {services: [{name: a.B, method_names: [C]}]}`],
+  [`${GRPC_STATS}, individual_method_stats_allowlist: {services: [{name: "", method_names: [C]}]}`, "name"],
+  [`${GRPC_STATS}, individual_method_stats_allowlist: {services: [{name: a.B}]}`, "method_names"],
+  [STATE],
+  [value(`object_key: envoy.string, ${TEXT}`)],
+  [value(`object_key: mine, factory_key: envoy.string, ${TEXT}, skip_if_empty: true`)],
+  [value(`object_key: mine, ${TEXT}`), "is no kind of object"],
+  [value(`object_key: mine, factory_key: made.up, ${TEXT}`), "is no kind of object"],
+  [value(`object_key: "", factory_key: envoy.string, ${TEXT}`), "object_key"],
+  [value("object_key: envoy.string"), "value"],
+  [value(TEXT), "key"],
+  [value('object_key: envoy.string, format_string: {text_format_source: {inline_string: "%NO_SUCH%"}}'), "NO_SUCH"],
+  [
+    value("object_key: envoy.string, format_string: {json_format: {a: b}}"),
+    "must be text_format_source",
+    "a value is a text",
+  ],
+  [`${HTTP}csrf.v3.CsrfPolicy, filter_enabled: {default_value: {numerator: 100}}`, "unprotected", OURS_REFUSES],
+];
