@@ -65,6 +65,14 @@ export class KubernetesApi {
     return this.#request("PATCH", path, type, body);
   }
 
+  /** The cluster's minor version, such as 34; undefined: it says something else. */
+  async minorVersion(): Promise<number | undefined> {
+    const { major, minor } = (await this.get("/version")) as { readonly major?: unknown; readonly minor?: unknown };
+    // Providers add a plus: "28+".
+    const number = typeof minor === "string" ? Number.parseInt(minor, 10) : Number.NaN;
+    return String(major) === "1" && Number.isInteger(number) ? number : undefined;
+  }
+
   async namespace(): Promise<string> {
     return (await readFile(join(this.#access.folder, "namespace"), "utf8")).trim();
   }

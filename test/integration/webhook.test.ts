@@ -81,6 +81,8 @@ suite("outrigger webhook", () => {
         { name: "b", clientConfig: {} },
       ],
     });
+    // Of before native sidecars.
+    api.objects.set("/version", { major: "1", minor: "28+" });
     const args = ["--service", "hook", "--secret", "certs", "--webhook-config", "injector"];
     const replicas = await Promise.all([start(t, args, api.environment), start(t, args, api.environment)]);
     const { webhooks } = api.objects.get(CONFIGURATION) as unknown as {
@@ -94,7 +96,10 @@ suite("outrigger webhook", () => {
     for (const { port, metricsPort } of replicas) {
       const response = responseOf(await callAsApiServer(port, ca, "hook.mesh.svc", podReview()));
       assert.equal(response.allowed, true);
-      assert.match(Buffer.from(response.patch ?? "", "base64").toString(), /outrigger:test/);
+      const patch = Buffer.from(response.patch ?? "", "base64").toString();
+      assert.match(patch, /outrigger:test/);
+      assert.match(patch, /"path":"\/spec\/containers\/1"/);
+      assert.doesNotMatch(patch, /"restartPolicy"/);
       assert.equal((await fetch(`http://127.0.0.1:${metricsPort}/ready`)).status, 200);
     }
     const made = api.requests.all.filter((line) => /^(?:POST|PATCH).* 20[01]$/.test(line) && line.includes("secrets"));

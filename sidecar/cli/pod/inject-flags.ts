@@ -84,7 +84,7 @@ const SETTING_FLAGS: readonly SettingFlag[] = [
     name: "native-sidecar",
     kind: "boolean",
     defaultText: "true",
-    help: "init container with restartPolicy: Always (Kubernetes 1.29); false: a classic container",
+    help: "init container with restartPolicy: Always (Kubernetes 1.29; the webhook asks); false: a classic container",
   },
   {
     name: "hold-application",
@@ -237,6 +237,8 @@ export type ParsedSettings =
   | {
       readonly ok: true;
       readonly settings: InjectSettings;
+      /** Names of settings that a flag or the file gave. */
+      readonly given: ReadonlySet<string>;
       readonly values: Readonly<Record<string, string | number | boolean | undefined>>;
       readonly lists: Readonly<Record<string, readonly string[]>>;
     }
@@ -264,7 +266,13 @@ export function parseSettings(ownFlags: readonly Flag[], argv: readonly string[]
   const values = { ...file.values, ...parsed.values };
   const given = Object.entries(parsed.lists).filter(([, list]) => list.length > 0);
   const lists = { ...parsed.lists, ...file.lists, ...Object.fromEntries(given) };
-  return { ok: true, settings: settingsFrom(values, lists), values: parsed.values, lists: parsed.lists };
+  return {
+    ok: true,
+    settings: settingsFrom(values, lists),
+    given: new Set(Object.keys(values)),
+    values: parsed.values,
+    lists: parsed.lists,
+  };
 }
 
 function valueProblem(values: Readonly<Record<string, unknown>>): string | undefined {

@@ -1,6 +1,7 @@
 // What the verb `webhook` does: serves AdmissionReviews over TLS until a signal, with certificates of its own. cli/webhook.ts loads it.
 // Exit codes: 0 a clean stop, 1 a bad settings file, a port that is taken, or no way to keep certificates, 2 wrong usage.
 
+import type { InjectSettings } from "../../inject/settings.ts";
 import { type CertificateStore, FolderStore, SecretStore } from "../../webhook/certificate-store.ts";
 import { CertificateKeeper, type KeeperEvent } from "../../webhook/certificate-keeper.ts";
 import { accessFromEnvironment, KubernetesApi } from "../../webhook/kubernetes-api.ts";
@@ -121,7 +122,7 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
     io.err(`${parsed.problem}\n`);
     return 1;
   }
-  const { values, lists, settings } = parsed;
+  const { values, lists, given } = parsed;
   const text = (name: string, fallback: string): string => String(values[name] ?? fallback);
   const number = (name: string, fallback: number): number => Number(values[name] ?? fallback);
   const access = accessFromEnvironment(io.env);
@@ -135,6 +136,7 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
     path: undefined,
   });
   const api = access === undefined ? undefined : new KubernetesApi(access);
+  const settings = given.has("native-sidecar") ? parsed.settings : await settingsForCluster(parsed.settings, api, log);
   const namespace = text("service-namespace", "") || (await ownNamespace(api)) || "outrigger-system";
   const metrics = new WebhookMetrics();
   const store: CertificateStore =
@@ -193,6 +195,30 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
     keeper.stop();
     server.close();
   }
+}
+
+/** The first version of Kubernetes in which an init container can stay; before it such a pod would wait for its sidecar to end. */
+const NATIVE_SIDECARS_SINCE = 29;
+
+/** Classic sidecars where the cluster has no native ones. */
+async function settingsForCluster(
+  settings: InjectSettings,
+  api: KubernetesApi | undefined,
+  log: RootLog,
+): Promise<InjectSettings> {
+  try {
+    const minor = await api?.minorVersion();
+    if (minor !== undefined && minor < NATIVE_SIDECARS_SINCE) {
+      log.info({ version: `1.${minor}` }, "this cluster has no native sidecars: classic containers are injected");
+      return { ...settings, nativeSidecar: false };
+    }
+  } catch (error) {
+    log.warn(
+      { problem: error instanceof Error ? error.message : String(error) },
+      "cannot ask for the cluster's version",
+    );
+  }
+  return settings;
 }
 
 /** Every form in which a cluster calls a Service. */
