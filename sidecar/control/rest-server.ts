@@ -31,12 +31,13 @@ export type RestServerOptions = Readonly<{
   /** On an address that is not loopback, POST that changes configuration is refused unless this is true. */
   allowRemoteChanges: boolean;
   onError: (problem: string) => void;
+  /** Of a pushed configuration. Default 64 MiB. */
+  maxBodyBytes?: number;
 }>;
 
 const MAX_CONNECTIONS = 128;
 /** Longest wait for a request's head and body, in ms. */
 const REQUEST_TIMEOUT_MS = 60_000;
-/** Of a pushed configuration. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
 export class RestServer {
@@ -77,7 +78,10 @@ export class RestServer {
 
   async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const reply = foreignRefusal(request, this.#isLoopback) ?? (await this.#answer(request));
-    request.resume();
+    const isTooLarge = reply.status === 413;
+    // What is left of a body that is too large is not read: it may have no end.
+    if (isTooLarge) response.once("finish", () => request.destroy());
+    else request.resume();
     const body = Buffer.from(reply.body);
     response.writeHead(reply.status, {
       "content-type": reply.contentType,
@@ -85,13 +89,18 @@ export class RestServer {
       "cache-control": "no-store",
       "x-content-type-options": "nosniff",
       server: "outrigger",
+      ...(isTooLarge ? { connection: "close" } : {}),
       ...reply.headers,
     });
     response.end(request.method === "HEAD" ? undefined : body);
   }
 
   async #answer(request: IncomingMessage): Promise<AdminReply> {
-    const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
+    const url = request.url ?? "/";
+    const question = url.indexOf("?");
+    const pathname = question < 0 ? url : url.slice(0, question);
+    const query = new URLSearchParams(question < 0 ? "" : url.slice(question + 1));
+    const { maxBodyBytes = MAX_BODY_BYTES } = this.#options;
     const method = request.method === "HEAD" ? "GET" : request.method;
     const ofPath = this.#options.routes.filter(({ path }) => path === pathname);
     const route = ofPath.find((each) => each.method === method);
@@ -103,10 +112,10 @@ export class RestServer {
       const flag = "--admin-allow-changes";
       return textReply(`Configuration is not changed through an address that is not loopback without ${flag}.\n`, 403);
     }
-    const body = method === "POST" ? await readBody(request) : "";
-    if (body === undefined) return textReply(`The body is larger than ${MAX_BODY_BYTES} bytes.\n`, 413);
+    const body = method === "POST" ? await readBody(request, maxBodyBytes) : "";
+    if (body === undefined) return textReply(`The body is larger than ${maxBodyBytes} bytes.\n`, 413);
     try {
-      return await route.answer({ query: searchParams, contentType: request.headers["content-type"] ?? "", body });
+      return await route.answer({ query, contentType: request.headers["content-type"] ?? "", body });
     } catch (error) {
       this.#options.onError(`${pathname} failed: ${String(error)}`);
       return textReply(`${pathname} failed: ${error instanceof Error ? error.message : String(error)}\n`, 500);
@@ -115,13 +124,13 @@ export class RestServer {
 }
 
 /** Undefined when it is too large. */
-async function readBody(request: IncomingMessage): Promise<string | undefined> {
+async function readBody(request: IncomingMessage, maxBytes: number): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request) {
     const bytes = chunk as Buffer;
     size += bytes.length;
-    if (size > MAX_BODY_BYTES) return undefined;
+    if (size > maxBytes) return undefined;
     chunks.push(bytes);
   }
   return Buffer.concat(chunks).toString("utf8");

@@ -96,3 +96,26 @@ test("control-plane ends with 2 on wrong usage", async (t) => {
     assert.equal(await run(t, ...argv).done, 2, argv.join(" "));
   }
 });
+
+test("control-plane listens on an address that is not loopback only with TLS, or when told to", async (t) => {
+  const file = await temporaryFile(t, cluster("a"));
+  const refused = run(t, "-f", file, "--port", "0", "--address", "0.0.0.0");
+  assert.equal(await refused.done, 2);
+  assert.match(refused.lines.all.join("\n"), /give --tls-cert and --tls-key, or --allow-plaintext/);
+  const allowed = run(t, "-f", file, "--port", "0", "--address", "0.0.0.0", "--allow-plaintext");
+  await allowed.lines.first("warning", (line) =>
+    line.startsWith("Warning: 0.0.0.0 is not loopback and there is no TLS"),
+  );
+  for (const argv of [
+    ["--tls-cert", "x"],
+    ["--tls-client-ca", "x"],
+    ["--allow-spiffe-id", "spiffe://a/b"],
+    ["--canary", "10,5"],
+    ["--admin-port", "70000"],
+  ]) {
+    assert.equal(await run(t, "-f", file, ...argv).done, 2, argv.join(" "));
+  }
+  const unreadable = run(t, "-f", file, "--port", "0", "--tls-cert", "/no/cert", "--tls-key", "/no/key");
+  assert.equal(await unreadable.done, 1);
+  assert.match(unreadable.lines.all.join("\n"), /\/no\/cert: cannot be read/);
+});
