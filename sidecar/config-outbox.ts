@@ -67,6 +67,7 @@ export function joinDeltas(first: ConfigDelta, second: ConfigDelta): ConfigDelta
     clusters: joinChanges(first.clusters, second.clusters),
     endpoints: joinChanges(first.endpoints, second.endpoints),
     plugins: joinChanges(first.plugins, second.plugins),
+    settled: joinChanges(first.settled, second.settled),
     runtime: second.runtime ?? first.runtime,
     services: [...first.services, ...second.services],
     modules: [...first.modules.filter(({ key }) => !retired.has(key) && !fresh.has(key)), ...second.modules],

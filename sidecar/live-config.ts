@@ -11,6 +11,7 @@ import { compileCluster, type ClusterDeps, type LiveCluster } from "./cluster/cl
 import type { PluginSource } from "./filter/wasm-filter.ts";
 import { compileHttpFilters, releaseAll } from "./http-filters.ts";
 import { type HttpServing, resolveHttpStats, type StreamEnvironment } from "./http-serving.ts";
+import type { LiveDemands } from "./live-demands.ts";
 import { failed, LiveRoutes, overridesOf, useAll } from "./live-routes.ts";
 import { NamedPlugin, policyWithoutCode } from "./named-plugin.ts";
 import { compileNetworkFilters, type NetworkFilters } from "./network-filters.ts";
@@ -29,6 +30,7 @@ export interface LiveConfigDeps {
   readonly environment: StreamEnvironment;
   readonly scope: ProcessScope;
   readonly plugins: PluginPool;
+  readonly demands: LiveDemands;
   readonly format: FormatContext;
   readonly property: PluginSource["property"];
   readonly tracingOf: (hcm: HttpConnectionManager) => RequestTracing;
@@ -127,6 +129,8 @@ export class LiveConfig {
     for (const digest of delta.retiredModules) {
       this.#deps.plugins.removeModule(digest);
     }
+    // Last: streams that waited go on with all that came.
+    this.#deps.demands.apply(delta.settled);
     return failures;
   }
 
@@ -317,7 +321,14 @@ export class LiveConfig {
       plugins,
       property,
       named: (name) => this.#namedPlugin(name),
-      builtin: { ...environment, format, scope, runtime: () => this.#routes.runtime, statPrefix },
+      builtin: {
+        ...environment,
+        demands: this.#deps.demands,
+        format,
+        scope,
+        runtime: () => this.#routes.runtime,
+        statPrefix,
+      },
     });
     if (typeof filters === "string") {
       return filters;

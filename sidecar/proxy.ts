@@ -20,7 +20,7 @@ import type { ClusterPick } from "./route/cluster-choice.ts";
 import type { RouteMatch } from "./route/route-table.ts";
 import { failureReply, routedReply, routeMessage } from "./stream-answers.ts";
 import { StreamRecord } from "./stream-record.ts";
-import { prepareUpstreamHead, StreamRoute, tableFor } from "./stream-route.ts";
+import { prepareUpstreamHead, StreamRoute } from "./stream-route.ts";
 import { StreamTimeout, StreamTimers, TIMEOUT_ERRORS } from "./stream-timers.ts";
 
 export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmStream, DeadlineOwner {
@@ -28,7 +28,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   readonly #serving: HttpServing;
   readonly #downstream: DownstreamStream;
   readonly #timers: StreamTimers;
-  readonly #route: StreamRoute;
+  readonly route: StreamRoute;
   #chain: FilterChain | undefined = undefined;
   #forward: Forward | undefined = undefined;
   #requestEnded = false;
@@ -41,7 +41,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   constructor(serving: HttpServing, downstream: DownstreamStream) {
     this.#serving = serving;
     this.#downstream = downstream;
-    this.#route = new StreamRoute(tableFor(serving, downstream.head), serving.environment.random);
+    this.route = new StreamRoute(serving, downstream.head);
     this.facts = new StreamRecord(downstream, serving.origin);
     this.#timers = new StreamTimers(this, serving.environment.wheel);
   }
@@ -61,7 +61,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     }
     this.#timers.start(this.facts.startedAt, hcm);
     const route = filters.dependsOnRoute ? this.ensureRoute() : undefined;
-    const set = route === undefined ? filters.standard : filters.of(this.#route.filterOverrides);
+    const set = route === undefined ? filters.standard : filters.of(this.route.filterOverrides);
     if (set.lacksConfig) {
       this.#fail("filter_config_missing");
       return;
@@ -151,13 +151,13 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   // ── Route and forward: the end of the request pass ────────────────────────────────────────────────────────────────
 
   ensureRoute(): RouteMatch | undefined {
-    return this.#route.choose(this.facts.requestHead, this.facts, this.#serving.clusters);
+    return this.route.choose(this.facts.requestHead, this.facts, this.#serving.clusters);
   }
 
   clearRouteCache(): void {
     // Too late once the request is on its way.
     if (this.#forward === undefined) {
-      this.#route.forget();
+      this.route.forget();
     }
   }
 
@@ -190,7 +190,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   }
 
   #forwardTo(match: RouteMatch, action: ForwardAction, end: boolean): void {
-    const pick = this.#route.pick as ClusterPick;
+    const pick = this.route.pick as ClusterPick;
     const cluster = this.#serving.clusters.get(pick.clusterName);
     if (cluster === undefined) {
       this.#serving.stats.noCluster.inc();
@@ -265,7 +265,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
       const serviceTimeMs = Math.round(facts.upstreamFirstByteAt - facts.upstreamSentAt);
       head.headers.set("x-envoy-upstream-service-time", String(serviceTimeMs));
     }
-    this.#route.pick?.responseMutations?.apply(head.headers, facts);
+    this.route.pick?.responseMutations?.apply(head.headers, facts);
     this.#forward?.countResponse(head.status);
     this.#timers.responseReceived(end);
     this.#respond(head, end);
@@ -376,7 +376,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     const isReplacement = this.facts.responseHead !== undefined;
     this.requestPassEnded = true;
     this.#forward?.abort();
-    const { head, body } = routedReply(reply, this.facts, this.#route.responseMutations);
+    const { head, body } = routedReply(reply, this.facts, this.route.responseMutations);
     // Over a response whose head the filters have begun with, the reply goes past them (Envoy's sendDirectLocalReply).
     this.responsePassEnded = isReplacement;
     this.#send(head, body);

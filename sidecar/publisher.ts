@@ -47,6 +47,7 @@ export class Publisher {
   readonly #services = new Map<PluginService, PluginService>();
   readonly #modules = new Map<string, PluginModule>();
   #scopes: Snapshot["scopes"] = new Map();
+  #settled: Snapshot["settled"] = new Set();
   #clusters: ReadonlyMap<string, Cluster> = new Map();
   #endpoints: ReadonlyMap<string, ClusterLoadAssignment> = new Map();
   readonly #resolved = new Map<string, ClusterLoadAssignment>();
@@ -127,6 +128,7 @@ export class Publisher {
       listeners: { set: this.#listeners.current(), removed: [] },
       routes: { set: this.#routes.current(), removed: [] },
       scopes: { set: [...this.#scopes], removed: [] },
+      settled: settledChanges(new Set(), this.#settled),
       clusters: { set: [...this.#clusters], removed: [] },
       endpoints: { set: [...this.#endpoints, ...this.#resolved], removed: [] },
       plugins: { set: this.#plugins.current(), removed: [] },
@@ -187,6 +189,7 @@ export class Publisher {
       listeners,
       routes,
       scopes: changes(this.#scopes, snapshot.scopes),
+      settled: settledChanges(this.#settled, snapshot.settled),
       clusters: changes(this.#clusters, snapshot.clusters),
       endpoints: changes(this.#endpoints, snapshot.endpoints),
       plugins,
@@ -196,6 +199,7 @@ export class Publisher {
       retiredModules: retired,
     };
     this.#scopes = snapshot.scopes;
+    this.#settled = snapshot.settled;
     this.#clusters = snapshot.clusters;
     this.#endpoints = snapshot.endpoints;
     this.#runtime = snapshot.runtime;
@@ -391,6 +395,7 @@ const EMPTY_DELTA: ConfigDelta = {
   listeners: NO_CHANGES,
   routes: NO_CHANGES,
   scopes: NO_CHANGES,
+  settled: NO_CHANGES,
   clusters: NO_CHANGES,
   endpoints: NO_CHANGES,
   plugins: NO_CHANGES,
@@ -399,6 +404,14 @@ const EMPTY_DELTA: ConfigDelta = {
   modules: [],
   retiredModules: [],
 };
+
+function settledChanges(previous: Snapshot["settled"], next: Snapshot["settled"]): Changes<true> {
+  if (previous === next) {
+    return NO_CHANGES;
+  }
+  const set = [...next.difference(previous)].map((key) => [key, true] as const);
+  return { set, removed: [...previous.difference(next)] };
+}
 
 function changes<T>(previous: ReadonlyMap<string, T>, next: ReadonlyMap<string, T>): Changes<T> {
   if (previous === next) {

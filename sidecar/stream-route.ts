@@ -5,6 +5,7 @@
 import type { LiveCluster } from "./cluster/cluster.ts";
 import type { ClusterPick } from "./route/cluster-choice.ts";
 import type { RequestHead } from "./http/message.ts";
+import type { Demand } from "../xds/model/demand.ts";
 import type { ForwardAction } from "../xds/model/route.ts";
 import type { FilterOverrides } from "./route/filter-overrides.ts";
 import type { MutationList } from "./route/header-mutations.ts";
@@ -12,7 +13,7 @@ import { rewriteRequest } from "./route/rewrite.ts";
 import { requestTimeouts, type RequestTimeouts } from "./route/timeouts.ts";
 import { pickCluster, type RouteMatch, type RouteTable } from "./route/route-table.ts";
 import { requestScopeKey } from "./route/scope-table.ts";
-import type { ServingRoutes } from "./http-serving.ts";
+import type { HttpServing, ServingRoutes } from "./http-serving.ts";
 import type { StreamRecord } from "./stream-record.ts";
 
 /** Changes the head as the route says before it goes upstream; `hostname` is the chosen host's. Returns the timeouts. */
@@ -37,7 +38,7 @@ export function prepareUpstreamHead(
 }
 
 /** The routes that serve a request at this moment; undefined: none, 404. */
-export function tableFor({ routes, scopes }: ServingRoutes, head: RequestHead): RouteTable | undefined {
+function tableFor({ routes, scopes }: ServingRoutes, head: RequestHead): RouteTable | undefined {
   if (scopes === undefined) {
     return routes.table;
   }
@@ -45,19 +46,44 @@ export function tableFor({ routes, scopes }: ServingRoutes, head: RequestHead): 
   return key === undefined ? undefined : scopes.table.find(key)?.routes.table;
 }
 
+function demandFor({ routes, scopes }: ServingRoutes, head: RequestHead): Demand | undefined {
+  if (scopes === undefined) {
+    return hostDemand(routes.table, head);
+  }
+  const key = requestScopeKey(scopes.fragments, head);
+  const entry = key === undefined ? undefined : scopes.table.find(key);
+  if (entry === undefined || entry.routes.table !== undefined) {
+    return hostDemand(entry?.routes.table, head);
+  }
+  const { name, onDemand } = entry.scope;
+  return onDemand ? { key: `scope ${name}`, kind: "scope", name } : undefined;
+}
+
+function hostDemand(table: RouteTable | undefined, head: RequestHead): Demand | undefined {
+  if (table?.config.virtualHostSource === undefined || head.authority === "") {
+    return undefined;
+  }
+  const routes = table.config.name;
+  const name = `${routes}/${head.authority.toLowerCase()}`;
+  return { key: `host ${name}`, kind: "host", routes, name };
+}
+
 export class StreamRoute {
   /** Of the last `choose`; undefined when nothing matched. */
   match: RouteMatch | undefined = undefined;
   pick: ClusterPick | undefined = undefined;
-  readonly #table: RouteTable | undefined;
-  readonly #random: () => number;
+  #table: RouteTable | undefined;
+  readonly #serving: HttpServing;
+  readonly #head: RequestHead;
   /** Drawn once: a second choice must not throw the dice again. */
   #draw = -1;
   #isChosen = false;
 
-  constructor(table: RouteTable | undefined, random: () => number) {
-    this.#table = table;
-    this.#random = random;
+  /** The routes are those of this moment. */
+  constructor(serving: HttpServing, head: RequestHead) {
+    this.#serving = serving;
+    this.#head = head;
+    this.#table = tableFor(serving, head);
   }
 
   choose(head: RequestHead, facts: StreamRecord, clusters: ReadonlyMap<string, LiveCluster>): RouteMatch | undefined {
@@ -66,7 +92,7 @@ export class StreamRoute {
     }
     this.#isChosen = true;
     if (this.#draw < 0) {
-      this.#draw = this.#random();
+      this.#draw = this.#serving.environment.random();
     }
     const match = this.#table?.select(head, { random: this.#draw });
     const pick = match === undefined ? undefined : pickCluster(match, head, this.#draw);
@@ -88,6 +114,17 @@ export class StreamRoute {
   /** Of the last `choose`: what the route says of responses. */
   get responseMutations(): MutationList | undefined {
     return (this.pick ?? this.match)?.responseMutations;
+  }
+
+  /** The next choice is made from the routes that are live now. */
+  chooseAnew(): void {
+    this.#table = tableFor(this.#serving, this.#head);
+    this.forget();
+  }
+
+  /** What the control plane may be asked for where there is no route; undefined: nothing would bring one. */
+  demand(): Demand | undefined {
+    return demandFor(this.#serving, this.#head);
   }
 
   forget(): void {

@@ -8,9 +8,8 @@ import { flushCompileCache } from "node:module";
 import { createSharedMemory } from "../plugins/shared-store.ts";
 import { createXdsClient, type XdsClient } from "../xds/client.ts";
 import { mergeRuntime } from "../xds/runtime-layers.ts";
-import { decodeResource, type Resource } from "../xds/decode/resource.ts";
+import { decodeResource } from "../xds/decode/resource.ts";
 import { loadResourcesFile } from "../xds/decode/resources-file.ts";
-import type { Issue } from "../xds/decode/issues.ts";
 import type { Bootstrap } from "../xds/model/bootstrap.ts";
 import type { Snapshot } from "../xds/model/snapshot.ts";
 import type { SnapshotChanges } from "../xds/snapshot-changes.ts";
@@ -29,8 +28,6 @@ import { openSpanExports } from "./span-exports.ts";
 import { PluginGate } from "./plugin-gate.ts";
 import { PluginWorkshop } from "./plugin-workshop.ts";
 import { PortCheck } from "./port-check.ts";
-import { pluginsOf } from "./listener-plugins.ts";
-import { pluginsOfRoutes } from "./route-plugins.ts";
 import { Publisher, type PublishFailure, type WarmingOutcome } from "./publisher.ts";
 import { type ServerFacts, ServerStats } from "./server-stats.ts";
 import { isOfBootstrap, staticProblems } from "./static-check.ts";
@@ -186,7 +183,7 @@ export class Supervisor {
       version: this.deps.version,
       environment: this.deps.environment,
       decode: (typeUrl, bytes, previous) => decodeResource(typeUrl, bytes, { unknownFields, formatProblem, previous }),
-      prepare: (resource) => this.#prepare(resource),
+      prepare: (resource) => this.gate.issuesOf(resource),
       loadFile: (path) => loadResourcesFile(path, formatProblem),
       log: xdsLog(log.child("xds")),
       onSnapshot: (snapshot, changes) => this.#onSnapshot(snapshot, changes),
@@ -341,22 +338,15 @@ export class Supervisor {
         this.#checkLive();
         this.#heap.trimSoon();
         return;
+      case "demand":
+        this.client?.demand(message.demand);
+        return;
       case "drained":
         this.draining.onDrained(worker.index, message.id);
         return;
       case "answer":
         return;
     }
-  }
-
-  async #prepare(resource: Resource): Promise<readonly Issue[]> {
-    const { kind, value } = resource;
-    if (kind !== "listener" && kind !== "plugin" && kind !== "route") {
-      return [];
-    }
-    const plugins = kind === "listener" ? pluginsOf(value) : kind === "plugin" ? [value] : pluginsOfRoutes(value);
-    const problems = await this.gate.problemsOf(kind, value.name, plugins);
-    return problems.map((problem): Issue => ({ path: "", problem }));
   }
 
   /** What waits for code is in use later than the rest of its snapshot. */

@@ -6,6 +6,7 @@ import type { PluginModule } from "../plugins/plugin-module.ts";
 import type { Runtime, Node } from "../xds/model/bootstrap.ts";
 import type { Cluster } from "../xds/model/cluster.ts";
 import type { ClusterLoadAssignment } from "../xds/model/endpoints.ts";
+import type { Demand } from "../xds/model/demand.ts";
 import type { Listener } from "../xds/model/listener.ts";
 import type { PluginConfig, PluginService } from "../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
@@ -33,6 +34,8 @@ export interface ConfigDelta {
   readonly endpoints: Changes<ClusterLoadAssignment>;
   readonly plugins: Changes<PluginConfig>;
   readonly runtime: Runtime | undefined;
+  /** Keys of demands that nothing more is waited for (xds/model/demand.ts). */
+  readonly settled: Changes<true>;
   /** Those of the bootstrap whose code has come since the last delta. */
   readonly services: readonly PluginService[];
   readonly modules: readonly PluginModule[];
@@ -106,6 +109,7 @@ export interface ApplyFailure {
 
 export type FromWorker =
   | { readonly kind: "in-use"; readonly version: number; readonly failures: readonly ApplyFailure[] }
+  | { readonly kind: "demand"; readonly demand: Demand }
   | { readonly kind: "stats"; readonly update: StatUpdate }
   | { readonly kind: "log"; readonly line: LogLine }
   | { readonly kind: "spans"; readonly batch: SpanBatch }

@@ -13,6 +13,7 @@ import { WasmLogStream } from "./filter/wasm-log-stream.ts";
 import { TimerWheel } from "./http/timer-wheel.ts";
 import { FOREIGN_FUNCTIONS, partialMatch } from "./foreign-functions.ts";
 import { ListenerSet } from "./listener-set.ts";
+import { LiveDemands } from "./live-demands.ts";
 import { LiveConfig } from "./live-config.ts";
 import { PluginCalls } from "./plugin-calls.ts";
 import { PluginGrpcCalls } from "./plugin-grpc.ts";
@@ -138,6 +139,7 @@ class DataWorker {
       },
       scope: this.#stats,
       plugins: this.#plugins,
+      demands: new LiveDemands((demand) => this.#post({ kind: "demand", demand })),
       format: { hostname: settings.hostname, environment: settings.environment },
       property: this.#property,
       tracingOf: (hcm) => this.#tracingOf(hcm),

@@ -18,6 +18,8 @@ import { Intake } from "./intake.ts";
 import type { Decode, Prepare } from "./intake.ts";
 import type { ClusterCounts } from "./load-reporter.ts";
 import type { XdsLog } from "./log.ts";
+import { Demands } from "./demands.ts";
+import type { Demand } from "./model/demand.ts";
 import type { Bootstrap, Runtime } from "./model/bootstrap.ts";
 import type { ConfigSource } from "./model/config-source.ts";
 import type { Snapshot } from "./model/snapshot.ts";
@@ -33,10 +35,12 @@ import type { SnapshotChanges } from "./snapshot-changes.ts";
 import { EMPTY_SNAPSHOT, assemble } from "./snapshot.ts";
 import type { Assembly, Wait, Wanted, Warming } from "./snapshot.ts";
 import { Sources } from "./sources.ts";
+import { interestIn, sameWanted } from "./interests.ts";
 import type { Interest, Outcome } from "./subscriptions.ts";
-import { CLUSTER_TYPE, LISTENER_TYPE, RUNTIME_TYPE, SECRET_TYPE, typeLabel } from "./type-urls.ts";
+import { CLUSTER_TYPE, LISTENER_TYPE, RUNTIME_TYPE, SECRET_TYPE, typeLabel, VIRTUAL_HOST_TYPE } from "./type-urls.ts";
 import { sourceStats, UpdateStats } from "./update-stats.ts";
 import type { StatValues } from "./update-stats.ts";
+import { hostSourceIssues } from "./virtual-hosts.ts";
 import { WaitTimers } from "./wait-timers.ts";
 
 export type XdsClientOptions = Readonly<{
@@ -81,6 +85,8 @@ export interface XdsClient {
   close(): void;
   readonly snapshot: Snapshot;
   status(): XdsStatus;
+  /** A request needs this, and waits until a snapshot has its key among `settled`. */
+  demand(demand: Demand): void;
   /** Envoy's names → values. */
   stats(): StatValues;
   /** The certificates in use, one entry for each TLS context that has what it needs. */
@@ -120,6 +126,7 @@ class Client implements XdsClient {
   readonly #sources: Sources;
   readonly #timers: WaitTimers;
   readonly #secrets: Secrets;
+  readonly #demands: Demands;
   readonly #collections: Collection[] = [];
   readonly #overdue = new WeakSet<object>();
   readonly #ttls = new Map<string, () => void>();
@@ -150,6 +157,11 @@ class Client implements XdsClient {
         this.#sources.onSecrets();
         this.#scheduleUpdate();
       },
+    });
+    this.#demands = new Demands({
+      clock: this.#clock,
+      onChange: () => this.#scheduleUpdate(),
+      onOrphan: (name) => this.#forget(VIRTUAL_HOST_TYPE, [name]),
     });
     this.#intake = new Intake({
       store: this.#store,
@@ -211,10 +223,15 @@ class Client implements XdsClient {
     this.#isClosed = true;
     this.#cancelUpdate?.();
     this.#timers.close();
+    this.#demands.close();
     for (const cancel of this.#ttls.values()) cancel();
     for (const { cancelRepaired } of this.#collections) cancelRepaired?.();
     this.#sources.close();
     this.#secrets.close();
+  }
+
+  demand(demand: Demand): void {
+    this.#demands.add(demand);
   }
 
   status(): XdsStatus {
@@ -238,6 +255,7 @@ class Client implements XdsClient {
       ...sources,
       ...this.#secrets.stats(this.#store.tables.secrets),
       outrigger_xds_resources_expired_total: this.#expired,
+      outrigger_xds_demands_dropped_total: this.#demands.dropped,
       "control_plane.connected_state": connected ? 1 : 0,
     };
   }
@@ -248,7 +266,7 @@ class Client implements XdsClient {
   }
 
   #prepare(resource: Resource): readonly Issue[] | Promise<readonly Issue[]> {
-    const issues = this.#secrets.issues(resource);
+    const issues = [...this.#secrets.issues(resource), ...hostSourceIssues(resource, this.#options.bootstrap.ads)];
     return issues.length > 0 ? issues : (this.#options.prepare?.(resource) ?? []);
   }
 
@@ -268,6 +286,7 @@ class Client implements XdsClient {
       this.#noteVerdict(collection, outcome.error !== undefined);
     }
     this.#store.markAnswered(typeUrl, "*");
+    if (typeUrl === VIRTUAL_HOST_TYPE) this.#demands.onHosts(response);
     this.#stats.count(response, outcome, this.#clock.now());
     this.#scheduleUpdate();
     return outcome;
@@ -320,9 +339,14 @@ class Client implements XdsClient {
       runtime: this.#runtime,
       previous,
       overdue: this.#overdue,
+      demands: this.#demands.list,
     });
     this.#ask([...this.#assembly.wanted, ...wantedRuntime(layers)]);
     this.#timers.sync([...this.#assembly.waits, ...this.#collectionWaits()], (wait) => this.#canRun(wait));
+    this.#demands.review(
+      this.#assembly.snapshot.settled,
+      ({ kind, name }) => kind === "host" && this.#store.isAbsent(VIRTUAL_HOST_TYPE, name),
+    );
     this.#isInitialized ||= this.#unfinished().length === 0;
     const { snapshot } = this.#assembly;
     if (snapshot !== previous || snapshot.version === 0) {
@@ -338,12 +362,7 @@ class Client implements XdsClient {
     const keys = new Map(wanted.map((each) => [`${each.typeUrl} ${each.name}`, each]));
     for (const [key, { typeUrl, name }] of this.#wantedKeys) {
       if (keys.has(key)) continue;
-      const gone = name === "*" ? ["*", ...this.#store.names(typeUrl)] : [name];
-      for (const each of gone) {
-        this.#store.remove(typeUrl, each);
-        this.#stats.remove(typeUrl, each);
-        this.#onTtl(typeUrl, each, undefined);
-      }
+      this.#forget(typeUrl, name === "*" ? ["*", ...this.#store.names(typeUrl)] : [name]);
     }
     this.#wantedKeys = keys;
     const groups = new Map<string, { first: Wanted; names: Set<string> }>();
@@ -362,6 +381,14 @@ class Client implements XdsClient {
     }
     for (const [key, first] of before) {
       if (!groups.has(key)) this.#sources.setInterest(first.source, first.typeUrl, NOTHING);
+    }
+  }
+
+  #forget(typeUrl: string, names: readonly string[]): void {
+    for (const name of names) {
+      this.#store.remove(typeUrl, name);
+      this.#stats.remove(typeUrl, name);
+      this.#onTtl(typeUrl, name, undefined);
     }
   }
 
@@ -438,18 +465,4 @@ class Client implements XdsClient {
       .map((each) => `${typeLabel(each.typeUrl)} ${each.name}: ${each.waitsFor.join(", ")}`);
     return [...unanswered, ...cold];
   }
-}
-
-/** Takes the names over: "*" is the wildcard. */
-function interestIn(names: Set<string>): Interest {
-  return { isWildcard: names.delete("*"), names };
-}
-
-/** Most changes change nothing here; with thousands of clusters it pays to see that first. */
-function sameWanted(a: readonly Wanted[], b: readonly Wanted[]): boolean {
-  if (a.length !== b.length) return false;
-  return a.every((each, i) => {
-    const other = b[i];
-    return each.name === other?.name && each.typeUrl === other.typeUrl && each.source === other.source;
-  });
 }

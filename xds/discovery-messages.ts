@@ -43,6 +43,8 @@ export type WireResource = Readonly<{
   /** Undefined for a heartbeat, which only refreshes the TTL. */
   bytes: Uint8Array | undefined;
   ttlMs: number | undefined;
+  /** Other names that this resource answers (VHDS). */
+  aliases?: readonly string[];
 }>;
 
 export type SotwResponse = Readonly<{

@@ -213,6 +213,7 @@ function wireResource(resource: Resource): WireResource {
     typeUrl: resource.resource?.typeUrl ?? "",
     bytes: resource.resource?.value,
     ttlMs: resource.ttl === undefined ? undefined : millisecondsOf(resource.ttl),
+    ...(resource.aliases.length === 0 ? {} : { aliases: resource.aliases }),
   };
 }
 
@@ -251,6 +252,7 @@ function resourceOf(resource: WireResource) {
   return {
     name: resource.name,
     version: resource.version,
+    ...(resource.aliases === undefined ? {} : { aliases: [...resource.aliases] }),
     ...(resource.bytes === undefined ? {} : { resource: anyOf(resource) }),
     ...(resource.ttlMs === undefined ? {} : { ttl: durationOf(resource.ttlMs) }),
   };

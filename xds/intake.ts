@@ -16,7 +16,8 @@ import { peekName, shapeProblem } from "./response-shape.ts";
 import type { Interest, Outcome } from "./subscriptions.ts";
 import type { ScopedRoute } from "./model/scoped-routes.ts";
 import { scopeProblem } from "./scope-conflicts.ts";
-import { COLLECTION_TYPES, SCOPED_ROUTE_TYPE, typeLabel } from "./type-urls.ts";
+import { COLLECTION_TYPES, SCOPED_ROUTE_TYPE, typeLabel, VIRTUAL_HOST_TYPE } from "./type-urls.ts";
+import { noteHostAnswers } from "./virtual-hosts.ts";
 
 /** `previous`: the resource's last good version, if there is one. */
 export type Decode = (typeUrl: string, bytes: Uint8Array, previous?: PreviousVersion) => Decoded<Resource>;
@@ -116,7 +117,9 @@ export class Intake {
     if (!decoded.ok) return decoded.issues;
     const resource = decoded.value;
     const innerName = resource.name;
-    if (innerName !== name) return [{ path: "name", problem: `is ${JSON.stringify(innerName)} inside the resource` }];
+    // A virtual host is called what it likes inside; the resource's name says which routes it belongs to.
+    if (innerName !== name && typeUrl !== VIRTUAL_HOST_TYPE)
+      return [{ path: "name", problem: `is ${JSON.stringify(innerName)} inside the resource` }];
     if (name === "") return [{ path: "name", problem: "is empty" }];
     try {
       const issues = this.#deps.prepare?.(resource) ?? [];
@@ -159,8 +162,13 @@ export class Intake {
       this.#accept(response, scope.source, candidate, result.receivedAt);
       accepted.set(candidate.name, candidate.wire.version);
     }
-    for (const wire of response.resources) {
-      if (wire.bytes === undefined) this.#deps.onTtl(typeUrl, wire.name, wire.ttlMs);
+    if (typeUrl === VIRTUAL_HOST_TYPE) {
+      const names = new Set(result.refusals.map(({ candidate }) => candidate.name));
+      noteHostAnswers(response, names, interest.names, this.#deps.store);
+    } else {
+      for (const wire of response.resources) {
+        if (wire.bytes === undefined) this.#deps.onTtl(typeUrl, wire.name, wire.ttlMs);
+      }
     }
     if (result.refusals.length === 0) return { accepted, removed, refused: [], error: undefined, fingerprint: "" };
     for (const { candidate, issues } of result.refusals) {

@@ -6,7 +6,7 @@ import type { Cluster } from "./model/cluster.ts";
 import type { ClusterLoadAssignment } from "./model/endpoints.ts";
 import type { Listener } from "./model/listener.ts";
 import type { PluginConfig } from "./model/plugin-config.ts";
-import type { RouteConfiguration } from "./model/route.ts";
+import type { RouteConfiguration, VirtualHost } from "./model/route.ts";
 import type { ScopedRoute } from "./model/scoped-routes.ts";
 import type { Secret } from "./model/tls.ts";
 import type { ResourceTables } from "./snapshot.ts";
@@ -18,6 +18,7 @@ import {
   ROUTE_TYPE,
   SCOPED_ROUTE_TYPE,
   SECRET_TYPE,
+  VIRTUAL_HOST_TYPE,
 } from "./type-urls.ts";
 
 export type ResourceState = "REQUESTED" | "DOES_NOT_EXIST" | "ACKED" | "NACKED" | "TIMEOUT";
@@ -64,6 +65,7 @@ export class ResourceStore {
     this.tables = {
       listeners: this.#modelsOf(LISTENER_TYPE) as ReadonlyMap<string, Listener>,
       routes: this.#modelsOf(ROUTE_TYPE) as ReadonlyMap<string, RouteConfiguration>,
+      virtualHosts: this.#modelsOf(VIRTUAL_HOST_TYPE) as ReadonlyMap<string, VirtualHost>,
       scopes: this.#modelsOf(SCOPED_ROUTE_TYPE) as ReadonlyMap<string, ScopedRoute>,
       clusters: this.#modelsOf(CLUSTER_TYPE) as ReadonlyMap<string, Cluster>,
       endpoints: this.#modelsOf(ENDPOINTS_TYPE) as ReadonlyMap<string, ClusterLoadAssignment>,
@@ -137,7 +139,7 @@ export class ResourceStore {
     const entry = this.#entries.get(typeUrl)?.get(name);
     if (entry === undefined || entry.isStatic) return;
     entry.state = "DOES_NOT_EXIST";
-    if (typeUrl !== EXTENSION_CONFIG_TYPE) return;
+    if (typeUrl !== EXTENSION_CONFIG_TYPE && typeUrl !== VIRTUAL_HOST_TYPE) return;
     entry.model = undefined;
     entry.value = undefined;
     this.#modelsOf(typeUrl).delete(name);
@@ -147,6 +149,12 @@ export class ResourceStore {
   markAnswered(typeUrl: string, name: string): void {
     const entry = this.#entries.get(typeUrl)?.get(name);
     if (entry !== undefined && entry.model === undefined) entry.state = "ACKED";
+  }
+
+  /** It was asked for, and there is none: the server says so, or says nothing, or what it sent was refused. */
+  isAbsent(typeUrl: string, name: string): boolean {
+    const state = this.#entries.get(typeUrl)?.get(name)?.state;
+    return state === "DOES_NOT_EXIST" || state === "TIMEOUT" || state === "NACKED";
   }
 
   /** initial_fetch_timeout is over without an answer. */

@@ -15,7 +15,8 @@ import type { ConfigSource } from "./model/config-source.ts";
 import type { ClusterLoadAssignment } from "./model/endpoints.ts";
 import type { Listener } from "./model/listener.ts";
 import type { PluginConfig } from "./model/plugin-config.ts";
-import type { RouteConfiguration } from "./model/route.ts";
+import type { Demand } from "./model/demand.ts";
+import type { RouteConfiguration, VirtualHost } from "./model/route.ts";
 import type { ScopedRoute } from "./model/scoped-routes.ts";
 import type { Snapshot } from "./model/snapshot.ts";
 import type { Secret } from "./model/tls.ts";
@@ -30,12 +31,16 @@ import {
   ROUTE_TYPE,
   SCOPED_ROUTE_TYPE,
   SECRET_TYPE,
+  VIRTUAL_HOST_TYPE,
 } from "./type-urls.ts";
+import { withVirtualHosts } from "./virtual-hosts.ts";
 
 /** The latest good version of every resource, static ones included. */
 export interface ResourceTables {
   readonly listeners: ReadonlyMap<string, Listener>;
   readonly routes: ReadonlyMap<string, RouteConfiguration>;
+  /** By the names of their resources. */
+  readonly virtualHosts: ReadonlyMap<string, VirtualHost>;
   readonly scopes: ReadonlyMap<string, ScopedRoute>;
   readonly clusters: ReadonlyMap<string, Cluster>;
   /** By EDS service name. */
@@ -81,6 +86,8 @@ export type AssembleInput = Readonly<{
   previous: Snapshot;
   /** Keys of waits without a resource whose time is up. */
   overdue: Readonly<{ has(key: object): boolean }>;
+  /** What requests have asked for. */
+  demands?: readonly Demand[];
 }>;
 
 /**
@@ -106,6 +113,7 @@ export const EMPTY_SNAPSHOT: Snapshot = Object.freeze({
   endpoints: new Map(),
   plugins: new Map(),
   runtime: Object.freeze({}),
+  settled: new Set<string>(),
 });
 
 export function assemble(input: AssembleInput): Assembly {
@@ -143,6 +151,7 @@ class Assembler {
       endpoints: stable(previous.endpoints, this.#usedEndpoints()),
       plugins: stable(previous.plugins, this.#usedPlugins()),
       runtime,
+      settled: this.#settled(previous.settled, routes),
     };
     const isSame =
       parts.listeners === previous.listeners &&
@@ -151,7 +160,8 @@ class Assembler {
       parts.clusters === previous.clusters &&
       parts.endpoints === previous.endpoints &&
       parts.plugins === previous.plugins &&
-      runtime === previous.runtime;
+      runtime === previous.runtime &&
+      parts.settled === previous.settled;
     return {
       snapshot: isSame ? previous : Object.freeze({ version: previous.version + 1, ...parts }),
       wanted: [...this.#wanted.values()],
@@ -264,6 +274,10 @@ class Assembler {
     for (const name of this.#input.tables.scopes.values().flatMap(eagerRoutes)) {
       pushDefined(missing, this.#wantRoute({ name, source: routes }, hasPrevious));
     }
+    for (const { kind, name } of this.#input.demands ?? []) {
+      const of = kind === "scope" ? this.#input.tables.scopes.get(name)?.routes : undefined;
+      if (of?.kind === "named") this.#wantRoute({ name: of.name, source: routes }, true);
+    }
     return missing;
   }
 
@@ -301,17 +315,54 @@ class Assembler {
   }
 
   #wantRoute(route: Reference, hasPrevious: boolean): string | undefined {
-    const waitsFor = this.#want(ROUTE_TYPE, route.name, route.source, hasPrevious);
+    const waitsFor =
+      this.#want(ROUTE_TYPE, route.name, route.source, hasPrevious) ?? this.#wantHosts(route.name, hasPrevious);
     if (waitsFor !== undefined) return waitsFor;
     const usable = this.#usableRoute(route.name);
     const isHeldBack = usable === undefined && this.#input.tables.routes.has(route.name);
     return isHeldBack ? `clusters of the routes ${JSON.stringify(route.name)}` : undefined;
   }
 
+  /** Subscribes to the virtual hosts of routes that have some elsewhere: all that the server has to say, and those demanded. */
+  #wantHosts(name: string, hasPrevious: boolean): string | undefined {
+    const { tables, demands = [] } = this.#input;
+    const source = tables.routes.get(name)?.virtualHostSource;
+    if (source === undefined) return undefined;
+    for (const demand of demands) {
+      if (demand.kind === "host" && demand.routes === name) this.#want(VIRTUAL_HOST_TYPE, demand.name, source, true);
+    }
+    return this.#want(VIRTUAL_HOST_TYPE, "*", source, hasPrevious);
+  }
+
+  /** Demands that nothing more is waited for. */
+  #settled(previous: Snapshot["settled"], routes: ReadonlyMap<string, RouteConfiguration>): Snapshot["settled"] {
+    const { demands = [], tables } = this.#input;
+    const settled = new Set<string>();
+    for (const demand of demands) {
+      const { kind, name, key } = demand;
+      if (kind === "scope") {
+        const scope = this.#scopes.get(name);
+        const isAwaited = scope?.routes.kind === "named" && this.#isAwaited(scope.routes.name);
+        if (!isAwaited) settled.add(key);
+        continue;
+      }
+      const isAnswered = tables.virtualHosts.has(name) || tables.standing(VIRTUAL_HOST_TYPE, name) !== "waiting";
+      const inUse = routes.get(demand.routes);
+      if (inUse === undefined || (isAnswered && inUse === this.#latestRoutes(demand.routes))) settled.add(key);
+    }
+    return settled.symmetricDifference(previous).size === 0 ? previous : settled;
+  }
+
+  #latestRoutes(name: string): RouteConfiguration | undefined {
+    const { routes, virtualHosts } = this.#input.tables;
+    const latest = routes.get(name);
+    return latest === undefined ? undefined : withVirtualHosts(latest, virtualHosts);
+  }
+
   /** The version of a route configuration that can serve now. */
   #usableRoute(name: string): RouteConfiguration | undefined {
     if (this.#routes.has(name)) return this.#routes.get(name);
-    const latest = this.#input.tables.routes.get(name);
+    const latest = this.#latestRoutes(name);
     const before = this.#input.previous.routes.get(name);
     let usable = latest ?? before;
     if (latest !== undefined && latest !== before) {
@@ -366,6 +417,7 @@ class Assembler {
     const { tables } = this.#input;
     if (typeUrl === ENDPOINTS_TYPE) return tables.endpoints;
     if (typeUrl === SCOPED_ROUTE_TYPE) return tables.scopes;
+    if (typeUrl === VIRTUAL_HOST_TYPE) return tables.virtualHosts;
     if (typeUrl === SECRET_TYPE) return tables.secrets;
     return typeUrl === ROUTE_TYPE ? tables.routes : tables.plugins;
   }

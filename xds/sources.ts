@@ -25,7 +25,7 @@ import type { Environment } from "./secrets/read-data.ts";
 import type { TlsMaterial } from "./secrets/tls-material.ts";
 import { ServerConnections } from "./server-connections.ts";
 import type { Interest, Outcome } from "./subscriptions.ts";
-import { ADS_METHODS, TYPE_METHODS, typeLabel } from "./type-urls.ts";
+import { ADS_METHODS, TYPE_METHODS, typeLabel, VIRTUAL_HOST_TYPE } from "./type-urls.ts";
 
 export type SourcesDeps = Readonly<{
   ads: ApiConfigSource | undefined;
@@ -160,6 +160,9 @@ export class Sources {
     if (api === undefined) return { problem: "the bootstrap has no ads_config" };
     const isAggregated = api.aggregated || config.kind !== "api";
     const methods = isAggregated ? ADS_METHODS : TYPE_METHODS.get(typeUrl);
+    if (typeUrl === VIRTUAL_HOST_TYPE && api.protocol !== "delta") {
+      return { problem: "virtual hosts come in the delta protocol only" };
+    }
     if (methods === undefined) return { problem: `${typeUrl} has no service of its own` };
     return this.#makeGrpc(name, api, methods[api.protocol]);
   }

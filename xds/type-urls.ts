@@ -7,6 +7,8 @@ const PREFIX = "type.googleapis.com/";
 export const LISTENER_TYPE = `${PREFIX}envoy.config.listener.v3.Listener`;
 export const ROUTE_TYPE = `${PREFIX}envoy.config.route.v3.RouteConfiguration`;
 export const SCOPED_ROUTE_TYPE = `${PREFIX}envoy.config.route.v3.ScopedRouteConfiguration`;
+/** Delta only. */
+export const VIRTUAL_HOST_TYPE = `${PREFIX}envoy.config.route.v3.VirtualHost`;
 export const CLUSTER_TYPE = `${PREFIX}envoy.config.cluster.v3.Cluster`;
 export const ENDPOINTS_TYPE = `${PREFIX}envoy.config.endpoint.v3.ClusterLoadAssignment`;
 export const SECRET_TYPE = `${PREFIX}envoy.extensions.transport_sockets.tls.v3.Secret`;
@@ -34,6 +36,7 @@ const LABELS: ReadonlyMap<string, string> = new Map([
   [LISTENER_TYPE, "LDS"],
   [ROUTE_TYPE, "RDS"],
   [SCOPED_ROUTE_TYPE, "SRDS"],
+  [VIRTUAL_HOST_TYPE, "VHDS"],
   [CLUSTER_TYPE, "CDS"],
   [ENDPOINTS_TYPE, "EDS"],
   [SECRET_TYPE, "SDS"],
@@ -58,6 +61,7 @@ export const TYPE_METHODS: ReadonlyMap<string, DiscoveryMethods> = new Map([
   [LISTENER_TYPE, methods("listener.v3.ListenerDiscoveryService", "Listeners")],
   [ROUTE_TYPE, methods("route.v3.RouteDiscoveryService", "Routes")],
   [SCOPED_ROUTE_TYPE, methods("route.v3.ScopedRoutesDiscoveryService", "ScopedRoutes")],
+  [VIRTUAL_HOST_TYPE, methods("route.v3.VirtualHostDiscoveryService", "VirtualHosts")],
   [CLUSTER_TYPE, methods("cluster.v3.ClusterDiscoveryService", "Clusters")],
   [ENDPOINTS_TYPE, methods("endpoint.v3.EndpointDiscoveryService", "Endpoints")],
   [SECRET_TYPE, methods("secret.v3.SecretDiscoveryService", "Secrets")],

@@ -8,6 +8,7 @@ import { CorsFilterFactory } from "./cors-filter.ts";
 import { FaultFilterFactory, isFault } from "./fault-filter.ts";
 import { GrpcStatsFilterFactory } from "./grpc-stats-filter.ts";
 import { IstioStatsFilterFactory } from "./istio/istio-stats-filter.ts";
+import { OnDemandFilterFactory } from "./on-demand-filter.ts";
 import { PeerMetadataFilterFactory } from "./istio/peer-metadata-filter.ts";
 import { SetFilterStateFactory } from "./set-filter-state.ts";
 
@@ -26,6 +27,8 @@ export function compileBuiltin(
       const policies = levels.flatMap((level) => (level.kind === "cors" ? level.policy : []));
       return policies.length === 0 ? undefined : new CorsFilterFactory(name, policies, deps);
     }
+    case "on_demand":
+      return new OnDemandFilterFactory(name, deps.demands);
     case "fault": {
       const own = levels.find((level) => level.kind === "fault");
       const fault = own?.fault ?? filter.fault;

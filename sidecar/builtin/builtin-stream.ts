@@ -2,6 +2,8 @@
 
 import type { Runtime } from "../../xds/model/bootstrap.ts";
 import type { TimerWheel } from "../http/timer-wheel.ts";
+import type { Demand } from "../../xds/model/demand.ts";
+import type { LiveDemands } from "../live-demands.ts";
 import type { RouteMatch } from "../route/route-table.ts";
 import type { ProcessScope } from "../stats/scope.ts";
 import type { FormatContext } from "../telemetry/format-operator.ts";
@@ -11,10 +13,15 @@ export interface BuiltinStream {
   readonly facts: StreamRecord;
   /** Chooses the route now, unless it is chosen. */
   ensureRoute(): RouteMatch | undefined;
+  readonly route: {
+    demand(): Demand | undefined;
+    chooseAnew(): void;
+  };
 }
 
 export interface BuiltinDeps {
   readonly scope: ProcessScope;
+  readonly demands: LiveDemands;
   readonly wheel: TimerWheel;
   /** In [0, 1). */
   readonly random: () => number;

@@ -67,13 +67,7 @@ layered_runtime: { layers: [{ name: runtime-0, rtds_layer: { name: runtime-0, rt
 }
 
 suite("go-control-plane's own test", { skip, concurrency: 5 }, () => {
-  for (const [mode, ...flags] of [
-    ["ads"],
-    ["delta-ads"],
-    ["xds"],
-    ["xds", "-mux"],
-    ["delta", "-vhdshttp", "0"],
-  ] as const) {
+  for (const [mode, ...flags] of [["ads"], ["delta-ads"], ["xds"], ["xds", "-mux"], ["delta"]] as const) {
     test(`passes with us in Envoy's place: ${[mode, ...flags].join(" ")}`, async (t) => {
       const upstream = createHttpServer((_request, response) => response.end(MESSAGE));
       const first = await freeRange(LISTENERS + 4);

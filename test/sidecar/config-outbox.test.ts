@@ -13,6 +13,7 @@ const NO_CHANGES = { set: [], removed: [] };
 
 function delta(version: number, routes: Routes = NO_CHANGES, parts: Partial<ConfigDelta> = {}): ConfigDelta {
   const none = {
+    settled: NO_CHANGES,
     scopes: NO_CHANGES,
     listeners: NO_CHANGES,
     clusters: NO_CHANGES,

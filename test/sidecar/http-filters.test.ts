@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { LiveDemands } from "../../sidecar/live-demands.ts";
 import { FailingFilterFactory } from "../../sidecar/filter/failing-filter.ts";
 import { WasmFilterFactory } from "../../sidecar/filter/wasm-filter.ts";
 import {
@@ -45,6 +46,7 @@ function setUp(filters: readonly HttpFilter[]) {
   const property = (): undefined => undefined;
   const builtin: HttpFilterDeps["builtin"] = {
     scope: new StatsTable({ onDefine: () => undefined }),
+    demands: new LiveDemands(() => undefined),
     wheel: new TimerWheel(),
     random: Math.random,
     runtime: () => ({}),

@@ -67,9 +67,9 @@ function setUp(services: readonly PluginService[] = []) {
     publisher.publish({
       version: ++version,
       listeners: empty, routes: empty, scopes: empty, clusters: empty, endpoints: empty, plugins: empty,
-      runtime: {},
+      runtime: {}, settled: new Set(),
       ...parts,
-    } as Snapshot); // prettier-ignore
+    } as unknown as Snapshot); // prettier-ignore
     await done;
     return sent[sent.length - 1] as ConfigDelta;
   };

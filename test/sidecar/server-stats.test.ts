@@ -15,6 +15,7 @@ const EMPTY: Snapshot = {
   endpoints: new Map(),
   plugins: new Map(),
   runtime: { "a.b": 1, c: true },
+  settled: new Set(),
 };
 const NONE = { changed: [], removed: [] };
 
@@ -54,6 +55,7 @@ function delta(version: number, listeners: number): ConfigDelta {
     listeners: { set, removed: [] },
     routes: none,
     scopes: none,
+    settled: none,
     clusters: none,
     endpoints: none,
     plugins: none,

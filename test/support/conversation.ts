@@ -37,6 +37,7 @@ const TYPES: Readonly<Record<string, string>> = {
   EDS: types.ENDPOINTS_TYPE,
   LDS: types.LISTENER_TYPE,
   RDS: types.ROUTE_TYPE,
+  VHDS: types.VIRTUAL_HOST_TYPE,
   SRDS: types.SCOPED_ROUTE_TYPE,
   ECDS: types.EXTENSION_CONFIG_TYPE,
   RTDS: types.RUNTIME_TYPE,
@@ -114,6 +115,14 @@ class Player {
     if (event === "the server ends the stream") stream.end();
     else if (event.startsWith("the server fails the stream: ")) {
       stream.fail(status.INVALID_ARGUMENT, event.slice(event.indexOf(": ") + 2));
+    } else if (event.startsWith("a request of ")) {
+      const [routes = "", host = ""] = event.slice("a request of ".length).split(" ");
+      const name = `${routes}/${host}`;
+      client.demand({ key: `host ${name}`, kind: "host", routes, name });
+      return;
+    } else if (event.startsWith("settled ")) {
+      await this.#client.until(event, ({ settled }) => settled.has(`host ${event.slice("settled ".length)}`));
+      return;
     } else if (event.startsWith("status ")) {
       const [, name, state] = event.split(" ");
       await untilStatus(event, () =>
@@ -139,6 +148,12 @@ function describe(snapshot: Snapshot): string {
     ["listeners", [...listeners.keys()]],
     ["scopes", [...scopes.keys()]],
     ["routes", [...tables.values()].map((table) => `${table.name}->${targetOf(table)}`)],
+    [
+      "hosts",
+      [...tables.values()]
+        .flatMap(({ virtualHosts }) => virtualHosts.map(({ name }) => name))
+        .filter((name) => name !== "all"),
+    ],
     ["plugins", [...plugins.keys()]],
     ["runtime", Object.entries(runtime).map(([key, value]) => `${key}=${JSON.stringify(value)}`)],
   ] satisfies [string, string[]][];
@@ -167,13 +182,21 @@ function parseResponse(variant: "sotw" | "delta", text: string): DiscoveryRespon
 
 /** `name:what@version~ttlMs`; a name that ends with "?" has no body. See the README of the conversations. */
 function parseResource(typeUrl: string, word: string, variant: "sotw" | "delta"): WireResource {
-  const [, text = "", version = "", ttl] = /^([^@~]*)(?:@([^~]*))?(?:~(\d+))?$/.exec(word) ?? [];
+  const [, text = "", version = "", ttl, alias] = /^([^@~|]*)(?:@([^~|]*))?(?:~(\d+))?(?:\|(.*))?$/.exec(word) ?? [];
+  const aliases = alias === undefined ? {} : { aliases: alias.split(",") };
   const ttlMs = ttl === undefined ? undefined : Number(ttl);
-  if (text.endsWith("?")) return { name: text.slice(0, -1), version, typeUrl: "", bytes: undefined, ttlMs };
+  if (text.endsWith("?")) return { name: text.slice(0, -1), version, typeUrl: "", bytes: undefined, ttlMs, ...aliases };
   const made = makeResource(typeUrl, text);
   // State-of-the-world servers give a name and a version only in a wrapper, which they use for a time to live.
   const name = variant === "delta" || ttl !== undefined ? made.name : "";
-  return { name, version: variant === "delta" ? version : "", typeUrl: made.typeUrl, bytes: made.value, ttlMs };
+  return {
+    name,
+    version: variant === "delta" ? version : "",
+    typeUrl: made.typeUrl,
+    bytes: made.value,
+    ttlMs,
+    ...aliases,
+  };
 }
 
 function makeResource(typeUrl: string, text: string): FileResource {
@@ -196,10 +219,16 @@ function makeResource(typeUrl: string, text: string): FileResource {
       return listener(name, { routes: target, ...(filter === undefined ? {} : { plugin: filter }) });
     }
     case types.ROUTE_TYPE:
+      if (what === "vhds") return hostlessRoutes(name);
       return what === "empty" ? one(`{ "@type": "${typeUrl}", name: ${name} }`) : routes(name, what);
     case types.SCOPED_ROUTE_TYPE: {
       const key = `{ fragments: [{ string_key: ${name} }] }`;
       return one(`{ "@type": ${typeUrl}, name: ${name}, key: ${key}, route_configuration_name: ${what} }`);
+    }
+    case types.VIRTUAL_HOST_TYPE: {
+      const route = `{ match: { prefix: "/" }, route: { cluster: web } }`;
+      const domains = `["${name.slice(name.lastIndexOf("/") + 1)}.test"]`;
+      return one(`{ "@type": "${typeUrl}", name: "${name}", domains: ${domains}, routes: [${route}] }`);
     }
     case types.EXTENSION_CONFIG_TYPE:
       return plugin(name, what === "" ? "plugin.wasm" : what);
@@ -215,6 +244,11 @@ function makeResource(typeUrl: string, text: string): FileResource {
 /** As a later version of the API might have it: field 9999, a number. */
 function withNewerField(resource: FileResource): FileResource {
   return { ...resource, value: Buffer.concat([resource.value, Buffer.from([0xf8, 0xf0, 0x04, 0x01])]) };
+}
+
+function hostlessRoutes(name: string): FileResource {
+  const source = "{ ads: {}, resource_api_version: V3 }";
+  return one(`{ "@type": "${types.ROUTE_TYPE}", name: ${name}, vhds: { config_source: ${source} } }`);
 }
 
 function emptyListener(name: string): FileResource {

@@ -136,7 +136,14 @@ export const LAYERS: readonly Layer[] = [
       "sidecar/stats/tags.ts",
       "sidecar/telemetry/format.ts",
     ],
-    types: [MODEL, "sidecar/cluster/", "sidecar/stats/", "sidecar/telemetry/", "sidecar/stream-record.ts"],
+    types: [
+      MODEL,
+      "sidecar/cluster/",
+      "sidecar/stats/",
+      "sidecar/telemetry/",
+      "sidecar/stream-record.ts",
+      "sidecar/live-demands.ts",
+    ],
     why: "filters of the proxy's own: they act on streams, match as routes do, and count",
   },
   {
@@ -279,6 +286,18 @@ export const LAYERS: readonly Layer[] = [
     ],
     types: [MODEL, "sidecar/"],
     why: "model to live objects, and nothing else: no socket, no exporter",
+  },
+  {
+    at: "sidecar/plugin-gate.ts",
+    code: ["sidecar/listener-plugins.ts", "sidecar/route-plugins.ts"],
+    types: [MODEL, "xds/decode/", "sidecar/"],
+    why: "the main thread's word on a decoded resource before it is acknowledged",
+  },
+  {
+    at: "sidecar/live-demands.ts",
+    code: [],
+    types: [MODEL, "sidecar/worker-link.ts"],
+    why: "who waits for what, and nothing of streams or sockets",
   },
   {
     at: "sidecar/live-routes.ts",

@@ -4,6 +4,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { Cors, CorsPolicy as CorsPolicyMessage } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts";
 import type { HTTPFault } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
+import type { OnDemand } from "../gen/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.ts";
 import type { FilterConfig as GrpcStatsConfig } from "../gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.ts";
 import type { Config as SetFilterState } from "../gen/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.ts";
 import type { Config as PeerMetadataConfig } from "../gen/io/istio/http/peer_metadata/config_pb.ts";
@@ -19,6 +20,9 @@ type Decoder<T> = (message: Message, path: string, findings: Findings) => T | un
 
 const FILTERS: Readonly<Record<string, Decoder<BuiltinFilter>>> = {
   ["envoy.extensions.filters.http.cors.v3.Cors" satisfies Cors["$typeName"]]: () => ({ kind: "cors" }),
+  ["envoy.extensions.filters.http.on_demand.v3.OnDemand" satisfies OnDemand["$typeName"]]: () => ({
+    kind: "on_demand",
+  }),
   ["envoy.extensions.filters.http.fault.v3.HTTPFault" satisfies HTTPFault["$typeName"]]: (message, path, findings) => ({
     kind: "fault",
     fault: decodeFault(message as HTTPFault, path, findings),

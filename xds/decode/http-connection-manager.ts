@@ -88,11 +88,14 @@ function decodeRoutes(
 ): HttpConnectionManager["routes"] | undefined {
   const specifier = message.routeSpecifier;
   switch (specifier.case) {
-    case "routeConfig":
-      return {
-        kind: "inline",
-        routeConfig: decodeRouteConfiguration(specifier.value, child(path, "route_config"), findings),
-      };
+    case "routeConfig": {
+      const routesPath = child(path, "route_config");
+      const routeConfig = decodeRouteConfiguration(specifier.value, routesPath, findings);
+      if (routeConfig.virtualHostSource !== undefined) {
+        findings.issue(child(routesPath, "vhds"), "is only for routes that come over RDS");
+      }
+      return { kind: "inline", routeConfig };
+    }
     case "rds": {
       const rdsPath = child(path, "rds");
       const { configSource, routeConfigName: name } = specifier.value;

@@ -14,6 +14,10 @@ import {
   type RouteConfiguration as RouteMessage,
 } from "../gen/envoy/config/route/v3/route_pb.ts";
 import {
+  VirtualHostSchema,
+  type VirtualHost as VirtualHostMessage,
+} from "../gen/envoy/config/route/v3/route_components_pb.ts";
+import {
   ScopedRouteConfigurationSchema,
   type ScopedRouteConfiguration,
 } from "../gen/envoy/config/route/v3/scoped_route_pb.ts";
@@ -27,7 +31,7 @@ import type { Cluster } from "../model/cluster.ts";
 import type { ClusterLoadAssignment } from "../model/endpoints.ts";
 import type { Listener } from "../model/listener.ts";
 import type { PluginConfig } from "../model/plugin-config.ts";
-import type { RouteConfiguration } from "../model/route.ts";
+import type { RouteConfiguration, VirtualHost } from "../model/route.ts";
 import type { ScopedRoute } from "../model/scoped-routes.ts";
 import type { Secret } from "../model/tls.ts";
 import {
@@ -38,6 +42,7 @@ import {
   ROUTE_TYPE,
   SCOPED_ROUTE_TYPE,
   SECRET_TYPE,
+  VIRTUAL_HOST_TYPE,
 } from "../type-urls.ts";
 import { decodeCluster } from "./cluster.ts";
 import { decodeEndpoints } from "./endpoints.ts";
@@ -45,7 +50,7 @@ import { decodeDiscoveredPlugin } from "./http-filter.ts";
 import { inspectMessage, type UnknownFieldPolicy } from "./inspect.ts";
 import { child, Findings, type Decoded, type FormatProblem } from "./issues.ts";
 import { decodeListener } from "./listener.ts";
-import { decodeRouteConfiguration } from "./route.ts";
+import { DEFAULT_MAX_BODY_BYTES, decodeRouteConfiguration, decodeVirtualHost } from "./route.ts";
 import { flattenRuntime } from "./runtime.ts";
 import { decodeChangedHosts } from "./virtual-host-reuse.ts";
 import { decodeScopedRoute } from "./scoped-routes.ts";
@@ -57,6 +62,7 @@ export const RUNTIME_TYPE = "type.googleapis.com/envoy.service.runtime.v3.Runtim
 export type Resource =
   | { readonly kind: "listener"; readonly name: string; readonly value: Listener }
   | { readonly kind: "route"; readonly name: string; readonly value: RouteConfiguration }
+  | { readonly kind: "virtual_host"; readonly name: string; readonly value: VirtualHost }
   | { readonly kind: "scope"; readonly name: string; readonly value: ScopedRoute }
   | { readonly kind: "cluster"; readonly name: string; readonly value: Cluster }
   | { readonly kind: "endpoints"; readonly name: string; readonly value: ClusterLoadAssignment }
@@ -89,6 +95,7 @@ interface ResourceType {
 const TYPES: ReadonlyMap<string, ResourceType> = new Map([
   [LISTENER_TYPE, listenerType()],
   [ROUTE_TYPE, routeType()],
+  [VIRTUAL_HOST_TYPE, virtualHostType()],
   [SCOPED_ROUTE_TYPE, scopeType()],
   [CLUSTER_TYPE, clusterType()],
   [ENDPOINTS_TYPE, endpointsType()],
@@ -162,6 +169,17 @@ function routeType(): ResourceType {
         findings.warn("no_effect", "validate_clusters", field, "clusters are checked in inline routes only");
       }
       return { kind: "route", name: value.name, value };
+    },
+  };
+}
+
+function virtualHostType(): ResourceType {
+  return {
+    desc: VirtualHostSchema,
+    nameOf: (message) => (message as VirtualHostMessage).name,
+    decode: (message, findings) => {
+      const value = decodeVirtualHost(message as VirtualHostMessage, DEFAULT_MAX_BODY_BYTES, "", findings);
+      return { kind: "virtual_host", name: value.name, value };
     },
   };
 }

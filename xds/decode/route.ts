@@ -1,15 +1,17 @@
 // envoy.config.route.v3.RouteConfiguration → model. Called by resource.ts for RDS and by http-connection-manager.ts for
 // inline routes. Route by route, so that every problem of a table is found at once.
 
-import type { RouteConfiguration as RouteConfigurationMessage } from "../gen/envoy/config/route/v3/route_pb.ts";
+import type { RouteConfiguration as RouteConfigurationMessage, Vhds } from "../gen/envoy/config/route/v3/route_pb.ts";
 import {
   VirtualHost_TlsRequirementType as TlsRequirement,
   type Route as RouteMessage,
   type Tracing as TracingMessage,
   type VirtualHost as VirtualHostMessage,
 } from "../gen/envoy/config/route/v3/route_components_pb.ts";
+import type { ConfigSource } from "../model/config-source.ts";
 import type { Route, RouteAction, RouteConfiguration, RouteTracing, VirtualHost } from "../model/route.ts";
 import { metadataBytes } from "./address.ts";
+import { decodeConfigSource } from "./config-source.ts";
 import { quoted } from "./constraint.ts";
 import { decodeHeaderMutations } from "./header-mutation.ts";
 import { child, item, type Findings } from "./issues.ts";
@@ -19,7 +21,7 @@ import { decodeDirectResponse, decodeForwardAction, decodeRedirectAction } from 
 import { decodeRouteMatch } from "./route-match.ts";
 import { decodeRetryPolicy } from "./retry-policy.ts";
 
-const DEFAULT_MAX_BODY_BYTES = 4096;
+export const DEFAULT_MAX_BODY_BYTES = 4096;
 
 export function decodeRouteConfiguration(
   message: RouteConfigurationMessage,
@@ -29,7 +31,9 @@ export function decodeRouteConfiguration(
   const maxDirectResponseBodyBytes = message.maxDirectResponseBodySizeBytes ?? DEFAULT_MAX_BODY_BYTES;
   const hostsPath = child(path, "virtual_hosts");
   checkDomains(message.virtualHosts, hostsPath, findings);
+  const source = decodeHostSource(message.vhds, child(path, "vhds"), findings);
   return {
+    ...(source === undefined ? {} : { virtualHostSource: source }),
     name: message.name,
     virtualHosts: decodeEach(message.virtualHosts, hostsPath, findings, (host, hostPath) =>
       decodeVirtualHost(host, maxDirectResponseBodyBytes, hostPath, findings),
@@ -42,6 +46,17 @@ export function decodeRouteConfiguration(
     maxDirectResponseBodyBytes,
     perFilterConfig: decodePerFilterConfig(message.typedPerFilterConfig, path, findings),
   };
+}
+
+/** VHDS exists in delta alone; whether ADS is delta the client knows. */
+function decodeHostSource(message: Vhds | undefined, path: string, findings: Findings): ConfigSource | undefined {
+  const sourcePath = child(path, "config_source");
+  const source = decodeConfigSource(message?.configSource, sourcePath, findings);
+  if (source === undefined || source.kind === "ads") return source;
+  if (source.kind !== "api" || source.protocol !== "delta") {
+    findings.issue(sourcePath, "must be ads or DELTA_GRPC: virtual hosts come in the delta protocol only");
+  }
+  return source;
 }
 
 /** Domains must be unique in the whole table, whatever their case. */

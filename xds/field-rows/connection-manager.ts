@@ -132,6 +132,10 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
       upstream_http_filters: "upstream HTTP filters are not supported",
     },
   },
+  "envoy.extensions.filters.http.on_demand.v3.OnDemand": {
+    supported: "",
+    refused: { odcds: "clusters are discovered by CDS as a whole, not on demand" },
+  },
   "envoy.extensions.filters.http.cors.v3.Cors": {
     supported: "",
   },

@@ -6,7 +6,7 @@ import type { MessageRows } from "../fields.ts";
 export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.config.route.v3.RouteConfiguration": {
     supported:
-      "name virtual_hosts response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove most_specific_header_mutations_wins validate_clusters max_direct_response_body_size_bytes ignore_port_in_host_matching typed_per_filter_config",
+      "name virtual_hosts response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove most_specific_header_mutations_wins validate_clusters max_direct_response_body_size_bytes ignore_port_in_host_matching typed_per_filter_config vhds",
     accepted: {
       request_mirror_policies: "requests are not mirrored yet",
       metadata: "has no reader",
@@ -14,16 +14,15 @@ export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
     },
     refused: {
       internal_only_headers: "headers from outside are not removed yet; use request_headers_to_remove",
-      vhds: "virtual host discovery is not supported",
       vhost_header: "the virtual host is chosen by Host",
       ignore_path_parameters_in_path_matching: "path parameters are part of the path",
       route_specifiers: "this extension point is not supported",
     },
   },
   "envoy.config.route.v3.ScopedRouteConfiguration": {
-    supported: "name key route_configuration_name route_configuration",
-    refused: { on_demand: "all scopes have their routes from the start" },
+    supported: "name key route_configuration_name route_configuration on_demand",
   },
+  "envoy.config.route.v3.Vhds": { supported: "config_source" },
   "envoy.config.route.v3.ScopedRouteConfiguration.Key": { supported: "fragments" },
   "envoy.config.route.v3.ScopedRouteConfiguration.Key.Fragment": { supported: "string_key" },
   "envoy.config.route.v3.VirtualHost": {

@@ -7,6 +7,7 @@ import type { HeaderMatcher } from "./route.ts";
 /** A filter of the connection manager. */
 export type BuiltinFilter =
   | { readonly kind: "cors" }
+  | { readonly kind: "on_demand" }
   | { readonly kind: "fault"; readonly fault: Fault }
   | { readonly kind: "grpc_stats"; readonly stats: GrpcStats }
   | {

@@ -2,6 +2,7 @@
 // Decoded by xds/decode/route.ts, compiled by sidecar/route/route-table.ts. Types only.
 
 import type { BuiltinSettings } from "./builtin-filter.ts";
+import type { ConfigSource } from "./config-source.ts";
 import type { DataSource, PluginConfig } from "./plugin-config.ts";
 import type { RegexMatcher, RegexRewrite, RuntimeFraction, StringMatcher } from "./matcher.ts";
 
@@ -206,7 +207,10 @@ export interface VirtualHost {
 
 export interface RouteConfiguration {
   readonly name: string;
+  /** In a snapshot those of VHDS too. */
   readonly virtualHosts: readonly VirtualHost[];
+  /** VHDS brings more virtual hosts from there. */
+  readonly virtualHostSource?: ConfigSource;
   readonly headers: HeaderMutations;
   readonly internalOnlyHeaders: readonly string[];
   readonly mostSpecificHeaderMutationsWins: boolean;

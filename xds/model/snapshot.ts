@@ -23,4 +23,6 @@ export interface Snapshot {
   /** ECDS plugins by resource (filter) name. */
   readonly plugins: ReadonlyMap<string, PluginConfig>;
   readonly runtime: Runtime;
+  /** Keys of demands that have been answered, with something or with nothing, and are in use. */
+  readonly settled: ReadonlySet<string>;
 }

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { LiveDemands } from "../../../../sidecar/live-demands.ts";
 import type { BuiltinDeps, BuiltinStream } from "../../../../sidecar/builtin/builtin-stream.ts";
 import { IstioStatsFilterFactory } from "../../../../sidecar/builtin/istio/istio-stats-filter.ts";
 import { FilterState } from "../../../../sidecar/filter/filter-state.ts";
@@ -49,6 +50,7 @@ test("hosts that clients make up have at most 2,000 series, and the rest one", (
     { usesHostHeader: true, tcpReportingMs: 5_000, changes: [] },
     {
       scope,
+      demands: new LiveDemands(() => undefined),
       wheel: new TimerWheel(),
       random: Math.random,
       runtime: () => ({}),
