@@ -192,6 +192,7 @@ const LABEL = "a label, as in Envoy";
 
 /** Supported fields that make no difference to the decoded model, and why they are supported nevertheless. */
 export const EFFECT_ELSEWHERE: Readonly<Record<string, string>> = {
+  "envoy.config.route.v3.ScopedRouteConfiguration.on_demand": "is read over SRDS, not of scopes inside a listener",
   "io.istio.http.peer_metadata.Config.IstioHeaders.skip_external_clusters":
     "in propagation, which the shortest way does not lead to: integration/istio-filters.test.ts",
   "envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.rds_config_source":
