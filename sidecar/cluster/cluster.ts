@@ -63,14 +63,14 @@ export class LiveCluster {
   readonly #hosts: HostSet;
   #selection: HostSelection;
   #assignment: ClusterLoadAssignment;
-  readonly #hasTls: boolean;
+  /** Hosts that take TLS only; undefined where the cluster has none. */
+  #secureHosts: ReadonlySet<Host> | undefined = undefined;
   #warm = false;
   #disposed = false;
 
   constructor(model: Cluster, deps: ClusterDeps) {
     this.model = model;
     this.#random = deps.random;
-    this.#hasTls = usesTls(model);
     this.#scope = deps.scope;
     this.#statPrefix = `cluster.${model.statName}.`;
     this.#scope.declare?.(CLUSTER_FAMILY, this.#statPrefix);
@@ -134,6 +134,9 @@ export class LiveCluster {
     }
     this.#selection = this.#select();
     const hosts = this.#hosts.hosts;
+    if (usesTls(this.model)) {
+      this.#secureHosts = new Set(hosts.filter((host) => needsTls(this.model, host.socketMatch)));
+    }
     this.#membership.total.set(hosts.length);
     this.#membership.healthy.set(hosts.filter((host) => host.availability === "healthy").length);
     this.#membership.degraded.set(hosts.filter((host) => host.availability === "degraded").length);
@@ -156,7 +159,7 @@ export class LiveCluster {
   /** A host for one request; undefined when none may be used, or it takes TLS only, which is not supported yet. `hash`: see Balancer. */
   choose(hash?: number): Host | undefined {
     const host = this.#selection.choose(hash);
-    if (host === undefined || (this.#hasTls && needsTls(this.model, host.socketMatch))) {
+    if (host === undefined || this.#secureHosts?.has(host) === true) {
       this.stats.cxNoneHealthy.inc();
       return undefined;
     }
