@@ -132,7 +132,20 @@ function decodeReference(
   findings: Findings,
 ): SecretReference {
   const source = decodeConfigSource(message.sdsConfig, child(path, "sds_config"), findings);
-  return { name: message.name, kind, source };
+  return shared({ name: message.name, kind, source });
+}
+
+/** In a mesh thousands of clusters name the same two secrets: they share the objects, here and in what workers get. */
+const references = new Map<string, SecretReference>();
+const MAX_SHARED = 1_024;
+
+function shared(reference: SecretReference): SecretReference {
+  const key = JSON.stringify(reference);
+  const known = references.get(key);
+  if (known !== undefined) return known;
+  if (references.size >= MAX_SHARED) references.clear();
+  references.set(key, reference);
+  return reference;
 }
 
 const VERSIONS: Readonly<Record<TlsProtocolValue, TlsVersion | undefined>> = {
