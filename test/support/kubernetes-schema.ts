@@ -1,5 +1,6 @@
 // What a Kubernetes API server would say of an object, without one: its published schemas (fixtures/kubernetes/schemas.json), strictly, so that
 // an unknown field is a problem; and for pods the rules that schemas cannot tell (k8s.io/kubernetes pkg/apis/core/validation).
+// The schemas are cut out of api/openapi-spec/swagger.json of the Go module k8s.io/kubernetes: what the kinds in `kinds` reach, without descriptions.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
