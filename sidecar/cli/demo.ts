@@ -12,7 +12,7 @@ import { controlPlaneVerb } from "./control-plane.ts";
 import { describeFlags, type Flag, parseFlags } from "./flags.ts";
 import { serve } from "./run.ts";
 import { parseRunOptions } from "./run-flags.ts";
-import { type CliIo, type Verb, wrongUsage } from "./verb.ts";
+import { type CliIo, type VerbAction, wrongUsage } from "./verb.ts";
 
 const HOME = fileURLToPath(new URL("../..", import.meta.url));
 const RESOURCES = "deploy/demo/control-plane.yaml";
@@ -63,10 +63,7 @@ const FLAGS: readonly Flag[] = [
   },
 ];
 
-export const demoVerb: Verb = {
-  name: "demo",
-  usage: "demo",
-  summary: "an upstream, the control plane and a sidecar with a Go plugin, to try it",
+export const demoVerb: VerbAction = {
   help: () =>
     `outrigger demo\n\nStarts an upstream, the control plane and a sidecar with a Go plugin.\n\nFlags:\n${describeFlags(FLAGS)}`,
   run: async (argv, io) => {

@@ -9,12 +9,9 @@ import { RootLog } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
 import { parseRunOptions, RUN_FLAGS_HELP, type RunOptions } from "./run-flags.ts";
 import { describeLocated, environmentOf, loadFor, placed, unusableFiles, validate } from "./validate.ts";
-import { type CliIo, type Verb, wrongUsage } from "./verb.ts";
+import { type CliIo, type VerbAction, wrongUsage } from "./verb.ts";
 
-export const runVerb: Verb = {
-  name: "run",
-  usage: "run -c FILE",
-  summary: "runs the sidecar from an Envoy v3 bootstrap, YAML or JSON",
+export const runVerb: VerbAction = {
   help: () =>
     `outrigger run -c FILE\n\nRuns the sidecar from an Envoy v3 bootstrap. Envoy's own flags work, with or without the verb.\n\nFlags:\n${RUN_FLAGS_HELP}`,
   run: async (argv, io) => {

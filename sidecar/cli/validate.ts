@@ -14,12 +14,9 @@ import { pluginsOf } from "../listener-plugins.ts";
 import { StatsTable } from "../stats/table.ts";
 import { formatProblem } from "../telemetry/format.ts";
 import { parseRunOptions, type RunOptions, RUN_FLAGS_HELP } from "./run-flags.ts";
-import { type CliIo, type Verb, wrongUsage } from "./verb.ts";
+import { type CliIo, type VerbAction, wrongUsage } from "./verb.ts";
 
-export const validateVerb: Verb = {
-  name: "validate",
-  usage: "validate -c FILE",
-  summary: "checks a bootstrap and every file it names",
+export const validateVerb: VerbAction = {
   help: () =>
     `outrigger validate -c FILE\n\nChecks a bootstrap and every file it names; prints every problem with its place.\n\nFlags (those of run):\n${RUN_FLAGS_HELP}`,
   run: async (argv, io) => {

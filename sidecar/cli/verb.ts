@@ -26,6 +26,9 @@ export interface Verb {
   readonly run: (argv: readonly string[], io: CliIo) => Promise<number>;
 }
 
+/** What of a verb is loaded when it is asked for. */
+export type VerbAction = Pick<Verb, "help" | "run">;
+
 /** Prints a usage problem as every verb does, and gives the exit code for it. */
 export function wrongUsage(io: CliIo, verb: string, problem: string): number {
   io.err(`outrigger ${verb}: ${problem}\nTry "outrigger help ${verb}".\n`);

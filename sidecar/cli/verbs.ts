@@ -1,24 +1,31 @@
-// The list of verbs, in the order of help. main.ts looks a verb up here.
+// The list of verbs, in the order of help. main.ts looks a verb up here. What a verb does is loaded when it is asked for: the sidecar is
+// 350 files, and a kubelet that runs `outrigger wait` needs none of them.
 
 import { VERSION } from "../version.ts";
 import { configVerb } from "./config.ts";
 import { controlPlaneVerb } from "./control-plane.ts";
-import { demoVerb } from "./demo.ts";
 import { drainVerb } from "./drain.ts";
 import { injectVerb } from "./inject.ts";
 import { iptablesVerb } from "./iptables.ts";
 import { pluginVerb } from "./plugin.ts";
-import { runVerb } from "./run.ts";
 import { statusVerb } from "./status.ts";
-import { validateVerb } from "./validate.ts";
 import { waitVerb } from "./wait.ts";
-import { warmUpVerb } from "./warm-up.ts";
 import { webhookVerb } from "./webhook.ts";
-import type { Verb } from "./verb.ts";
+import type { Verb, VerbAction } from "./verb.ts";
 
 const VERBS: readonly Verb[] = [
-  runVerb,
-  validateVerb,
+  lazily(
+    "run",
+    "run -c FILE",
+    "runs the sidecar from an Envoy v3 bootstrap, YAML or JSON",
+    async () => (await import("./run.ts")).runVerb,
+  ),
+  lazily(
+    "validate",
+    "validate -c FILE",
+    "checks a bootstrap and every file it names",
+    async () => (await import("./validate.ts")).validateVerb,
+  ),
   controlPlaneVerb,
   statusVerb,
   configVerb,
@@ -28,9 +35,29 @@ const VERBS: readonly Verb[] = [
   iptablesVerb,
   waitVerb,
   drainVerb,
-  demoVerb,
-  warmUpVerb,
+  lazily(
+    "demo",
+    "demo",
+    "an upstream, the control plane and a sidecar with a Go plugin, to try it",
+    async () => (await import("./demo.ts")).demoVerb,
+  ),
+  lazily(
+    "warm-up",
+    "warm-up",
+    "fills the compile cache, so that starts are quick and small (the launcher does it once)",
+    async () => (await import("./warm-up.ts")).warmUpVerb,
+  ),
 ];
+
+function lazily(name: string, usage: string, summary: string, load: () => Promise<VerbAction>): Verb {
+  return {
+    name,
+    usage,
+    summary,
+    help: async (words) => (await load()).help(words),
+    run: async (argv, io) => (await load()).run(argv, io),
+  };
+}
 
 export const VERSION_TEXT = `outrigger ${VERSION}`;
 

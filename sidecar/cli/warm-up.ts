@@ -4,17 +4,14 @@
 
 import { serve } from "./run.ts";
 import { parseRunOptions } from "./run-flags.ts";
-import { type CliIo, type Verb, wrongUsage } from "./verb.ts";
+import { type CliIo, type VerbAction, wrongUsage } from "./verb.ts";
 
 const BOOTSTRAP = '{"admin":{"address":{"socket_address":{"address":"127.0.0.1","port_value":0}}}}';
 const POLL_MS = 10;
 /** It ends then, with what is in the cache; nothing depends on it. */
 const DEADLINE_MS = 20_000;
 
-export const warmUpVerb: Verb = {
-  name: "warm-up",
-  usage: "warm-up",
-  summary: "fills the compile cache, so that starts are quick and small (the launcher does it once)",
+export const warmUpVerb: VerbAction = {
   help: () =>
     "outrigger warm-up\n\nFills the compile cache in $NODE_COMPILE_CACHE (default ~/.cache/outrigger) and ends. It has no flags.\n",
   run: async (argv, io) => {
