@@ -14,6 +14,7 @@ import { ENVOY_MISSING, findEnvoy } from "../support/envoy-binary.ts";
 import { VERSION } from "../../sidecar/version.ts";
 import { folderWith } from "../support/launcher.ts";
 import { HELM_MISSING, type Rendered, renderChart } from "../support/helm-renderer.ts";
+import { launcherFlags } from "../support/launcher-flags.ts";
 import { kubernetesProblems } from "../support/kubernetes-schema.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -329,6 +330,13 @@ async function checkArguments(
   const [verb, ...flags] = argumentsOf("outrigger-control-plane");
   if (verb !== undefined) {
     assert.equal(verb, "control-plane");
+    const commands = containersOf(named(objects, "Deployment", "outrigger-control-plane")).map(
+      ({ command }) => command,
+    );
+    assert.deepEqual(
+      (commands as string[][]).flatMap((words) => words.slice(1, -1)),
+      launcherFlags("control-plane"),
+    );
     const settings = parseControlPlaneFlags(flags);
     assert.ok(typeof settings !== "string", settings as string);
   }

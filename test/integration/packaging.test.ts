@@ -19,6 +19,7 @@ import { after, suite, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { copyCleanTree } from "../support/clean-tree.ts";
 import { folderWith, Launched, launchProgram } from "../support/launcher.ts";
+import { launcherFlags } from "../support/launcher-flags.ts";
 import { freePort } from "../support/sidecar-story.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -188,12 +189,7 @@ suite("the image", { skip }, () => {
   });
 
   test("starts Node.js with the flags of the launcher", () => {
-    const launcher = readFileSync(join(ROOT, "outrigger"), "utf8");
-    const [, flags] = /exec "\$node" ([^"]*)"/.exec(launcher) ?? [];
-    assert.deepEqual(
-      entry.slice(1, -1),
-      flags?.split(/[\s\\]+/).filter((flag) => flag !== ""),
-    );
+    assert.deepEqual(entry.slice(1, -1), launcherFlags("run"));
   });
 
   test("is made of what the build is given", () => {
