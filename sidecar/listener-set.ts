@@ -62,6 +62,8 @@ export class ListenerSet {
   readonly #bound = new Map<string, Bound>();
   /** Made when a connection is handed on; undefined since something has changed. */
   #byAddress: ReadonlyMap<string, Listener> | undefined = undefined;
+  /** What the names of a socket's statistics begin with. */
+  readonly #statPrefixes = new WeakMap<Listener, string>();
   #drained: { readonly order: DrainOrder; readonly choice: CloseChoice } | undefined = undefined;
   #isFailing = false;
 
@@ -168,6 +170,8 @@ export class ListenerSet {
   async #bind(model: ListenerModel, address: Address, chains: Chains, bound: Bound): Promise<void> {
     const key = addressText(address);
     const statName = model.statPrefix === "" ? key.replaceAll(":", "_") : model.statPrefix;
+    const statPrefix = `listener.${statName}.`;
+    this.#deps.scope.retain?.(statPrefix);
     const socket = new Listener(
       // Workers share a port only by SO_REUSEPORT.
       {
@@ -182,6 +186,7 @@ export class ListenerSet {
       listenerStats(this.#deps.scope, statName),
     );
     socket.useChains(chains.select, chains.log, chains.capture);
+    this.#statPrefixes.set(socket, statPrefix);
     socket.closeChoice = this.#closeChoice(model);
     bound.sockets.set(key, socket);
     this.#byAddress = undefined;
@@ -193,6 +198,7 @@ export class ListenerSet {
     } catch (error) {
       bound.sockets.delete(key);
       this.#byAddress = undefined;
+      this.#deps.scope.release?.(statPrefix);
       const problem = `listener "${model.name}": ${error instanceof Error ? error.message : String(error)}`;
       this.#deps.onFailure({ resource: "listener", name: model.name, problem });
       return;
@@ -221,7 +227,10 @@ export class ListenerSet {
     socket.stopAccepting();
     const timer = setTimeout(() => socket.destroy(), this.#deps.drainTimeMs);
     timer.unref();
-    void socket.drain().then(() => clearTimeout(timer));
+    void socket.drain().then(() => {
+      clearTimeout(timer);
+      this.#deps.scope.release?.(this.#statPrefixes.get(socket) ?? "");
+    });
   }
 
   /** Chains keep their handler by name, so that open connections follow a change. */

@@ -78,10 +78,17 @@ export class ServerStats {
       this.#stats.counter("runtime.load_success").inc();
     }
     for (const name of changes.clusters.changed) {
-      const cluster = next.clusters.get(name);
+      const [before, cluster] = [previous?.clusters.get(name), next.clusters.get(name)];
       if (cluster !== undefined) {
+        this.#stats.retain?.(`cluster.${cluster.statName}.`);
         this.#defineCluster(cluster);
       }
+      if (before !== undefined) {
+        this.#stats.release?.(`cluster.${before.statName}.`);
+      }
+    }
+    for (const name of changes.clusters.removed) {
+      this.#stats.release?.(`cluster.${previous?.clusters.get(name)?.statName ?? name}.`);
     }
   }
 

@@ -67,13 +67,14 @@ export class LiveCluster {
   #secureHosts: ReadonlySet<Host> | undefined = undefined;
   #warm = false;
   #disposed = false;
+  #isReleased = false;
 
   constructor(model: Cluster, deps: ClusterDeps) {
     this.model = model;
     this.#random = deps.random;
     this.#scope = deps.scope;
     this.#statPrefix = `cluster.${model.statName}.`;
-    this.#scope.declare?.(CLUSTER_FAMILY, this.#statPrefix);
+    this.#scope.retain?.(this.#statPrefix, CLUSTER_FAMILY);
     this.#membership = resolveMembershipStats(deps.scope, this.#statPrefix);
     const statsOf = (): ClusterStats => this.stats;
     this.breakers = [
@@ -184,6 +185,7 @@ export class LiveCluster {
   /** Retires the cluster softly: requests that have chosen a host still finish, no idle connection stays. */
   drain(): void {
     this.original?.drain();
+    this.#releaseStats();
     for (const host of this.#hosts.hosts) {
       host.eachPool((pool) => pool.drain());
     }
@@ -193,11 +195,17 @@ export class LiveCluster {
   dispose(): void {
     this.#disposed = true;
     this.original?.dispose();
-    if (this.#stats === undefined) {
-      this.#scope.retract?.(this.#statPrefix);
-    }
+    this.#releaseStats();
     this.#hosts.dispose();
     this.#selection = this.#select();
+  }
+
+  /** Once: a successor of the same name has retained them by now. */
+  #releaseStats(): void {
+    if (!this.#isReleased) {
+      this.#isReleased = true;
+      this.#scope.release?.(this.#statPrefix);
+    }
   }
 
   #select(): HostSelection {

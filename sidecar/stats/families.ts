@@ -1,4 +1,4 @@
-// Names that threads have declared and not asked for yet (scope.ts, `declare`): shown at zero beside those that count. reader.ts
+// Names that threads have declared and not asked for yet (scope.ts, `retain`): shown at zero beside those that count. reader.ts
 // keeps one of these. A cluster is a prefix here, not fifty entries.
 
 import type { FamilyNews, StatFamily, StatKind } from "./pages.ts";
@@ -15,13 +15,13 @@ const MAX_DOTS = 4;
 export class Families {
   readonly #byOwner = new Map<string, Map<string, StatFamily>>();
 
-  apply(owner: string, retracted: readonly string[], news: readonly FamilyNews[]): void {
+  apply(owner: string, released: readonly string[], news: readonly FamilyNews[]): void {
     let declared = this.#byOwner.get(owner);
     if (declared === undefined) {
       declared = new Map();
       this.#byOwner.set(owner, declared);
     }
-    retracted.forEach((prefix) => declared.delete(prefix));
+    released.forEach((prefix) => declared.delete(prefix));
     for (const { family, declared: prefixes } of news) {
       prefixes.forEach((prefix) => declared.set(prefix, family));
     }
@@ -65,6 +65,16 @@ export class Families {
     }
     return undefined;
   }
+}
+
+/** Whether a name begins with one of the prefixes, each of which ends with a dot. */
+export function hasPrefix(name: string, prefixes: ReadonlySet<string>): boolean {
+  for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) {
+    if (prefixes.has(name.slice(0, dot + 1))) {
+      return true;
+    }
+  }
+  return false;
 }
 
 function kindsOf({ counters, gauges, histograms }: StatFamily): [StatKind, readonly string[]][] {

@@ -51,8 +51,8 @@ export interface StatUpdate {
   readonly definitions: readonly StatDefinition[];
   readonly shared: readonly SharedDefinition[];
   readonly families?: readonly FamilyNews[];
-  /** Declared before, and gone now without ever having been used. */
-  readonly retracted?: readonly string[];
+  /** What names begin with that this thread has given up, with all that it counted. */
+  readonly released?: readonly string[];
 }
 
 /** Slots of one page: 4,096 × 8 bytes = 32 KiB. */

@@ -4,7 +4,7 @@
 
 import { addCounts, BUCKETS_PER_OCTAVE, emptyCounts } from "./buckets.ts";
 import type { HistogramCounts } from "./buckets.ts";
-import { type DeclaredName, Families } from "./families.ts";
+import { type DeclaredName, Families, hasPrefix } from "./families.ts";
 import type { SharedDefinition, StatDefinition, StatKind, StatUpdate } from "./pages.ts";
 import { SharedValues } from "./shared-values.ts";
 
@@ -70,6 +70,9 @@ export class StatsReader {
       pages = [];
       this.#pages.set(owner, pages);
     }
+    if (update.released !== undefined) {
+      this.#release(owner, new Set(update.released));
+    }
     for (const page of update.pages) {
       pages[page.id] = new Float64Array(page.buffer);
     }
@@ -79,8 +82,8 @@ export class StatsReader {
     for (const definition of update.shared) {
       this.#defineShared(definition);
     }
-    if (update.families !== undefined || update.retracted !== undefined) {
-      this.#families.apply(owner, update.retracted ?? [], update.families ?? []);
+    if (update.families !== undefined || update.released !== undefined) {
+      this.#families.apply(owner, update.released ?? [], update.families ?? []);
     }
   }
 
@@ -187,6 +190,24 @@ export class StatsReader {
       } else if (entry.histogram !== undefined) {
         addCounts(entry.histogram.kept, cumulative(entry, entry.histogram.kept), -1);
         entry.histogram.rolled = emptyCounts();
+      }
+    }
+  }
+
+  /** A name that no thread uses any more is gone, with what it had counted. */
+  #release(owner: string, prefixes: ReadonlySet<string>): void {
+    for (const [name, entry] of this.#entries) {
+      if (hasPrefix(name, prefixes)) {
+        entry.slots = entry.slots.filter((slot) => slot.owner !== owner);
+        if (entry.slots.length === 0) {
+          this.#entries.delete(name);
+          this.#sorted = undefined;
+        }
+      }
+    }
+    for (const name of this.#texts.keys()) {
+      if (hasPrefix(name, prefixes)) {
+        this.#texts.delete(name);
       }
     }
   }

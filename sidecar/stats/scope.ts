@@ -28,12 +28,12 @@ export interface StatsScope {
   gauge(name: string): Gauge;
   histogram(name: string): Histogram;
   /**
-   * Shows a family's names, which begin with `prefix`, as unused until each is asked for: thousands of clusters that no request
-   * goes to cost no slots. Without it names are shown when they are first asked for.
+   * Names that begin with `prefix` (it ends with a dot) are used from now on, until each `retain` of it has had its `release`:
+   * then they are gone, as a cluster's are with the cluster, and what still counts by one of them is not seen. The names of
+   * `family` are shown as unused until each is asked for: thousands of clusters that no request goes to cost no slots.
    */
-  declare?(family: StatFamily, prefix: string): void;
-  /** Takes a declaration back; names that were asked for stay. */
-  retract?(prefix: string): void;
+  retain?(prefix: string, family?: StatFamily): void;
+  release?(prefix: string): void;
 }
 
 /** For numbers that are one for the whole process: dearer to change than others, see shared-values.ts. */

@@ -4,6 +4,7 @@
 // Hot path: CounterSlot, GaugeSlot and HistogramSlots allocate nothing once their slots exist.
 
 import { BUCKETS_PER_OCTAVE, FIRST_EXPONENT, OCTAVES } from "./buckets.ts";
+import { hasPrefix } from "./families.ts";
 import { SLOTS_PER_PAGE } from "./pages.ts";
 import type {
   FamilyNews,
@@ -61,9 +62,9 @@ export class StatsTable implements ProcessScope {
   readonly #shared: SharedValues | undefined;
   #sharedDefinitions: SharedDefinition[] = [];
   #declared = new Map<string, StatFamily>();
-  /** How often each prefix is declared: a cluster's successor is there before the cluster goes. */
-  readonly #declarations = new Map<string, number>();
-  #retracted: string[] = [];
+  /** How often each prefix is retained: a cluster's successor is there before the cluster goes. */
+  readonly #retained = new Map<string, number>();
+  #released = new Set<string>();
   #isScheduled = false;
 
   constructor(options: StatsTableOptions) {
@@ -119,23 +120,25 @@ export class StatsTable implements ProcessScope {
     return new SharedSlot(this.#shared, slot);
   }
 
-  declare(family: StatFamily, prefix: string): void {
-    const times = this.#declarations.get(prefix) ?? 0;
-    this.#declarations.set(prefix, times + 1);
-    if (times === 0 && prefix.length < MAX_STAT_NAME_LENGTH / 2) {
+  retain(prefix: string, family?: StatFamily): void {
+    const times = this.#retained.get(prefix) ?? 0;
+    this.#retained.set(prefix, times + 1);
+    if (times > 0 || this.#released.delete(prefix)) {
+      return;
+    }
+    if (family !== undefined && prefix.length < MAX_STAT_NAME_LENGTH / 2) {
       this.#declared.set(prefix, family);
       this.#schedule();
     }
   }
 
-  retract(prefix: string): void {
-    const times = this.#declarations.get(prefix) ?? 0;
+  release(prefix: string): void {
+    const times = this.#retained.get(prefix) ?? 0;
     if (times > 1) {
-      this.#declarations.set(prefix, times - 1);
+      this.#retained.set(prefix, times - 1);
     } else if (times === 1) {
-      this.#declarations.delete(prefix);
-      this.#declared.delete(prefix);
-      this.#retracted.push(prefix);
+      this.#retained.delete(prefix);
+      this.#released.add(prefix);
       this.#schedule();
     }
   }
@@ -148,23 +151,43 @@ export class StatsTable implements ProcessScope {
       this.#pages.length === 0 &&
       this.#sharedDefinitions.length === 0 &&
       this.#declared.size === 0 &&
-      this.#retracted.length === 0;
+      this.#released.size === 0;
     if (isEmpty) {
       return;
     }
+    const released = this.#forgetReleased();
     const update: StatUpdate = {
       pages: this.#pages,
       definitions: this.#definitions,
       shared: this.#sharedDefinitions,
-      ...(this.#retracted.length === 0 ? {} : { retracted: this.#retracted }),
+      ...(released.length === 0 ? {} : { released }),
       ...(this.#declared.size === 0 ? {} : { families: familyNews(this.#declared) }),
     };
     this.#pages = [];
     this.#definitions = [];
     this.#sharedDefinitions = [];
     this.#declared = new Map();
-    this.#retracted = [];
     this.#onDefine(update);
+  }
+
+  /** The names are gone from here; their slots stay, for whoever still holds one of them. */
+  #forgetReleased(): string[] {
+    const prefixes = this.#released;
+    if (prefixes.size === 0) {
+      return [];
+    }
+    this.#released = new Set();
+    prefixes.forEach((prefix) => this.#declared.delete(prefix));
+    for (const names of [this.#counters, this.#gauges, this.#histograms]) {
+      for (const name of names.keys()) {
+        if (hasPrefix(name, prefixes)) {
+          names.delete(name);
+        }
+      }
+    }
+    const shown = new Set([...prefixes].map((prefix) => shownName(prefix)));
+    this.#definitions = this.#definitions.filter(({ name }) => !hasPrefix(name, shown));
+    return [...shown];
   }
 
   #hasRoom(): boolean {

@@ -17,6 +17,7 @@ import { adsBootstrapText, freePort, RunningSidecar, until } from "../support/si
 import type { AdsVariant } from "../support/xds-resources.ts";
 import { start } from "./child.ts";
 import { percentile, type LoadResult } from "./load.ts";
+import { startLoad } from "./steady-load.ts";
 
 const TARGET_P99_MS = 50;
 
@@ -146,28 +147,6 @@ function accepts(port: number): Promise<boolean> {
     socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
     socket.once("connect", () => socket.destroy());
   });
-}
-
-interface Load {
-  /** Ends it; its result. */
-  stop(): Promise<LoadResult>;
-}
-
-/** The load client, until it is stopped: every response must come by a route that was pushed. */
-async function startLoad(port: number, rate: number): Promise<Load> {
-  const flags = ["--json", "--rate", String(rate), "--seconds", "600", "--expect-header", "x-version"];
-  const script = join(import.meta.dirname, "load.ts");
-  const child = await start("load", 1, [process.execPath, script, ...flags, `http://127.0.0.1:${port}/`]);
-  let result: Promise<LoadResult> | undefined;
-  return {
-    stop: () => {
-      if (result === undefined) {
-        child.signal("SIGINT");
-        result = child.result(15_000).then((text) => JSON.parse(text) as LoadResult);
-      }
-      return result;
-    },
-  };
 }
 
 async function main(): Promise<void> {

@@ -23,8 +23,8 @@ test("declared names are shown in order at zero, unused, and count when they are
   const { reader, tableOf, names } = tables();
   const [a, b] = [tableOf("a"), tableOf("b")];
   for (const table of [a, b]) {
-    table.declare(FAMILY, "c.1.");
-    table.declare(FAMILY, "c.0.");
+    table.retain("c.1.", FAMILY);
+    table.retain("c.0.", FAMILY);
     table.flush();
   }
   assert.deepEqual(names(), [
@@ -55,24 +55,50 @@ test("declared names are shown in order at zero, unused, and count when they are
 test("a declaration ends with its last owner, and with the last that takes it back", () => {
   const { reader, tableOf, names } = tables();
   const [a, b] = [tableOf("a"), tableOf("b")];
-  a.declare(FAMILY, "c.1.");
+  a.retain("c.1.", FAMILY);
   a.flush();
   // A successor is declared before the predecessor goes.
-  a.declare(FAMILY, "c.1.");
-  a.retract("c.1.");
+  a.retain("c.1.", FAMILY);
+  a.release("c.1.");
   a.flush();
   assert.equal(names().length, 3);
-  a.retract("c.1.");
-  a.retract("c.1.");
-  a.declare(FAMILY, "c.1.");
+  a.release("c.1.");
+  a.release("c.1.");
+  a.retain("c.1.", FAMILY);
   a.flush();
   assert.equal(names().length, 3);
-  a.retract("c.1.");
+  a.release("c.1.");
   a.flush();
   assert.equal(names().length, 0);
-  b.declare(FAMILY, "c.1.");
+  b.retain("c.1.", FAMILY);
   b.flush();
   assert.equal(names().length, 3);
   reader.retire("b");
   assert.equal(names().length, 0);
+});
+
+test("released names are gone with what they counted, from every thread and the bound, and begin anew", () => {
+  const { reader, tableOf, names } = tables();
+  const [a, b] = [tableOf("a"), tableOf("b")];
+  for (const table of [a, b]) {
+    table.retain("c.1.", FAMILY);
+    table.counter("c.1.rq.total").inc();
+    table.counter("c.1.more").inc();
+    table.counter("c.10.rq.total").inc();
+    table.flush();
+  }
+  reader.setText("c.1.version_text", "7");
+  const stale = a.counter("c.1.rq.total");
+  a.release("c.1.");
+  a.flush();
+  assert.equal(reader.value("c.1.rq.total"), 1);
+  b.release("c.1.");
+  b.flush();
+  assert.deepEqual(names(), ["c.10.rq.total"]);
+  assert.deepEqual(reader.texts(), []);
+  stale.inc();
+  a.counter("c.1.rq.total").add(5);
+  a.flush();
+  assert.equal(reader.value("c.1.rq.total"), 5);
+  assert.equal(reader.value("c.10.rq.total"), 2);
 });
