@@ -330,6 +330,8 @@ export interface RuntimePorts {
   readonly limits?: LimitCounter;
   readonly watch?: CallbackWatch;
   readonly memory?: MemoryWatch;
+  /** From 0 to 1, 1 left out; Math.random when absent. */
+  readonly random?: () => number;
   readonly foreign?: ReadonlyMap<string, ForeignFunction>;
   /** RE2's partial match, for `matches` in expressions: undefined for what is no regular expression. Without it: never one. */
   readonly matches?: (text: string, pattern: string) => boolean | undefined;

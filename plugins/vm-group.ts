@@ -14,6 +14,8 @@ import { Vm } from "./vm.ts";
 
 const DEFAULT_MAX_FAULTS = 20;
 const DEFAULT_FAULT_WINDOW_MS = 10_000;
+/** A reload waits for up to so much more of its interval, as on Envoy. */
+const RELOAD_JITTER = 0.5;
 const LOG_WARN = 3;
 const LOG_ERROR = 4;
 
@@ -34,6 +36,8 @@ export class VmGroup {
   #canary: Vm | undefined = undefined;
   #peakBytes = 0;
   #startedAt = 0;
+  /** How many reload intervals lie between the VM's start and the next one's: other workers draw another number. */
+  #stretch = 1;
   readonly #onEmpty: () => void;
 
   constructor(host: RuntimeHost, number: number, onEmpty: () => void) {
@@ -115,7 +119,7 @@ export class VmGroup {
   #mayReplace(wanted: Plugin, stream: object | undefined): boolean {
     const now = this.host.ports.clock.monotonicMs();
     const { failurePolicy, reloadIntervalMs } = wanted.spec;
-    if (failurePolicy === "reload" && now - this.#startedAt < (reloadIntervalMs ?? 0)) {
+    if (failurePolicy === "reload" && now - this.#startedAt < (reloadIntervalMs ?? 0) * this.#stretch) {
       wanted.reloads.backoff++;
       return false;
     }
@@ -166,6 +170,7 @@ export class VmGroup {
   #createVm(starter: Plugin): Vm {
     this.#peakBytes = this.peakMemoryBytes;
     this.#startedAt = this.host.ports.clock.monotonicMs();
+    this.#stretch = 1 + (this.host.ports.random ?? Math.random)() * RELOAD_JITTER;
     return new Vm(this.host, starter, (fault, memoryBytes) => this.#onVmFault(fault, memoryBytes));
   }
 

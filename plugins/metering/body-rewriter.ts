@@ -21,9 +21,9 @@ const I32 = 0x7f;
 const I64 = 0x7e;
 /** A branch that may be repeated, and an `end` after it. */
 const BRANCH_BYTES = 2;
-/** Loops of so much code stand there four times and twice; longer ones gain little. */
-const SMALL_LOOP_BYTES = 48;
-const MIDDLE_LOOP_BYTES = 112;
+/** Longer loops stand there once: they gain less and would make modules grow by a tenth. */
+const SMALL_LOOP_BYTES = 24;
+const TIMES = 4;
 
 /** One function to write. Ranges are in `bytes`. */
 export interface Body {
@@ -240,6 +240,5 @@ function repeats(scan: BodyScan, edit: number): number {
   const back = scan.regionBack[scan.editArgument[edit] as number] ?? 0;
   if (back === 0) return 1;
   const bytes = back - (scan.editAt[edit] as number);
-  if (bytes <= SMALL_LOOP_BYTES) return 4;
-  return bytes <= MIDDLE_LOOP_BYTES ? 2 : 1;
+  return bytes <= SMALL_LOOP_BYTES ? TIMES : 1;
 }

@@ -185,5 +185,6 @@ export function fakePorts(): FakePorts {
     log: new FakeLog(),
     properties: new FakeProperties(),
     limits: new FakeLimits(),
+    random: () => 0.5,
   };
 }
