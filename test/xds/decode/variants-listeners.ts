@@ -122,6 +122,18 @@ export const LISTENERS: readonly Row[] = [
   ["additional_addresses: [{address: {socket_address: {address: 127.0.0.2, port_value: 0}}}]"],
   ["additional_addresses: [{}]", "additional_addresses[0]"],
   ["drain_type: MODIFY_ONLY"],
+  ["use_original_dst: true"],
+  ["transparent: false, freebind: true"],
+  ["socket_options: [{level: 1, name: 9, int_value: 1, state: STATE_LISTENING, type: {stream: {}}}]"],
+  ["socket_options: [{level: 1, name: 9, buf_value: AQAAAA==}]"],
+  ["socket_options: [{level: 1, name: 9}]", "needs int_value or buf_value"],
+  ["socket_options: [{level: 1, name: 9, int_value: 1, state: SOON}]", "must be one of"],
+  [
+    `listener_filters: [{name: d, typed_config: {"@type": ${TYPE}envoy.extensions.filters.listener.original_dst.v3.OriginalDst}}]`,
+  ],
+  [
+    `listener_filters: [{name: s, typed_config: {"@type": ${TYPE}envoy.extensions.filters.listener.original_src.v3.OriginalSrc, mark: 1337, bind_port: true}}]`,
+  ],
 ];
 
 export const CHAIN_MATCHES: readonly Row[] = [

@@ -80,6 +80,16 @@ export const CLUSTERS: readonly Row[] = [
   ["eds_cluster_config: {eds_config: {ads: {}}}", "is only allowed in a cluster of type EDS"],
   ["load_assignment: {}", "cluster_name: must not be empty"],
   ["name: d", "not valid YAML", KEPT_KEY],
+  ["upstream_bind_config: {source_address: {address: 127.0.0.6, port_value: 0}}"],
+  [
+    "upstream_bind_config: {source_address: {address: 127.0.0.6, port_value: 0}, extra_source_addresses: [{address: {address: '::6', port_value: 0}}]}",
+  ],
+  [
+    "upstream_bind_config: {source_address: {address: 127.0.0.6, port_value: 0}, extra_source_addresses: [{address: {address: 127.0.0.7, port_value: 0}}]}",
+    "same IP version",
+  ],
+  ["upstream_bind_config: {source_address: {address: here, port_value: 0}}", "is not an IP address"],
+  ["cleanup_interval: 0s", "cleanup_interval"],
 ];
 
 export const ENDPOINTS: readonly Row[] = [
