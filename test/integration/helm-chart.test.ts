@@ -118,7 +118,7 @@ const MATRIX: readonly { readonly name: string; readonly values: object; readonl
         failurePolicy: "Ignore",
         reinvocationPolicy: "Never",
         timeoutSeconds: 5,
-        namespaceSelector: { matchLabels: {}, matchExpressions: [] },
+        namespaceSelector: { matchLabels: { "istio-injection": null } },
       },
     },
   },
@@ -195,6 +195,16 @@ suite("the Helm chart", { skip: HELM_MISSING ?? false }, () => {
       await checkArguments(objects, (files) => folderWith(t, files));
     });
   }
+
+  test("lets the label of namespaces be taken away", () => {
+    const everybody = MATRIX.findIndex(({ name }) => name.startsWith("a webhook for everybody"));
+    const configuration = named(
+      all()[everybody]?.objects ?? [],
+      "MutatingWebhookConfiguration",
+      "outrigger-sidecar-injector",
+    );
+    assert.equal(at(list(at(configuration, "webhooks"))[0], "namespaceSelector.matchLabels"), undefined);
+  });
 
   for (const [index, { values, problem }] of REFUSED.entries()) {
     test(`refuses ${JSON.stringify(values)}`, () => assert.match(all()[MATRIX.length + index]?.error ?? "", problem));
@@ -353,6 +363,9 @@ async function checkArguments(
   const configuration = named(objects, "MutatingWebhookConfiguration", given.get("webhook-config"));
   for (const entry of list(at(configuration, "webhooks"))) {
     assert.equal(at(entry, "clientConfig.service.name"), given.get("service"));
+    // What the cluster cannot start without must not wait for the webhook.
+    const [{ operator, values } = {}] = list(at(entry, "namespaceSelector.matchExpressions"));
+    assert.deepEqual([operator, values], ["NotIn", ["kube-system", "kube-public", "kube-node-lease", NAMESPACE]]);
     assert.equal(at(entry, "clientConfig.service.namespace"), given.get("service-namespace"));
   }
   const granted = (kind: string): unknown[] =>

@@ -80,3 +80,9 @@ topologySpreadConstraints:
       matchLabels:
         {{- include "outrigger.selector" . | nindent 8 }}
 {{- end }}
+
+{{- define "outrigger.otherNamespaces" -}}
+- key: kubernetes.io/metadata.name
+  operator: NotIn
+  values: [kube-system, kube-public, kube-node-lease, {{ .Release.Namespace }}]
+{{- end }}
