@@ -81,7 +81,11 @@ suite("mutual TLS", () => {
     const wanted = (name: string) => `{ name: ${name}, sds_config: ${source} }`;
     const common = `common_tls_context: { tls_certificate_sds_secret_configs: [${wanted("default")}], validation_context_sds_secret_config: ${wanted("ROOTCA")} }`;
     const cluster = `- { name: sds, type: STATIC, load_assignment: { cluster_name: sds, endpoints: [{ lb_endpoints: [{ endpoint: { address: ${address(sds.port)} } }] }] } }`;
-    const { client: xds, untilStatus } = client(t, overCluster(address(port), common, "", "", cluster));
+    // Only the secret can be what ends the pause.
+    const patient = ", retry_policy: { retry_back_off: { base_interval: 600s, max_interval: 600s } }";
+    const { client: xds, untilStatus } = client(t, overCluster(address(port), common, patient, "", cluster), {
+      random: () => 0.99,
+    });
     const stream = await sds.plane.nextStream();
     assert.equal(stream.path, "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets");
     const { request } = await stream.next();
