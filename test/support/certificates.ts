@@ -25,7 +25,8 @@ export class CertificateAuthority {
   /** Its own certificate, PEM. */
   readonly certificate: string;
 
-  constructor(commonName = "test authority") {
+  /** Without `issuer` it signs itself. */
+  constructor(commonName = "test authority", issuer?: CertificateAuthority) {
     const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
     this.#key = privateKey;
     this.#name = distinguishedName(commonName);
@@ -34,7 +35,7 @@ export class CertificateAuthority {
       // keyCertSign, cRLSign.
       extension("2.5.29.15", Buffer.from([0x03, 0x02, 0x01, 0x06]), true),
     ];
-    this.certificate = this.#sign(this.#name, publicKey, extensions, {});
+    this.certificate = (issuer ?? this).#sign(this.#name, publicKey, extensions, {});
   }
 
   issue(names: CertificateNames, dates: CertificateDates = {}): Issued {

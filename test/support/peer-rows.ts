@@ -32,7 +32,7 @@ export const ACCEPTED: readonly (readonly [name: string, context: string])[] = [
     ),
   ],
   ["whose name is matched without its kind", validation(`${CA}, match_subject_alt_names: [{ contains: istio }]`)],
-  ["whose chain has nothing in between", validation(`${CA}, max_verify_depth: 0`)],
+  ["whose chain has nothing in between", validation(`${CA}, max_verify_depth: 1`)],
   ["that is pinned by its key", validation(`verify_certificate_spki: ["${spki}"]`)],
   [
     "that is pinned by its key, when the pinned hash is another",

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { CertificateAuthority } from "../support/certificates.ts";
 import {
   address,
   authority,
@@ -45,6 +46,23 @@ suite("a control plane with TLS", () => {
     await (await plane.nextStream()).next();
     const foreign = validation(`trusted_ca: ${inline(stranger.certificate)}, allow_expired_certificate: true`);
     assert.match(await refusal(t, overCluster(address(port), foreign)), /not trusted/);
+  });
+
+  test("may have as many certificates above its own as max_verify_depth says", async (t) => {
+    const between = new CertificateAuthority("between", authority);
+    const issued = between.issue({ commonName: "server" });
+    const chain = { certificate: issued.certificate + between.certificate, key: issued.key };
+    const { plane, port } = await server(t, serverCredentials(chain));
+    const depth = (limit: number) => overCluster(address(port), validation(`${CA}, max_verify_depth: ${limit}`));
+    assert.match(await refusal(t, depth(1)), /there are 2 certificates above the server's, the trusted one included/);
+    client(t, depth(2));
+    await (await plane.nextStream()).next();
+    // What is trusted need not be a root.
+    client(
+      t,
+      overCluster(address(port), validation(`trusted_ca: ${inline(between.certificate)}, max_verify_depth: 1`)),
+    );
+    await (await plane.nextStream()).next();
   });
 
   test("is refused when it speaks no TLS", async (t) => {

@@ -36,7 +36,7 @@ export interface ValidationContext {
   readonly sanMatchers: readonly SanMatcher[];
   readonly allowExpired: boolean;
   readonly acceptUntrusted: boolean;
-  /** Certificates between the peer's own and the trusted one; Envoy's default 100. */
+  /** Certificates above the peer's own, the trusted one included; Envoy's default 100. */
   readonly maxVerifyDepth: number;
 }
 

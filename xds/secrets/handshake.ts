@@ -57,6 +57,8 @@ function secureContextOf({ tls, material: { certificate, validation } }: TlsDial
   return createSecureContext({
     // Without any, an empty list: Node.js would take the system's.
     ca: [...(ca ?? [])],
+    // As in Envoy an authority in between may be the trusted one.
+    allowPartialTrustChain: true,
     ...(certificate === undefined ? {} : { cert: certificate.chainPem, key: certificate.keyPem }),
     ...(validation?.crlPem === undefined ? {} : { crl: validation.crlPem }),
     ...(tls.minTlsVersion === undefined ? {} : { minVersion: tls.minTlsVersion }),

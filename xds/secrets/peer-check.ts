@@ -50,9 +50,12 @@ function chainProblem(
   systemRoots: readonly X509Certificate[],
 ): string | undefined {
   const chain = chainOf(certificate);
-  // The peer's own certificate and the trusted one do not count.
-  if (chain.length - 2 > context.maxVerifyDepth) {
-    return `there are more than ${context.maxVerifyDepth} certificates between the server's and a trusted one`;
+  const trusted = new Set(authorities.map((found: FoundCertificate) => found.certificate.fingerprint256));
+  // What the peer has sent of the trusted one does not count twice.
+  const between = chain.slice(1).filter((each) => !trusted.has(each.fingerprint256) && !each.checkIssued(each));
+  const depth = trusted.has(certificate.fingerprint256) ? 0 : between.length + 1;
+  if (depth > context.maxVerifyDepth) {
+    return `there are ${depth} certificates above the server's, the trusted one included, and max_verify_depth is ${context.maxVerifyDepth}`;
   }
   if (chainError === undefined) return undefined;
   if (context.allowExpired && DATE_ERRORS.has(chainError)) {
