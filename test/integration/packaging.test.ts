@@ -81,6 +81,8 @@ suite("the packed npm file", () => {
     for (const path of [
       "sidecar/main.js",
       "sidecar/worker.js",
+      "sidecar/cli/demo.js",
+      "plugins/metering/revision.js",
       "plugins/testing/index.d.ts",
       "plugins/examples/go/plugin.wasm",
       "LICENSE",
@@ -89,6 +91,14 @@ suite("the packed npm file", () => {
     }
     assert.ok(((packed.files.find(({ path }) => path === "outrigger")?.mode ?? 0) & 0o111) === 0o111);
     assert.ok(packed.size < MAX_PACKED_BYTES, `${packed.size} bytes`);
+  });
+
+  test("has what a running sidecar loads in a few files", () => {
+    const parts = packed.files.filter(({ path }) => /^sidecar\/part-[A-Z\d]+\.js$/.test(path));
+    assert.ok(parts.length > 10 && parts.length < 100, `${parts.length} parts`);
+    const main = packed.files.find(({ path }) => path === "sidecar/main.js");
+    const worker = packed.files.find(({ path }) => path === "sidecar/worker.js") as { size?: number } | undefined;
+    assert.ok(main !== undefined && (worker?.size ?? 0) > 20_000, JSON.stringify(worker));
   });
 
   test("leaves the tree that it was made from as it was", () => {
@@ -230,7 +240,9 @@ suite("the image", { skip }, () => {
     assert.equal(done.status, 0, done.stderr);
     copyFileSync(realpathSync(join(NODE_FOLDER, "node")), node);
     chmodSync(root, 0o755);
-    assert.ok(readdirSync(join(home, "compile-cache"), { recursive: true }).length > 400);
+    // What a sidecar loads is joined to a few files (deploy/npm/bundle.ts).
+    const cached = readdirSync(join(home, "compile-cache"), { recursive: true }).length;
+    assert.ok(cached > 30 && cached < 200, `${cached} files`);
   });
 
   test("runs as uid 1337, where it can write nothing, out of the compile cache", async (t) => {
