@@ -156,7 +156,7 @@ const USAGES: readonly (readonly [args: readonly string[], said: string])[] = [
   ],
   [["vaildate", "-c", "b.yaml"], 'outrigger: unknown verb "vaildate"'],
   [["--log-level", "info"], "outrigger run: needs a bootstrap: -c FILE or --config-yaml TEXT"],
-  [["control-plane"], "outrigger control-plane: needs a file of resources: -f FILE"],
+  [["control-plane"], "outrigger control-plane: needs a file or a folder of resources: -f PATH"],
 ];
 
 suite("wrong usage", { concurrency: 2 }, () => {

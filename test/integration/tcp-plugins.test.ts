@@ -218,7 +218,11 @@ const STORIES: Readonly<Record<string, (world: World) => Promise<void>>> = {
 
   async "a plugin chooses the cluster and the idle timeout of its connection"(world) {
     const [client] = await pair(world, "route");
-    assert.equal(await world.proxy.stat("cluster.other.upstream_cx_total"), 1);
+    await until(
+      "the connection to be counted",
+      () => world.proxy.stat("cluster.other.upstream_cx_total"),
+      (count) => count === 1,
+    );
     client.destroy();
     const [idle, idleServer] = await pair(world, "short");
     await bothClosed(idle, idleServer);

@@ -26,6 +26,7 @@ export const EXTENSION_ROWS: Readonly<Record<ExtensionKind, ExtensionRows>> = {
       `${HTTP}cors.v3.Cors`,
       `${HTTP}fault.v3.HTTPFault`,
       `${HTTP}grpc_stats.v3.FilterConfig`,
+      `${HTTP}on_demand.v3.OnDemand`,
       `${HTTP}router.v3.Router`,
       `${HTTP}set_filter_state.v3.Config`,
       `${HTTP}wasm.v3.Wasm`,

@@ -86,7 +86,7 @@ test("control-plane says what is wrong with a file at the start and ends with 1"
 test("control-plane names the flag for a port that is taken and ends with 1", async (t) => {
   const file = await temporaryFile(t, cluster("a"));
   const port = await portOf(run(t, "-f", file, "--port", "0"));
-  const second = run(t, "-f", file, "--port", String(port));
+  const second = run(t, "-f", file, "--port", String(port), "--admin-port", "0");
   assert.equal(await second.done, 1);
   assert.match(second.lines.all.join("\n"), /port is taken; choose another with --port/);
 });
