@@ -399,8 +399,8 @@ export class Supervisor {
   }
 
   #checkLive(): void {
-    const status = this.client?.status();
-    if (this.#state !== "INITIALIZING" || this.#isFatal || status?.isInitialized !== true) {
+    // The state first: status() shows every resource, and this is asked after each change.
+    if (this.#state !== "INITIALIZING" || this.#isFatal || this.client?.status().isInitialized !== true) {
       return;
     }
     if ([...this.#held].some((key) => this.usage.of(key)?.inUseAt === 0)) {

@@ -122,7 +122,8 @@ export function assemble(input: AssembleInput): Assembly {
 
 class Assembler {
   readonly #input: AssembleInput;
-  readonly #wanted = new Map<string, Wanted>();
+  /** By type and name: thousands of them are looked up for each change. */
+  readonly #wanted = new Map<string, Map<string, Wanted>>();
   readonly #waits = new Map<unknown, Wait>();
   readonly #warming: Warming[] = [];
   readonly #clusters = new Map<string, Cluster>();
@@ -164,7 +165,7 @@ class Assembler {
       parts.settled === previous.settled;
     return {
       snapshot: isSame ? previous : Object.freeze({ version: previous.version + 1, ...parts }),
-      wanted: [...this.#wanted.values()],
+      wanted: [...this.#wanted.values()].flatMap((names) => [...names.values()]),
       waits: [...this.#waits.values()],
       warming: this.#warming,
     };
@@ -399,11 +400,13 @@ class Assembler {
 
   /** Subscribes to a resource. Returns its description when an owner has to wait for it. */
   #want(typeUrl: string, name: string, source: ConfigSource, hasPrevious: boolean): string | undefined {
-    const key = `${typeUrl} ${name}`;
-    const known = this.#wanted.get(key);
+    let names = this.#wanted.get(typeUrl);
+    if (names === undefined) this.#wanted.set(typeUrl, (names = new Map()));
+    const known = names.get(name);
     const wanted = known ?? { typeUrl, name, source };
-    if (known === undefined) this.#wanted.set(key, wanted);
+    if (known === undefined) names.set(name, wanted);
     if (this.#tableOf(typeUrl).has(name)) return undefined;
+    const key = `${typeUrl} ${name}`;
     const standing = this.#input.tables.standing(typeUrl, name);
     if (standing === "over") return undefined;
     const isFirst = !hasPrevious && this.#waits.get(key)?.isFirst !== false;
