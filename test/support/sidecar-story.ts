@@ -179,7 +179,8 @@ export class RunningControlPlane {
 
   static async start(t: Owner, resources: string, port = 0): Promise<RunningControlPlane> {
     const file = join(folderWith(t, { "resources.yaml": resources }), "resources.yaml");
-    const process = launch(t, "control-plane", "-f", file, "--port", String(port));
+    // Its own port for the status: the one beside a chosen port may be somebody else's.
+    const process = launch(t, "control-plane", "-f", file, "--port", String(port), "--admin-port", "0");
     const line = await firstLine(process, "stdout", "listening on");
     return new RunningControlPlane(process, file, Number(/listening on 127\.0\.0\.1:(\d+)/.exec(line)?.[1]));
   }
