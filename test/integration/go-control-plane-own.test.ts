@@ -89,7 +89,7 @@ suite("go-control-plane's own test", { skip, concurrency: 5 }, () => {
       program.stderr.on("data", (chunk: Buffer) => (log += chunk.toString()));
       const folder = folderWith(t, { "bootstrap.yaml": bootstrap(mode, { xds, als }) });
       const ours = launch(t, "run", "-c", join(folder, "bootstrap.yaml"), "--concurrency", "1", "--drain-time-s", "1");
-      const [code] = (await once(program, "exit")) as [number | null];
+      const [code] = (await once(program, "close")) as [number | null];
       assert.equal(code, 0, `${log.slice(-2_000)}\n${ours.stderr.all.join("\n").slice(-2_000)}`);
       assert.match(log, /passed!/);
     });
