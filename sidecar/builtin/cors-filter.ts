@@ -16,7 +16,7 @@ import { compileString, probabilityOf, type StringTest } from "../route/matchers
 import { wireText } from "../route/request-value.ts";
 import type { Counter } from "../stats/scope.ts";
 import type { BuiltinDeps, BuiltinStream } from "./builtin-stream.ts";
-import { PassFilter } from "./pass-filter.ts";
+import { PassFilter } from "../filter/pass-filter.ts";
 
 const ALWAYS: RuntimeFraction = { numerator: 100, denominator: 100, runtimeKey: "" };
 const NEVER: RuntimeFraction = { numerator: 0, denominator: 100, runtimeKey: "" };

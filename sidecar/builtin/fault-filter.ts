@@ -19,7 +19,7 @@ import { compileHeader, type HeaderTest } from "../route/matchers.ts";
 import type { Counter, Gauge } from "../stats/scope.ts";
 import type { BuiltinDeps, BuiltinStream } from "./builtin-stream.ts";
 import { FaultSettings } from "./fault-settings.ts";
-import { PassFilter } from "./pass-filter.ts";
+import { PassFilter } from "../filter/pass-filter.ts";
 import { ResponseLimiter } from "./response-limiter.ts";
 
 const BODY = "fault filter abort";

@@ -9,7 +9,7 @@ import type { RequestHead, ResponseHead } from "../http/message.ts";
 import { DataStatus, type FilterFactory, HeadersStatus, type StreamFilter, TrailersStatus } from "../filter/filter.ts";
 import type { BuiltinDeps, BuiltinStream } from "./builtin-stream.ts";
 import { GrpcMessageCounter, keepMessageCounts } from "./grpc-messages.ts";
-import { PassFilter } from "./pass-filter.ts";
+import { PassFilter } from "../filter/pass-filter.ts";
 
 /** Methods with statistics of their own, where all have them: a path is whatever a client sends. */
 const MAX_METHODS = 1_000;

@@ -8,7 +8,7 @@ import { type FilterCallbacks, type FilterFactory, HeadersStatus, type StreamFil
 import type { RequestHead } from "../http/message.ts";
 import type { DemandWaiter, LiveDemands } from "../live-demands.ts";
 import type { BuiltinStream } from "./builtin-stream.ts";
-import { PassFilter } from "./pass-filter.ts";
+import { PassFilter } from "../filter/pass-filter.ts";
 
 export class OnDemandFilterFactory implements FilterFactory<BuiltinStream> {
   readonly name: string;

@@ -8,7 +8,7 @@ import { STATE_OBJECTS } from "../filter/state-objects.ts";
 import type { RequestHead } from "../http/message.ts";
 import { compileFormat, type TextFormat } from "../telemetry/format.ts";
 import type { BuiltinDeps, BuiltinStream } from "./builtin-stream.ts";
-import { PassFilter } from "./pass-filter.ts";
+import { PassFilter } from "../filter/pass-filter.ts";
 
 type Compiled = FilterStateValue & { readonly format: TextFormat };
 

@@ -3,9 +3,10 @@
 
 import type { BodyBuffer } from "../http/body-buffer.ts";
 import type { HeaderMap } from "../http/headers.ts";
-import type { RequestHead, ResponseHead } from "../http/message.ts";
+import type { RequestHead } from "../http/message.ts";
 import type { FilterCallbacks, FilterFactory, FilterReply, StreamFilter } from "./filter.ts";
 import { DataStatus, HeadersStatus, TrailersStatus } from "./filter.ts";
+import { PassFilter } from "./pass-filter.ts";
 
 const REPLY: FilterReply = {
   status: 503,
@@ -28,43 +29,24 @@ export class FailingFilterFactory implements FilterFactory<unknown> {
   }
 }
 
-class FailingFilter implements StreamFilter {
+class FailingFilter extends PassFilter {
   readonly #callbacks: FilterCallbacks;
 
   constructor(callbacks: FilterCallbacks) {
+    super();
     this.#callbacks = callbacks;
   }
 
-  onRequestHeaders(_head: RequestHead, _end: boolean): HeadersStatus {
+  override onRequestHeaders(_head: RequestHead, _end: boolean): HeadersStatus {
     this.#callbacks.sendLocalReply(REPLY);
     return HeadersStatus.StopAllIterationAndWatermark;
   }
 
-  onRequestData(_body: BodyBuffer, _end: boolean): DataStatus {
+  override onRequestData(_body: BodyBuffer, _end: boolean): DataStatus {
     return DataStatus.StopIterationNoBuffer;
   }
 
-  onRequestTrailers(_trailers: HeaderMap): TrailersStatus {
+  override onRequestTrailers(_trailers: HeaderMap): TrailersStatus {
     return TrailersStatus.StopIteration;
-  }
-
-  onResponseHeaders(_head: ResponseHead, _end: boolean): HeadersStatus {
-    return HeadersStatus.Continue;
-  }
-
-  onResponseData(_body: BodyBuffer, _end: boolean): DataStatus {
-    return DataStatus.Continue;
-  }
-
-  onResponseTrailers(_trailers: HeaderMap): TrailersStatus {
-    return TrailersStatus.Continue;
-  }
-
-  onComplete(): void {
-    // Nothing was begun.
-  }
-
-  onDestroy(): void {
-    // Nothing is held.
   }
 }

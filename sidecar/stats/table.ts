@@ -18,7 +18,7 @@ import type {
 import type { Counter, Gauge, Histogram, ProcessScope } from "./scope.ts";
 import { SharedSlot, SharedValues } from "./shared-values.ts";
 
-/** Default bound on names of one thread: what 1,000 clusters need ten times over, about 40 MB with their names. */
+/** Default bound on names of one thread: what 1,000 clusters in use need three times over, about 40 MB with their names. */
 export const MAX_STAT_NAMES = 200_000;
 /** Longest name in characters; a longer one is cut, so that a plugin cannot fill memory with names. */
 export const MAX_STAT_NAME_LENGTH = 512;

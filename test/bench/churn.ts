@@ -11,9 +11,10 @@ import { createControlPlane } from "../../xds/server/control-plane.ts";
 import { LISTENER_TYPE } from "../../xds/type-urls.ts";
 import type { Owner } from "../support/launcher.ts";
 import { servedResources } from "../support/served-resources.ts";
-import { adsBootstrapText, RunningSidecar, startOrigin, until } from "../support/sidecar-story.ts";
+import { adsBootstrapText, RunningSidecar, startOrigin } from "../support/sidecar-story.ts";
 import { resources, type AdsVariant } from "../support/xds-resources.ts";
 import type { FileResource } from "../../xds/decode/resources-file.ts";
+import { settledRss } from "./settled-memory.ts";
 import { startLoad } from "./steady-load.ts";
 
 export interface ChurnOptions {
@@ -113,32 +114,12 @@ export async function measureChurn(owner: Owner, options: ChurnOptions): Promise
     await new Promise((resolve) => {
       setTimeout(resolve, options.gapMs);
     });
-    if (version === Math.ceil(options.pushes / 10)) rssBeforeMib = await settledMib(sidecar);
+    if (version === Math.ceil(options.pushes / 10)) rssBeforeMib = await settledRss(sidecar);
   }
   const seconds = (performance.now() - startedAt) / 1000;
-  const rssAfterMib = await settledMib(sidecar);
+  const rssAfterMib = await settledRss(sidecar);
   const { requests, errors: failed, problems } = await load.stop();
   return { pushes: options.pushes, seconds, requests, failed, problems, refusals, rssBeforeMib, rssAfterMib };
-}
-
-/** The least of several readings a while apart, after a pause in which the sidecar gives memory back. */
-async function settledMib(sidecar: RunningSidecar): Promise<number> {
-  const readings: number[] = [];
-  await until(
-    "settled memory",
-    async () => {
-      await new Promise((resolve) => {
-        setTimeout(resolve, 500);
-      });
-      const { total_physical_bytes: bytes } = JSON.parse(await sidecar.text("/memory")) as {
-        total_physical_bytes: string;
-      };
-      readings.push(Number(bytes) / 1024 / 1024);
-      return readings.length;
-    },
-    (count) => count >= 6,
-  );
-  return Math.min(...readings);
 }
 
 async function main(): Promise<void> {

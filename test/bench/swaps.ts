@@ -15,6 +15,7 @@ import { folderWith, type Owner } from "../support/launcher.ts";
 import { servedResources } from "../support/served-resources.ts";
 import { adsBootstrapText, RunningSidecar, startOrigin, until } from "../support/sidecar-story.ts";
 import { resources } from "../support/xds-resources.ts";
+import { settledRss } from "./settled-memory.ts";
 
 export interface SwapsOptions {
   readonly seconds: number;
@@ -97,17 +98,6 @@ export async function measureSwaps(owner: Owner, options: SwapsOptions): Promise
   const { requests, problems, seen } = client;
   const vmsAfter = plugins.reduce((sum, { vms }) => sum + vms, 0);
   return { swaps, seen: seen.size, requests, problems, rssBeforeMib, rssAfterMib, vmsAfter };
-}
-
-/** Resident memory in MiB when it no longer falls: the least of some moments. */
-async function settledRss(sidecar: RunningSidecar): Promise<number> {
-  let least = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < 6; i++) {
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    const memory = JSON.parse(await sidecar.text("/memory")) as { total_physical_bytes: string };
-    least = Math.min(least, Number(memory.total_physical_bytes) / 2 ** 20);
-  }
-  return least;
 }
 
 /** Keep-alive connections that ask again and again, and look at every answer. */

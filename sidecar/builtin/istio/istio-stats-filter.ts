@@ -14,7 +14,7 @@ import { labelled } from "../../stats/tags.ts";
 import type { StreamRecord } from "../../stream-record.ts";
 import type { BuiltinDeps, BuiltinStream } from "../builtin-stream.ts";
 import { messageCounts } from "../grpc-messages.ts";
-import { PassFilter } from "../pass-filter.ts";
+import { PassFilter } from "../../filter/pass-filter.ts";
 import { keyOf, type Labels, labelsOf, metricName, NO_SERVICE, serviceOf, UNKNOWN } from "./istio-labels.ts";
 import { hostWorkload } from "./mesh-cluster.ts";
 import { DOWNSTREAM_PEER, peerOf, UPSTREAM_PEER } from "./peer-metadata-filter.ts";

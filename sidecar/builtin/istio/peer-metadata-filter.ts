@@ -12,7 +12,7 @@ import type { HeaderMap } from "../../http/headers.ts";
 import type { RequestHead, ResponseHead } from "../../http/message.ts";
 import { type FilterFactory, HeadersStatus, type StreamFilter } from "../../filter/filter.ts";
 import type { BuiltinDeps, BuiltinStream } from "../builtin-stream.ts";
-import { PassFilter } from "../pass-filter.ts";
+import { PassFilter } from "../../filter/pass-filter.ts";
 import { meshCluster } from "./mesh-cluster.ts";
 import { headerOf, stateOf, type Workload, workloadOfHeader, workloadOfNode } from "./workload.ts";
 

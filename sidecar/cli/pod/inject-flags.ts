@@ -8,6 +8,7 @@ import { isHostPort } from "../../inject/pod-settings.ts";
 import { DEFAULT_SETTINGS as DEFAULTS, type InjectSettings } from "../../inject/settings.ts";
 import { readYaml } from "../../inject/yaml-text.ts";
 import { describeFlags, type Flag, parseFlags } from "../flags.ts";
+import { type CliIo, wrongUsage } from "../verb.ts";
 
 interface SettingFlag extends Flag {
   readonly isAllowed?: (text: string) => boolean;
@@ -243,6 +244,19 @@ export type ParsedSettings =
       readonly lists: Readonly<Record<string, readonly string[]>>;
     }
   | { readonly ok: false; readonly problem: string; readonly exitCode: 1 | 2 };
+
+/** Says why settings were not taken; the exit code. */
+export function refuseSettings(
+  io: CliIo,
+  verb: string,
+  refused: Extract<ParsedSettings, { readonly ok: false }>,
+): number {
+  if (refused.exitCode === 2) {
+    return wrongUsage(io, verb, refused.problem);
+  }
+  io.err(`${refused.problem}\n`);
+  return 1;
+}
 
 /** Parses a verb's own flags together with those of the settings. */
 export function parseSettings(ownFlags: readonly Flag[], argv: readonly string[]): ParsedSettings {

@@ -7,7 +7,7 @@ import { explain } from "../../inject/explain.ts";
 import { injectManifest } from "../../inject/manifest.ts";
 import { describeFlags, type Flag } from "../flags.ts";
 import { type CliIo, type Verb, wrongUsage } from "../verb.ts";
-import { parseSettings, SETTING_FLAGS_HELP } from "./inject-flags.ts";
+import { parseSettings, refuseSettings, SETTING_FLAGS_HELP } from "./inject-flags.ts";
 
 const FLAGS: readonly Flag[] = [
   {
@@ -56,11 +56,7 @@ ${SETTING_FLAGS_HELP}`,
 async function run(argv: readonly string[], io: CliIo): Promise<number> {
   const parsed = parseSettings(FLAGS, argv);
   if (!parsed.ok) {
-    if (parsed.exitCode === 2) {
-      return wrongUsage(io, "inject", parsed.problem);
-    }
-    io.err(`${parsed.problem}\n`);
-    return 1;
+    return refuseSettings(io, "inject", parsed);
   }
   const files = parsed.lists["filename"] ?? [];
   if (files.length === 0) {

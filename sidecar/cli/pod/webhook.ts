@@ -13,7 +13,7 @@ import { RootLog } from "../../telemetry/log.ts";
 import { describeFlags, type Flag } from "../flags.ts";
 import { LOG_LEVELS } from "../run-flags.ts";
 import { type CliIo, type Verb, wrongUsage } from "../verb.ts";
-import { parseSettings, SETTING_FLAGS_HELP } from "./inject-flags.ts";
+import { parseSettings, refuseSettings, SETTING_FLAGS_HELP } from "./inject-flags.ts";
 
 const DEFAULTS = {
   port: 15017,
@@ -116,11 +116,7 @@ ${SETTING_FLAGS_HELP}`,
 async function run(argv: readonly string[], io: CliIo): Promise<number> {
   const parsed = parseSettings(FLAGS, argv);
   if (!parsed.ok) {
-    if (parsed.exitCode === 2) {
-      return wrongUsage(io, "webhook", parsed.problem);
-    }
-    io.err(`${parsed.problem}\n`);
-    return 1;
+    return refuseSettings(io, "webhook", parsed);
   }
   const { values, lists, given } = parsed;
   const text = (name: string, fallback: string): string => String(values[name] ?? fallback);

@@ -1,9 +1,9 @@
-// A filter that lets everything pass: the proxy's own filters change what they care for.
+// A filter that lets everything pass: the proxy's own filters, and the one that fails every stream, change what they care for.
 
 import type { BodyBuffer } from "../http/body-buffer.ts";
 import type { HeaderMap } from "../http/headers.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
-import { DataStatus, HeadersStatus, type StreamFilter, TrailersStatus } from "../filter/filter.ts";
+import { DataStatus, HeadersStatus, type StreamFilter, TrailersStatus } from "./filter.ts";
 
 export abstract class PassFilter implements StreamFilter {
   onRequestHeaders(_head: RequestHead, _end: boolean): HeadersStatus {
