@@ -1,5 +1,5 @@
-// JSON Patch (RFC 6902) as it is made here: a list of operations, each applied to a working copy as it is recorded, so that whoever makes a
-// patch always sees the object as it will be. `inject-pod.ts` records; the webhook sends the list, `manifest-edit.ts` applies it to YAML.
+// JSON Patch (RFC 6902) as it is made here: a list of operations, each applied as it is recorded to a version of the object that shares what did
+// not change, so that whoever makes a patch always sees the object as it will be. `inject-pod.ts` records; the webhook sends the list, `manifest-edit.ts` applies it to YAML.
 
 export type Json = null | boolean | number | string | Json[] | JsonObject;
 export interface JsonObject {
@@ -19,26 +19,33 @@ export function isObject(value: unknown): value is JsonObject {
 
 /** `["metadata", "annotations", "a/b"]` → `/metadata/annotations/a~1b` (RFC 6901). */
 export function pointerOf(path: Path): string {
-  return path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+  let pointer = "";
+  for (const part of path) {
+    pointer += `/${typeof part === "number" ? part : part.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+  }
+  return pointer;
 }
 
 /** The patch as a client of RFC 6902 reads it. */
 export function wireForm(operations: readonly Operation[]): JsonObject[] {
-  return operations.map((operation) => ({ ...operation, path: pointerOf(operation.path) }));
+  return operations.map((operation) => {
+    const path = pointerOf(operation.path);
+    return operation.op === "remove" ? { op: operation.op, path } : { op: operation.op, path, value: operation.value };
+  });
 }
 
-/** Records operations on a copy of an object. */
+/** Records operations on an object, which itself is not changed. */
 export class PatchRecorder {
   readonly operations: Operation[] = [];
-  readonly result: JsonObject;
+  #result: JsonObject;
 
   constructor(original: JsonObject) {
-    this.result = copyOf(original);
+    this.#result = original;
   }
 
   /** What stands at `path` now. */
   at(path: Path): Json | undefined {
-    let value: Json | undefined = this.result;
+    let value: Json | undefined = this.#result;
     for (const part of path) {
       value = Array.isArray(value) ? value[Number(part)] : isObject(value) ? own(value, String(part)) : undefined;
     }
@@ -54,7 +61,7 @@ export class PatchRecorder {
     const before = this.at(path);
     if (before === undefined) {
       this.#record({ op: "add", path, value });
-    } else if (JSON.stringify(before) !== JSON.stringify(value)) {
+    } else if (before !== value && JSON.stringify(before) !== JSON.stringify(value)) {
       this.#record({ op: "replace", path, value });
     }
   }
@@ -77,7 +84,46 @@ export class PatchRecorder {
 
   #record(operation: Operation): void {
     this.operations.push(operation);
-    applyOperation(this.result, operation);
+    this.#result = changed(this.#result, operation, 0) as JsonObject;
+  }
+}
+
+/** `value` after an operation whose path goes on in it at `depth`: anew on the way there, the same objects elsewhere. */
+function changed(value: Json | undefined, operation: Operation, depth: number): Json {
+  const { path, op } = operation;
+  const key = path[depth] ?? "";
+  const isLast = depth === path.length - 1;
+  if (Array.isArray(value)) {
+    const index = Number(key);
+    const next = value.slice();
+    const items = op === "remove" ? [] : [operation.value];
+    next.splice(
+      index,
+      op === "add" && isLast ? 0 : 1,
+      ...(isLast ? items : [changed(value[index], operation, depth + 1)]),
+    );
+    return next;
+  }
+  if (!isObject(value)) {
+    throw new TypeError(`Cannot ${op} ${pointerOf(path)}: its parent is not there`);
+  }
+  const next = { ...value };
+  if (!isLast) {
+    define(next, String(key), changed(own(value, String(key)), operation, depth + 1));
+  } else if (op === "remove") {
+    delete next[String(key)];
+  } else {
+    define(next, String(key), operation.value);
+  }
+  return next;
+}
+
+/** A key such as "__proto__" comes from outside: it is a key, not a prototype. */
+function define(object: JsonObject, key: string, value: Json): void {
+  if (key === "__proto__") {
+    Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
+  } else {
+    object[key] = value;
   }
 }
 
@@ -96,13 +142,7 @@ export function applyOperation(root: JsonObject, operation: Operation): void {
     if (operation.op === "remove") {
       delete parent[String(last)];
     } else {
-      // A key such as "__proto__" comes from outside: it is a key, not a prototype.
-      Object.defineProperty(parent, String(last), {
-        value: copyOf(operation.value),
-        enumerable: true,
-        configurable: true,
-        writable: true,
-      });
+      define(parent, String(last), copyOf(operation.value));
     }
   } else {
     throw new TypeError(`Cannot apply ${operation.op} at ${pointerOf(path)}: its parent is not there`);
