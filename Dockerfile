@@ -39,5 +39,5 @@ WORKDIR /var/lib/outrigger
 EXPOSE 15000 15001 15006 15020 15021 18000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["/usr/local/bin/node", "/opt/outrigger/deploy/image/healthcheck.js", "127.0.0.1:15000"]
 # What the launcher becomes, without the shell.
-ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=1", "--v8-pool-size=2", "--enable-experimental-regexp-engine-on-excessive-backtracks", "--disable-warning=ExperimentalWarning", "/opt/outrigger/sidecar/main.js"]
+ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=1", "--v8-pool-size=2", "--disable-warning=ExperimentalWarning", "/opt/outrigger/sidecar/main.js"]
 CMD ["--help"]

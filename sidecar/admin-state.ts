@@ -1,5 +1,5 @@
 // What the admin server shows and changes, read from the running program: implements admin/ports.ts over the supervisor.
-// cli/run.ts hands `openAdmin` to the supervisor. What only workers know is asked for with a deadline (worker-handle.ts).
+// cli/serving.ts hands `openAdmin` to the supervisor. What only workers know is asked for with a deadline (worker-handle.ts).
 
 import { writeFile } from "node:fs/promises";
 import type { Socket } from "node:net";

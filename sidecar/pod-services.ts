@@ -1,4 +1,4 @@
-// Joins the pod's ports (pod/) with the sidecar that they are about. cli/run.ts opens them when --status-port or --health-port says so.
+// Joins the pod's ports (pod/) with the sidecar that they are about. cli/serving.ts opens them when --status-port or --health-port says so.
 
 import { ApplicationWatch } from "./pod/application-watch.ts";
 import { parseAppProbes } from "./pod/app-probes.ts";

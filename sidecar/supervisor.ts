@@ -1,5 +1,5 @@
 // The main thread's composition root: configuration client, plugin code, workers, statistics, span export, admin.
-// cli/run.ts makes one, starts it, waits for its end. Nothing here is on a request's way.
+// cli/serving.ts makes one, starts it, waits for its end. Nothing here is on a request's way.
 //
 //   start: static plugins and ports are checked ─▶ admin ─▶ workers ─▶ xDS ─▶ snapshots ─▶ publisher ─▶ workers
 //   stop:  drain workers ─▶ flush spans ─▶ close xDS, admin, workers
@@ -44,6 +44,7 @@ import { Watchdog } from "./watchdog.ts";
 import { WorkerHandle } from "./worker-handle.ts";
 import type { ApplyFailure, FromWorker, ToWorker } from "./worker-link.ts";
 import { workerSettings } from "./worker-settings.ts";
+import type { WorkerThreads } from "./worker-threads.ts";
 
 export interface SupervisorDeps {
   readonly options: RunOptions;
@@ -53,6 +54,7 @@ export interface SupervisorDeps {
   readonly version: string;
   /** Makes and binds the admin server; a text says why it cannot. */
   readonly openAdmin: (supervisor: Supervisor) => Promise<AdminServer | string>;
+  readonly threads: WorkerThreads;
 }
 
 const MAIN = "main";
@@ -284,6 +286,7 @@ export class Supervisor {
     const { log } = this.deps;
     return new WorkerHandle(
       index,
+      this.deps.threads,
       {
         onMessage: (worker, message) => this.#onMessage(worker, message),
         onStarted: (worker) => {

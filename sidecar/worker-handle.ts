@@ -2,10 +2,10 @@
 // supervisor.ts owns one for each place (`--concurrency` of them). Restarts back off, so a worker that dies at once
 // does not burn the CPU; the other workers serve meanwhile, as each has its own listening sockets.
 
-import { setFlagsFromString } from "node:v8";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { ConfigOutbox } from "./config-outbox.ts";
 import { type Pulse, readPulse } from "./worker-pulse.ts";
+import type { WorkerThreads } from "./worker-threads.ts";
 import type { ConfigDelta, FromWorker, Question, ToWorker, WorkerSettings } from "./worker-link.ts";
 
 export interface WorkerEvents {
@@ -26,14 +26,10 @@ const LAST_RESTART_MS = 10_000;
 const HEALTHY_AFTER_MS = 10_000;
 /** A closing worker that does not end by itself is ended. */
 const CLOSE_DEADLINE_MS = 2_000;
-/**
- * Half of a worker's young generation. The launcher's 2 MiB suit the main thread; measured with the Go plugin at 50
- * connections, a worker's 4 take 5 % less CPU than 2, and 16 take no less than 4 but 25 MB more.
- */
-const SEMI_SPACE_MIB = 4;
 
 export class WorkerHandle {
   readonly index: number;
+  readonly #threads: Pick<WorkerThreads, "take">;
   readonly #events: WorkerEvents;
   readonly #settings: (incarnation: number) => WorkerSettings;
   readonly #answers = new Map<number, (value: unknown) => void>();
@@ -52,8 +48,14 @@ export class WorkerHandle {
   /** Why it was ended from outside, if it was. */
   #endReason = "";
 
-  constructor(index: number, events: WorkerEvents, settings: (incarnation: number) => WorkerSettings) {
+  constructor(
+    index: number,
+    threads: Pick<WorkerThreads, "take">,
+    events: WorkerEvents,
+    settings: (incarnation: number) => WorkerSettings,
+  ) {
     this.index = index;
+    this.#threads = threads;
     this.#events = events;
     this.#settings = settings;
   }
@@ -73,15 +75,7 @@ export class WorkerHandle {
 
   start(): void {
     const settings = this.#settings(this.#incarnation);
-    const compileCache = settings.environment["NODE_COMPILE_CACHE"];
-    setFlagsFromString(`--max-semi-space-size=${SEMI_SPACE_MIB}`);
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), {
-      workerData: settings,
-      name: `data-${this.index}`,
-      ...(settings.heapMib === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: settings.heapMib } }),
-      // Without it the worker would strip the types of every file anew, for 17 MB and half of its start.
-      env: compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache },
-    });
+    const worker = this.#threads.take(this.index);
     this.#worker = worker;
     this.#pulse = settings.pulse;
     this.#endReason = "";
@@ -93,6 +87,7 @@ export class WorkerHandle {
       reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
     });
     worker.on("exit", (code) => this.#onExit(worker, this.#endReason || reason || `exit code ${code}`));
+    this.send({ kind: "start", settings });
     this.#events.onStarted(this);
   }
 

@@ -62,8 +62,6 @@ export interface WorkerSettings {
   readonly suspects: readonly string[];
   /** How long connections of a listener that is gone may live on. */
   readonly drainTimeMs: number;
-  /** Of its old generation; undefined: V8's own limit. */
-  readonly heapMib: number | undefined;
   /** Process-wide store of proxy_set_shared_data and the shared queues. */
   readonly sharedData: SharedArrayBuffer;
   /** Counters and gauges that plugins define (stats/shared-values.ts). */
@@ -91,6 +89,8 @@ export type Question =
   | { readonly kind: "hosts" };
 
 export type ToWorker =
+  /** The first, and once. */
+  | { readonly kind: "start"; readonly settings: WorkerSettings }
   | { readonly kind: "config"; readonly delta: SentDelta }
   | { readonly kind: "drain"; readonly id: number; readonly order: DrainOrder }
   /** POST /healthcheck/fail or /healthcheck/ok: while it fails, every response closes its connection. */

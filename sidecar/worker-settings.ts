@@ -1,7 +1,6 @@
 // What a worker is told at its start, from what the process was told at its own. Pure; supervisor.ts hands it to WorkerHandle.
 
 import { hostname } from "node:os";
-import { resourceLimits, workerHeapMib } from "./resource-limits.ts";
 import type { SupervisorDeps } from "./supervisor.ts";
 import { targetFromEnvironment } from "./telemetry/export-target.ts";
 import { samplingFromEnvironment } from "./telemetry/sampling.ts";
@@ -23,7 +22,6 @@ export function workerSettings(
     componentLogLevel: options.componentLogLevel,
     accessLogFlushMs: options.fileFlushIntervalMs,
     drainTimeMs: options.drainTimeMs,
-    heapMib: workerHeapMib(resourceLimits(), options.concurrency),
     sharedData,
     sharedStats,
     environmentTracing: {

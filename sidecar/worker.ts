@@ -1,9 +1,9 @@
 // A data worker's composition root: listening sockets, live configuration, plugin host, statistics, trace ring.
-// Started by worker-handle.ts with WorkerSettings; everything it is told and says is in worker-link.ts.
+// Its thread is started by worker-threads.ts, and waits for WorkerSettings; everything it is told and says is in worker-link.ts.
 // A request lives and dies on one worker; nothing here waits for the main thread while it serves.
 
 import { flushCompileCache } from "node:module";
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import type { ConnectionAccess, LoggedStream } from "../plugins/ports.ts";
 import { PluginRuntime } from "../plugins/plugin-runtime.ts";
 import type { HttpConnectionManager, Listener } from "../xds/model/listener.ts";
@@ -155,7 +155,7 @@ class DataWorker {
     });
   }
 
-  onMessage(message: ToWorker): void {
+  onMessage(message: Exclude<ToWorker, { kind: "start" }>): void {
     switch (message.kind) {
       case "config":
         this.#busy = this.#busy.then(() => this.#apply(this.#joined(message.delta)));
@@ -288,8 +288,12 @@ function traceOf(stream: LoggedStream | ConnectionAccess): StreamTrace | undefin
 
 if (parentPort !== null) {
   const port = parentPort;
-  const worker = new DataWorker(workerData as WorkerSettings, (message, transfer = []) =>
-    port.postMessage(message, transfer),
-  );
-  port.on("message", (message: ToWorker) => worker.onMessage(message));
+  let worker: DataWorker | undefined = undefined;
+  port.on("message", (message: ToWorker) => {
+    if (message.kind === "start") {
+      worker = new DataWorker(message.settings, (answer, transfer = []) => port.postMessage(answer, transfer));
+    } else {
+      worker?.onMessage(message);
+    }
+  });
 }

@@ -15,10 +15,8 @@ rm "$home/package-lock.json"
 
 # The compile cache, for the ways to start it (sidecar, control plane, hooks): V8's flags are part of what a cache is for.
 export NODE_COMPILE_CACHE="$home/compile-cache" HOME=/nonexistent XDG_CACHE_HOME=/nonexistent
-node --max-semi-space-size=1 --v8-pool-size=2 --enable-experimental-regexp-engine-on-excessive-backtracks \
-  --disable-warning=ExperimentalWarning "$home/sidecar/main.js" warm-up
-node --max-semi-space-size=8 --heap-growing-percent=60 --v8-pool-size=2 --enable-experimental-regexp-engine-on-excessive-backtracks \
-  --disable-warning=ExperimentalWarning "$home/sidecar/main.js" control-plane --help >/dev/null
+node --max-semi-space-size=1 --v8-pool-size=2 --disable-warning=ExperimentalWarning "$home/sidecar/main.js" warm-up
+node --max-semi-space-size=8 --heap-growing-percent=60 --v8-pool-size=2 --disable-warning=ExperimentalWarning "$home/sidecar/main.js" control-plane --help >/dev/null
 node "$home/deploy/image/outrigger.js" --version
 # Node.js keeps one for each user: the sidecar's is the one that was filled here (with root, who sets a pod's rules).
 for made in "$NODE_COMPILE_CACHE"/v*-"$(id -u)"; do

@@ -1,12 +1,12 @@
-// The verb `warm-up`: starts a sidecar without listeners, so that every file of the program is in the compile cache, and ends.
+// The verb `warm-up`: starts a small sidecar (warm-up-bootstrap.ts), so that the program is in the compile cache, and ends.
 // A start that finds the cache filled is quicker, and smaller by 40 MB: it need not load what strips types. The launcher
 // runs this verb before the first start; an image runs it when it is built.
 
+import { warmUpBootstrap } from "../warm-up-bootstrap.ts";
 import { serve } from "./run.ts";
 import { parseRunOptions } from "./run-flags.ts";
 import { type CliIo, type VerbAction, wrongUsage } from "./verb.ts";
 
-const BOOTSTRAP = '{"admin":{"address":{"socket_address":{"address":"127.0.0.1","port_value":0}}}}';
 const POLL_MS = 10;
 /** It ends then, with what is in the cache; nothing depends on it. */
 const DEADLINE_MS = 20_000;
@@ -18,7 +18,7 @@ export const warmUpVerb: VerbAction = {
     if (argv.length > 0) {
       return wrongUsage(io, "warm-up", `unexpected argument "${argv[0]}"`);
     }
-    const parsed = parseRunOptions(["--config-yaml", BOOTSTRAP, "--concurrency", "1", "--log-level", "off"]);
+    const parsed = parseRunOptions(["--config-yaml", warmUpBootstrap(), "--concurrency", "1", "--log-level", "off"]);
     if (!parsed.ok) {
       return wrongUsage(io, "warm-up", parsed.problem);
     }

@@ -70,8 +70,8 @@ interface CompileJob {
 
 const AGENT_VARIABLE = /^ISTIO_META_WASM_/;
 const DEFAULT_MEMORY_MIB = 128;
-/** Metering less than this takes less time than a file. */
-const WORTH_KEEPING_BYTES = 256 * 1024;
+/** In a start the rewriter is cold: 130 KiB take 40 ms, a file 1. What is smaller takes no longer than a file. */
+const WORTH_KEEPING_BYTES = 16 * 1024;
 
 export class PluginCodeLoader {
   readonly #deps: CodeLoaderDeps;

@@ -1,5 +1,5 @@
 // What a pod asks of its sidecar, on two ports that everybody may reach: the status port (15020) with the application's probes, merged metrics and
-// the orders of the pod itself, and the health port (15021) with the sidecar's readiness. Made by cli/run.ts where the flags say so. The
+// the orders of the pod itself, and the health port (15021) with the sidecar's readiness. Made by cli/serving.ts where the flags say so. The
 // paths are Istio's, so that manifests, jobs and scrape configurations work as they are.
 
 import type { IncomingMessage, Server, ServerResponse } from "node:http";

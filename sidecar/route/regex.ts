@@ -1,9 +1,9 @@
 // RE2 patterns, as everywhere in Envoy's configuration. Called when it is compiled; matchers.ts and rewrite.ts run the result.
 // A pattern of the plain kind is V8's for subjects in ASCII, where both engines are known to agree (regex-translation.ts);
-// other patterns and other subjects are RE2's own (re2-engine.ts). V8's regular expressions need
-// --enable-experimental-regexp-engine-on-excessive-backtracks, which the launcher sets, to be linear too.
+// other patterns and other subjects are RE2's own (re2-engine.ts). Both are linear.
 // Subjects are latin1 strings of UTF-8 bytes (see http/headers.ts).
 
+import { linearRegExp } from "../linear-regex.ts";
 import { compileRe2, type Groups, type Re2Engine } from "./re2-engine.ts";
 import { translate } from "./regex-translation.ts";
 
@@ -46,7 +46,7 @@ function compile(
   const source = translate(pattern, flags === "");
   if (source !== undefined) {
     try {
-      return { pattern, v8: new RegExp(before + source + after, flags), re2: undefined };
+      return { pattern, v8: linearRegExp(before + source + after, flags), re2: undefined };
     } catch {
       // Too large for V8.
     }

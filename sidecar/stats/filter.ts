@@ -1,6 +1,7 @@
 // The `filter` parameter of /stats: a regular expression in RE2's words, matched anywhere in the name.
-// V8 matches it; what RE2 does not have (look-around, back references) is refused, so that the process's V8 flag
-// `--enable-experimental-regexp-engine-on-excessive-backtracks` keeps every match linear. Pure.
+// V8 matches it; what RE2 does not have (look-around, back references) is refused, so that every match is linear.
+
+import { linearRegExp } from "../linear-regex.ts";
 
 /** Longest accepted expression, in characters. */
 export const MAX_FILTER_LENGTH = 1024;
@@ -32,7 +33,7 @@ export function compileFilter(
     // RE2 writes named groups (?P<name>…), and leading flags such as (?i).
     const flags = /^\(\?([ims]+)\)/.exec(expression);
     const body = (flags === null ? expression : expression.slice(flags[0].length)).replaceAll("(?P<", "(?<");
-    return { ok: true, filter: new RegExp(body, flags?.[1] ?? "") };
+    return { ok: true, filter: linearRegExp(body, flags?.[1] ?? "") };
   } catch (error) {
     return { ok: false, problem: error instanceof Error ? error.message : String(error) };
   }

@@ -82,7 +82,18 @@ export const LAYERS: readonly Layer[] = [
     why: "rules of the kernel as data and text; who runs them is the verb iptables",
   },
   { at: "sidecar/version.ts", code: [], types: [], why: "a constant" },
-  { at: "sidecar/stats/", code: [], types: [], why: "statistics know nobody who counts" },
+  {
+    at: "sidecar/linear-regex.ts",
+    code: [],
+    types: [],
+    why: "a way to make V8's regular expressions, for whoever has a pattern",
+  },
+  {
+    at: "sidecar/stats/",
+    code: ["sidecar/linear-regex.ts"],
+    types: [],
+    why: "statistics know nobody who counts",
+  },
   {
     at: "sidecar/http/",
     code: ["sidecar/errors.ts", "sidecar/random-id.ts"],
@@ -109,7 +120,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/route/",
-    code: [...STREAM_WORDS, "sidecar/telemetry/format.ts"],
+    code: [...STREAM_WORDS, "sidecar/linear-regex.ts", "sidecar/telemetry/format.ts"],
     types: [MODEL, "sidecar/telemetry/"],
     why: "a route decides by the request alone; format strings of headers are the access log's",
   },
