@@ -57,7 +57,7 @@ function never(pod: Pod, namespace: string, settings: InjectSettings): Decision 
   const all = [...pod.initContainers, ...pod.containers];
   const hasProxy = all.some(({ name }) => name === PROXY_CONTAINER);
   if (pod.annotations[STATUS_ANNOTATION] !== undefined) {
-    return no("already-injected", `it has a sidecar already (annotation ${STATUS_ANNOTATION})`);
+    return no("already-injected", `it has a sidecar already that is not outrigger's (annotation ${STATUS_ANNOTATION})`);
   }
   const other = all.find(({ name }) => OTHER_SIDECARS.has(name));
   if (other !== undefined) {

@@ -1,19 +1,22 @@
 // Injection as one pure function: a pod and the settings in, a JSON Patch out, or the reason why not. No clock, no network, no
-// random number: the same pod gives the same patch, and a pod that was patched gives none. `inject` applies the patch to files,
-// `webhook` sends it to the API server.
+// random number: the same pod gives the same patch, and a pod that was patched gives none, or one that brings its sidecar up to other settings.
+// `inject` applies the patch to files, `webhook` sends it to the API server.
 //
-//   readPod ─▶ decide ─▶ settingsOfPod (annotations) ─▶ probes, metrics ─▶ containers, volumes, labels ─▶ PatchRecorder
+//   strip ─▶ readPod ─▶ decide ─▶ settingsOfPod (annotations) ─▶ probes, metrics ─▶ containers, volumes, labels ─▶ PatchRecorder
 
+import { hash } from "node:crypto";
 import { decide, type SkipCode, STATUS_ANNOTATION } from "./decision.ts";
+import { difference } from "./json-diff.ts";
 import { isObject, type JsonObject, type Operation, PatchRecorder } from "./json-patch.ts";
 import { mergeMetrics } from "./metrics-merge.ts";
 import { INIT_CONTAINER, PROXY_CONTAINER } from "./names.ts";
-import { type Pod, PodProblem, readPod } from "./pod.ts";
+import { type Pod, PodProblem, readPod, textOf } from "./pod.ts";
 import { type PodSettings, settingsOfPod } from "./pod-settings.ts";
 import { type ProbeRewrite, rewriteProbes } from "./probes.ts";
 import { type InjectSettings, PORTS } from "./settings.ts";
 import type { Identity } from "./sidecar-bootstrap.ts";
 import { initContainer, proxyContainer, volumes } from "./sidecar-containers.ts";
+import { type InjectionStatus, strip } from "./strip.ts";
 import { readYaml } from "./yaml-text.ts";
 
 /** What is known of the pod from outside it. */
@@ -38,6 +41,34 @@ export type Injection =
 
 /** `json` is a Pod or a pod template (both have `metadata` and `spec`); it is not changed. Paths of the patch begin in it. */
 export function injectPod(json: JsonObject, settings: InjectSettings, surroundings: Surroundings): Injection {
+  const before = strip(json);
+  const injection = injectStripped(before?.json ?? json, settings, surroundings);
+  if (before === undefined || injection.kind === "refused") {
+    return injection;
+  }
+  if (injection.kind === "skipped") {
+    return { ...injection, reason: `${injection.reason}; the sidecar that it has already stays as it is` };
+  }
+  if (injection.hash === before.hash) {
+    return {
+      kind: "skipped",
+      code: "already-injected",
+      reason: `it has the sidecar of these settings already (annotation ${STATUS_ANNOTATION})`,
+    };
+  }
+  return {
+    ...injection,
+    because: `${injection.because}; the sidecar that it had was of other settings`,
+    operations: difference(json, injection.result),
+  };
+}
+
+/** Of a pod without a sidecar of ours. */
+function injectStripped(
+  json: JsonObject,
+  settings: InjectSettings,
+  surroundings: Surroundings,
+): Exclude<Injection, { kind: "patched" }> | Patched {
   let pod: Pod;
   try {
     pod = readPod(json);
@@ -63,21 +94,55 @@ export function injectPod(json: JsonObject, settings: InjectSettings, surroundin
   const probes = probesOf(pod, own.settings);
   const identity = identityOf(pod, surroundings);
   const recorder = new PatchRecorder(json);
-  const proxy = proxyContainer(pod, own.settings, identity, {
-    probers: probes.probers,
-    applicationMetrics: merge.application,
-  });
+  const added: Added = {
+    proxy: proxyContainer(pod, own.settings, identity, {
+      probers: probes.probers,
+      applicationMetrics: merge.application,
+    }),
+    init:
+      own.settings.interceptionMode !== "NONE" && own.settings.initContainer ? initContainer(own.settings) : undefined,
+    volumes: volumes(own.settings),
+    secrets: secretsFor(recorder, own.settings),
+    labels: labelsFor(pod, identity),
+  };
+  const fingerprint = hash("sha256", JSON.stringify([added, merge.annotations]), "hex").slice(0, 16);
   editProbes(recorder, probes, own.settings.statusPort);
-  addContainers(recorder, proxy, own.settings);
-  addVolumes(recorder, own.settings);
-  addMetadata(recorder, pod, own.settings, identity, merge.annotations);
+  addContainers(recorder, added, own.settings);
+  for (const volume of added.volumes) {
+    recorder.insert(["spec", "volumes"], "end", volume);
+  }
+  for (const name of added.secrets) {
+    recorder.insert(["spec", "imagePullSecrets"], "end", { name });
+  }
+  addMetadata(recorder, pod, added, {
+    ...merge.annotations,
+    [STATUS_ANNOTATION]: JSON.stringify(statusOf(added, own.settings, fingerprint)),
+  });
   return {
     kind: "patched",
     because: decision.because,
     operations: recorder.operations,
     notes: notesOf(own.settings, probes),
     remarks: [...probes.remarks, ...own.remarks],
+    result: recorder.result,
+    hash: fingerprint,
   };
+}
+
+type Patched = Extract<Injection, { kind: "patched" }> & {
+  /** The pod with the patch. */
+  readonly result: JsonObject;
+  readonly hash: string;
+};
+
+interface Added {
+  readonly proxy: JsonObject;
+  /** undefined: nothing is intercepted, or something else sets the rules. */
+  readonly init: JsonObject | undefined;
+  readonly volumes: readonly JsonObject[];
+  /** Names. */
+  readonly secrets: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 /** What the API server would refuse after the patch, said in the pod's words instead of the patch's. */
@@ -123,48 +188,47 @@ function editProbes(recorder: PatchRecorder, { edits }: ProbeRewrite, statusPort
  * Native: rules, sidecar, then the pod's init containers, which are in the mesh already. Classic: the rules after all other init containers,
  * which have no sidecar yet, and the sidecar last, so that `kubectl exec` still finds the application; first where the application is held.
  */
-function addContainers(recorder: PatchRecorder, proxy: JsonObject, settings: PodSettings): void {
-  const intercepts = settings.interceptionMode !== "NONE" && settings.initContainer;
+function addContainers(recorder: PatchRecorder, { proxy, init }: Added, settings: PodSettings): void {
   if (settings.nativeSidecar) {
     recorder.insert(["spec", "initContainers"], 0, proxy);
-    if (intercepts) {
-      recorder.insert(["spec", "initContainers"], 0, initContainer(settings));
+    if (init !== undefined) {
+      recorder.insert(["spec", "initContainers"], 0, init);
     }
     return;
   }
-  if (intercepts) {
-    recorder.insert(["spec", "initContainers"], "end", initContainer(settings));
+  if (init !== undefined) {
+    recorder.insert(["spec", "initContainers"], "end", init);
   }
   recorder.insert(["spec", "containers"], settings.holdApplication ? 0 : "end", proxy);
 }
 
-function addVolumes(recorder: PatchRecorder, settings: PodSettings): void {
-  for (const volume of volumes(settings)) {
-    recorder.insert(["spec", "volumes"], "end", volume);
-  }
+/** The pull secrets that the pod does not have. */
+function secretsFor(recorder: PatchRecorder, { imagePullSecrets }: PodSettings): string[] {
   const present = recorder.at(["spec", "imagePullSecrets"]);
-  for (const name of settings.imagePullSecrets) {
-    if (!Array.isArray(present) || !present.some((secret) => isObject(secret) && secret["name"] === name)) {
-      recorder.insert(["spec", "imagePullSecrets"], "end", { name });
-    }
-  }
+  const has = (name: string): boolean =>
+    Array.isArray(present) && present.some((secret) => isObject(secret) && secret["name"] === name);
+  return [...new Set(imagePullSecrets)].filter((name) => !has(name));
+}
+
+/** The labels that the pod does not have. */
+function labelsFor(pod: Pod, identity: Identity): Record<string, string> {
+  const labels = {
+    "service.istio.io/canonical-name": identity.service,
+    "service.istio.io/canonical-revision": revisionOf(pod),
+  };
+  return Object.fromEntries(Object.entries(labels).filter(([name]) => pod.labels[name] === undefined));
 }
 
 function addMetadata(
   recorder: PatchRecorder,
   pod: Pod,
-  settings: PodSettings,
-  identity: Identity,
+  { labels }: Added,
   annotations: Readonly<Record<string, string>>,
 ): void {
-  const label = (name: string, value: string): void => {
-    if (pod.labels[name] === undefined) {
-      recorder.set(["metadata", "labels", name], value);
-    }
-  };
   const annotation = (name: string, value: string): void => recorder.set(["metadata", "annotations", name], value);
-  label("service.istio.io/canonical-name", identity.service);
-  label("service.istio.io/canonical-revision", revisionOf(pod));
+  for (const [name, value] of Object.entries(labels)) {
+    recorder.set(["metadata", "labels", name], value);
+  }
   // kubectl's exec and logs go on meaning the application.
   for (const name of ["kubectl.kubernetes.io/default-container", "kubectl.kubernetes.io/default-logs-container"]) {
     if (pod.annotations[name] === undefined) {
@@ -174,19 +238,24 @@ function addMetadata(
   for (const [name, value] of Object.entries(annotations)) {
     annotation(name, value);
   }
-  annotation(STATUS_ANNOTATION, statusOf(settings));
 }
 
-/** What was added, in the form of Istio's status. */
-function statusOf(settings: PodSettings): string {
-  const init = settings.interceptionMode !== "NONE" && settings.initContainer ? [INIT_CONTAINER] : [];
-  return JSON.stringify({
-    initContainers: settings.nativeSidecar ? [...init, PROXY_CONTAINER] : init,
-    containers: settings.nativeSidecar ? [] : [PROXY_CONTAINER],
-    volumes: volumes(settings).map(({ name }) => name ?? ""),
-    imagePullSecrets: settings.imagePullSecrets,
+/** What was added, in the form of Istio's status; strip.ts reads it. */
+function statusOf(
+  { init, volumes: list, secrets, labels }: Added,
+  { nativeSidecar }: PodSettings,
+  of: string,
+): InjectionStatus {
+  const inits = init === undefined ? [] : [INIT_CONTAINER];
+  return {
+    initContainers: nativeSidecar ? [...inits, PROXY_CONTAINER] : inits,
+    containers: nativeSidecar ? [] : [PROXY_CONTAINER],
+    volumes: list.map(({ name }) => textOf(name) ?? ""),
+    imagePullSecrets: secrets,
     revision: "default",
-  });
+    labels: Object.keys(labels),
+    hash: of,
+  };
 }
 
 /** Istio's rule for `service.istio.io/canonical-name`. */

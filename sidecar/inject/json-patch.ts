@@ -43,6 +43,11 @@ export class PatchRecorder {
     this.#result = original;
   }
 
+  /** The object with all operations applied. */
+  get result(): JsonObject {
+    return this.#result;
+  }
+
   /** What stands at `path` now. */
   at(path: Path): Json | undefined {
     let value: Json | undefined = this.#result;

@@ -11,11 +11,18 @@ export interface MetricsMerge {
   readonly problems: readonly string[];
 }
 
+/** By what ISTIO_PROMETHEUS_ANNOTATIONS calls them. */
+export const METRICS_ANNOTATIONS = {
+  scrape: "prometheus.io/scrape",
+  port: "prometheus.io/port",
+  path: "prometheus.io/path",
+} as const;
+
 const NOTHING: MetricsMerge = { annotations: {}, application: undefined, problems: [] };
 
 export function mergeMetrics({ annotations }: Pod, statusPort: number): MetricsMerge {
-  const scrape = annotations["prometheus.io/scrape"];
-  const port = annotations["prometheus.io/port"];
+  const scrape = annotations[METRICS_ANNOTATIONS.scrape];
+  const port = annotations[METRICS_ANNOTATIONS.port];
   // Somebody points to the sidecar by hand, or does not want to be scraped.
   if (scrape?.toLowerCase() === "false" || port === String(statusPort)) {
     return NOTHING;
@@ -23,16 +30,16 @@ export function mergeMetrics({ annotations }: Pod, statusPort: number): MetricsM
   if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535)) {
     return { ...NOTHING, problems: [`annotation prometheus.io/port: got "${port}": must be a port`] };
   }
-  const path = annotations["prometheus.io/path"];
+  const path = annotations[METRICS_ANNOTATIONS.path];
   const application =
     scrape?.toLowerCase() === "true"
       ? JSON.stringify({ scrape: "true", path: path ?? "/metrics", port: port ?? "80" })
       : undefined;
   return {
     annotations: {
-      "prometheus.io/scrape": "true",
-      "prometheus.io/port": String(statusPort),
-      "prometheus.io/path": "/stats/prometheus",
+      [METRICS_ANNOTATIONS.scrape]: "true",
+      [METRICS_ANNOTATIONS.port]: String(statusPort),
+      [METRICS_ANNOTATIONS.path]: "/stats/prometheus",
     },
     application,
     problems: [],

@@ -41,8 +41,9 @@ export const INJECT: Pick<Verb, "help" | "run"> = {
   help: () => `outrigger inject -f FILE
 
 Adds the sidecar to everything that makes pods: Pods, Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs,
-CronJobs, PodTemplates, also inside Lists. The rest stays as it is, with its comments. What has a sidecar already is
-left alone, so injecting twice changes nothing. Annotations of a pod change the settings for it: Istio's names.
+CronJobs, PodTemplates, also inside Lists. The rest stays as it is, with its comments. Injecting twice changes
+nothing; with other settings a sidecar is brought up to them. Annotations of a pod change the settings for it, by
+Istio's names.
 
   outrigger inject -f app.yaml | kubectl apply -f -
 
