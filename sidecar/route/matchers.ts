@@ -6,7 +6,7 @@
 import type { RequestHead } from "../http/message.ts";
 import type { Runtime } from "../../xds/model/bootstrap.ts";
 import type { RuntimeFraction, StringMatcher } from "../../xds/model/matcher.ts";
-import type { HeaderMatcher, QueryParameterMatcher } from "../../xds/model/route.ts";
+import type { HeaderMatcher, QueryParameterMatcher, RouteMatch } from "../../xds/model/route.ts";
 import { compileFullMatch } from "./regex.ts";
 import { requestValue, wireText } from "./request-value.ts";
 
@@ -138,6 +138,41 @@ export function queryParameter(path: string, end: number, name: string): string 
     at = next + 1;
   }
   return undefined;
+}
+
+/** A request's field that must have this one value, byte for byte. */
+export interface Demand {
+  readonly kind: "header" | "query";
+  readonly name: string;
+  readonly value: string;
+}
+
+/** The fields of which a match takes one value only; a match may ask for more than these. */
+export function demandsOf({ headers, queryParameters }: RouteMatch): readonly Demand[] {
+  const demands: Demand[] = [];
+  for (const matcher of headers) {
+    // "" with `treatMissingAsEmpty` is two things: an empty field and none.
+    if (isExact(matcher) && !matcher.invert && !(matcher.treatMissingAsEmpty && matcher.matcher.value === "")) {
+      demands.push({ kind: "header", name: matcher.name, value: wireText(matcher.matcher.value) });
+    }
+  }
+  for (const matcher of queryParameters) {
+    if (isExact(matcher)) {
+      demands.push({ kind: "query", name: wireText(matcher.name), value: wireText(matcher.matcher.value) });
+    }
+  }
+  return demands;
+}
+
+function isExact<Matcher extends HeaderMatcher | QueryParameterMatcher>(
+  matcher: Matcher,
+): matcher is Extract<Matcher, { readonly kind: "string" }> {
+  return matcher.kind === "string" && matcher.matcher.kind === "exact" && !matcher.matcher.ignoreCase;
+}
+
+/** What a request has in the place of a demand, as the compiled matchers read it; `end` as for `QueryTest`. */
+export function demanded({ kind, name }: Demand, head: RequestHead, end: number): string | undefined {
+  return kind === "header" ? requestValue(head, name) : queryParameter(head.path, end, name);
 }
 
 const DENOMINATORS: Readonly<Record<string, number>> = { HUNDRED: 100, TEN_THOUSAND: 10_000, MILLION: 1_000_000 };

@@ -18,16 +18,26 @@ import type {
   VirtualHost,
 } from "../../xds/model/route.ts";
 import { type ClusterChooser, type ClusterPick, compileClusterChoice } from "./cluster-choice.ts";
+import type { Candidate } from "./field-split.ts";
 import { type FilterOverrides, OverrideSets } from "./filter-overrides.ts";
 import { compileMutations, levelsOf, type MutationList } from "./header-mutations.ts";
 import { HostIndex } from "./host-index.ts";
-import { compileHeader, compileQuery, type HeaderTest, lowerAscii, probabilityOf, type QueryTest } from "./matchers.ts";
+import {
+  compileHeader,
+  compileQuery,
+  type Demand,
+  demandsOf,
+  type HeaderTest,
+  lowerAscii,
+  probabilityOf,
+  type QueryTest,
+} from "./matchers.ts";
 import { isOuterSame } from "./outer-fields.ts";
 import { compileRedirect, type Redirect, TLS_REDIRECT } from "./redirect.ts";
 import { compileFullMatch, literalPrefix } from "./regex.ts";
 import { wireText } from "./request-value.ts";
 import { compilePathRewrite } from "./rewrite.ts";
-import { type Candidate, RouteIndex } from "./route-index.ts";
+import { RouteIndex } from "./route-index.ts";
 
 export interface RouteTableOptions {
   /** Cluster names that exist; give them only when clusters are to be validated. */
@@ -271,6 +281,10 @@ class CompiledRoute implements Candidate {
     this.#query = config.queryParameters.map((matcher) => compileQuery(matcher, problems));
     this.#grpc = config.grpc;
     this.#probability = config.runtimeFraction === undefined ? 1 : probabilityOf(config.runtimeFraction, runtime);
+  }
+
+  demands(): readonly Demand[] {
+    return this.match.route === undefined ? [] : demandsOf(this.match.route.match);
   }
 
   accepts(head: RequestHead, end: number, random: number): boolean {

@@ -58,11 +58,20 @@ function fresh(text: string, at: number): string {
   return `${at}|${text}`.slice(String(at).length + 1);
 }
 
-function headsOf(count: number, authority: (at: number) => string, path: (at: number) => string): RequestHead[] {
+function headsOf(
+  count: number,
+  authority: (at: number) => string,
+  path: (at: number) => string,
+  version?: (at: number) => number,
+): RequestHead[] {
   return Array.from({ length: count }, (_, at) =>
     buildHead(fresh(path(at), at), {
       authority: fresh(authority(at), at),
-      headers: { accept: "*/*", "user-agent": "bench" },
+      headers: {
+        accept: "*/*",
+        "user-agent": "bench",
+        ...(version && { "x-version": fresh(String(version(at)), at) }),
+      },
     }),
   );
 }
@@ -154,9 +163,20 @@ function cases(): Case[] {
     ),
     selecting(
       "1,000 routes of one path, by header",
-      200_000,
+      10_000,
       oneHost(() => prefix("/"), true),
-      headsOf(64, one, () => "/"),
+      headsOf(
+        2_000,
+        one,
+        () => "/",
+        (at) => spread(at, 1_000),
+      ),
+    ),
+    selecting(
+      "the same, last resort",
+      10_000,
+      oneHost(() => prefix("/"), true),
+      headsOf(2_000, one, () => "/"),
     ),
     logLine(),
     oneMutation(),

@@ -11,7 +11,7 @@ import { pathEnd } from "../../sidecar/route/request-value.ts";
 import { compilePathRewrite, compileRegexRewrite, rewriteHost, rewritePath } from "../../sidecar/route/rewrite.ts";
 import { compileRoutes, pickCluster } from "../../sidecar/route/route-table.ts";
 import type { RequestHead } from "../../sidecar/http/message.ts";
-import type { PathMatcher, Route, VirtualHost } from "../../xds/model/route.ts";
+import type { HeaderMatcher, PathMatcher, QueryParameterMatcher, Route, VirtualHost } from "../../xds/model/route.ts";
 import {
   buildConfig,
   buildForward,
@@ -19,8 +19,10 @@ import {
   buildHost,
   buildRedirect,
   buildRoute,
+  exact,
   NO_HEADERS,
   OPTIONS,
+  prefix,
 } from "../sidecar/route/builders.ts";
 
 const RUNS = { numRuns: 400 };
@@ -58,6 +60,38 @@ const route = fc.record({
   invert: fc.boolean(),
   needsQuery: fc.boolean(),
   share: fc.constantFrom(undefined, 0, 50, 100),
+});
+
+// Fields of which there are few, so that long lists share them; some matchers look exact and are not.
+const fieldValue = fc.constantFrom("", "1", "2", "a", "A", "b", "1,2", "ü");
+const stringMatcher = fc.record({
+  kind: fc.oneof({ weight: 12, arbitrary: fc.constant("exact" as const) }, fc.constant("prefix" as const)),
+  value: fieldValue,
+  ignoreCase: fc.constantFrom(false, false, true),
+});
+const headerMatcher: fc.Arbitrary<HeaderMatcher> = fc.record({
+  name: fc.constantFrom("x-a", "x-b", ":method"),
+  invert: fc.oneof({ weight: 12, arbitrary: fc.constant(false) }, fc.constant(true)),
+  treatMissingAsEmpty: fc.boolean(),
+  kind: fc.constant("string" as const),
+  matcher: stringMatcher,
+});
+const queryMatcher: fc.Arbitrary<QueryParameterMatcher> = fc.record({
+  name: fc.constantFrom("q", "ü"),
+  kind: fc.constant("string" as const),
+  matcher: stringMatcher,
+});
+const fieldRoute = fc.record({
+  path: fc.constantFrom(prefix("/"), prefix("/a"), exact("/a"), { kind: "regex" as const, value: ".*" }),
+  headers: fc.array(headerMatcher, { minLength: 2, maxLength: 3 }),
+  queryParameters: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, fc.array(queryMatcher, { maxLength: 2 })),
+});
+const fieldRequest = fc.record({
+  method: fc.constantFrom("1", "a", "GET"),
+  target: fc.constantFrom("/", "/a", "/ab", "/a?q=1", "/?q=2&q=1", "/?q", "/?\xc3\xbc=\xc3\xbc#q=3"),
+  fields: fc.array(fc.tuple(fc.constantFrom("X-A", "x-b"), fc.constantFrom("", "1", "2", "a", "A", "\xc3\xbc")), {
+    maxLength: 3,
+  }),
 });
 
 type RouteSpec = typeof route extends fc.Arbitrary<infer Spec> ? Spec : never;
@@ -173,6 +207,29 @@ describe("RouteTable.select()", () => {
       },
     );
     fc.assert(property, RUNS);
+  });
+
+  it("chooses the first of many routes of few paths, told apart by fields", () => {
+    const property = fc.property(
+      fc.array(fieldRoute, { minLength: 9, maxLength: 80, size: "max" }),
+      fc.array(fieldRequest, { minLength: 1, maxLength: 20 }),
+      (specs, requests) => {
+        const routes = specs.map((match, place) => buildRoute(String(place), match));
+        const table = compileRoutes(buildConfig([buildHost("h", ["*"], { routes })]), OPTIONS);
+        for (const { method, target: wanted, fields } of requests) {
+          const head = buildHead(wanted, { method });
+          for (const [name, value] of fields) {
+            head.headers.add(name, value);
+          }
+          assert.equal(
+            table.select(head, { random: 0 })?.route?.name,
+            expectedRoute(routes, head, 0),
+            `${method} ${wanted} ${JSON.stringify(fields)}`,
+          );
+        }
+      },
+    );
+    fc.assert(property, { numRuns: 150 });
   });
 
   it("never throws, whatever the configuration's texts and the request hold", () => {
