@@ -3,23 +3,17 @@
 //
 //   1. clusters and endpoints      new and changed ones; what is going stays for now
 //   2. plugins, listeners, routes  when the client has answered 1
-//   3. removals                    when the client has answered 2 and asks for nothing more
+//   3. removals                    when the client has answered 2 and asks for nothing more (served-set.ts)
 //
 // A client that does not answer is not waited for for ever.
 
 import type { Clock } from "../clock.ts";
 import type { DiscoveryRequest, DiscoveryResponse, Variant } from "../discovery-messages.ts";
-import {
-  CLUSTER_TYPE,
-  ENDPOINTS_TYPE,
-  EXTENSION_CONFIG_TYPE,
-  PUSH_ORDER,
-  ROUTE_TYPE,
-  SECRET_TYPE,
-} from "../type-urls.ts";
+import { CLUSTER_TYPE, ENDPOINTS_TYPE, PUSH_ORDER } from "../type-urls.ts";
 import type { Answer, ClientType } from "./client-type.ts";
 import { DeltaType } from "./delta-type.ts";
 import type { ResourceSet } from "./resource-set.ts";
+import { GATE_MS, QUIET_MS, ServedSet } from "./served-set.ts";
 import { SotwType } from "./sotw-type.ts";
 
 export type SessionEvent =
@@ -54,21 +48,7 @@ export type Refusal = Readonly<{ version: string; message: string; at: number }>
 
 type Answers = { sent: string; sentAt: number; acknowledged: string; acknowledgedAt?: number; refused?: Refusal };
 
-/** Types that others name: their removal comes last. */
-const NAMED_BY_OTHERS: ReadonlySet<string> = new Set([
-  CLUSTER_TYPE,
-  ENDPOINTS_TYPE,
-  SECRET_TYPE,
-  EXTENSION_CONFIG_TYPE,
-  ROUTE_TYPE,
-]);
-
 const FIRST_TYPES: ReadonlySet<string> = new Set([CLUSTER_TYPE, ENDPOINTS_TYPE]);
-
-/** After this, listeners and routes are sent although clusters were not answered. */
-const GATE_MS = 5_000;
-/** Nothing sent and nothing answered for this long: the client asks for nothing more, removals may go. */
-const QUIET_MS = 250;
 
 /** One that is lost, or comes late, ends nothing. */
 const HEARTBEATS_OF_TTL = 3;
@@ -84,9 +64,7 @@ export class Session {
   readonly #types = new Map<string, ClientType>();
   readonly #answers = new Map<string, Answers>();
   readonly #unknown = new Set<string>();
-  /** What is sent now: the newest set, with what is going until step 3. */
-  #served: ResourceSet;
-  #newest: ResourceSet;
+  readonly #served: ServedSet;
   #nonce = 0;
   #isGateOpen = false;
   #cancelGate: (() => void) | undefined;
@@ -95,8 +73,7 @@ export class Session {
 
   constructor(deps: SessionDeps) {
     this.#deps = deps;
-    this.#served = deps.resources;
-    this.#newest = deps.resources;
+    this.#served = new ServedSet(deps.resources, deps.clock.now());
   }
 
   /** Takes a request in and sends what it asks for. Returns what is wrong with it, when the stream must end. */
@@ -115,15 +92,14 @@ export class Session {
 
   /** Serves another set from now on. */
   setResources(resources: ResourceSet): void {
-    this.#newest = resources;
-    this.#served = resources.keeping(this.#served, NAMED_BY_OTHERS);
+    this.#served.replace(resources, this.#deps.clock.now());
     this.#isGateOpen = false;
     this.#push();
   }
 
   /** Everything that the client asked for was sent and answered, removals too. */
   get isSettled(): boolean {
-    return this.#served === this.#newest && ![...this.#types.values()].some(({ isAwaited }) => isAwaited);
+    return this.#served.isNewest && !this.#isAwaited;
   }
 
   /** What it refuses at present. */
@@ -201,20 +177,20 @@ export class Session {
   /** Resources with a time to live are told of again before it is over. */
   #planHeartbeat(): void {
     if (this.#cancelHeartbeat !== undefined) return;
-    const ttls = [...this.#types.keys()].flatMap((typeUrl) => this.#served.shortestTtl(typeUrl) ?? []);
+    const ttls = [...this.#types.keys()].flatMap((typeUrl) => this.#served.all.shortestTtl(typeUrl) ?? []);
     if (ttls.length === 0) return;
     const delay = Math.max(MIN_HEARTBEAT_MS, Math.min(...ttls) / HEARTBEATS_OF_TTL);
     this.#cancelHeartbeat = this.#deps.clock.after(delay, () => {
       this.#cancelHeartbeat = undefined;
       for (const [typeUrl, type] of this.#types) {
-        if (this.#served.shortestTtl(typeUrl) !== undefined) type.refresh();
+        if (this.#served.all.shortestTtl(typeUrl) !== undefined) type.refresh();
       }
       this.#push();
     });
   }
 
   #send(type: ClientType): void {
-    const response = type.respond(this.#served, String(this.#nonce + 1), this.#deps.controlPlane);
+    const response = type.respond(this.#served.all, String(this.#nonce + 1), this.#deps.controlPlane);
     if (response === undefined) return;
     this.#nonce += 1;
     this.#deps.send(response);
@@ -243,12 +219,17 @@ export class Session {
     return false;
   }
 
+  get #isAwaited(): boolean {
+    return [...this.#types.values()].some(({ isAwaited }) => isAwaited);
+  }
+
   #planRemovals(): void {
-    if (this.#served === this.#newest) return;
+    if (this.#served.isNewest) return;
+    const isAwaited = this.#isAwaited;
+    if (!isAwaited) this.#served.onAnswered(this.#deps.clock.now());
     this.#cancelQuiet?.();
-    const isAwaited = [...this.#types.values()].some((type) => type.isAwaited);
     this.#cancelQuiet = this.#deps.clock.after(isAwaited ? GATE_MS : QUIET_MS, () => {
-      this.#served = this.#newest;
+      this.#served.onQuiet(this.#deps.clock.now());
       this.#push();
     });
   }

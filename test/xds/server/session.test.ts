@@ -232,6 +232,30 @@ test("Session sends clusters and endpoints first, then listeners and routes, and
   assert.deepEqual(scene.take(), ["CDS b=1"]);
 });
 
+for (const isAnswering of [true, false]) {
+  test(`Session takes away also when pushes never rest${isAnswering ? "" : ", and a type is not answered"}`, () => {
+    const scene = new Scene("sotw", setOf("CDS c0=1", "LDS in=0"));
+    scene.sotw(CDS, []);
+    scene.sotw(LDS, []);
+    scene.ack(CDS);
+    scene.ack(LDS);
+    scene.take();
+    const held: number[] = [];
+    const gapMs = isAnswering ? 100 : 1_000;
+    for (let push = 1; push <= 40; push++) {
+      scene.session.setResources(setOf(`CDS c${push}=1`, `LDS in=${push}`));
+      const clusters = scene.take().findLast((sent) => sent.startsWith("CDS"))?.split(" ") ?? [];
+      // What the listener named a moment ago is never taken from under it.
+      assert.ok(clusters.includes(`c${push}=1`) && clusters.includes(`c${push - 1}=1`), clusters.join());
+      held.push(clusters.length);
+      scene.ack(CDS);
+      if (isAnswering) scene.ack(LDS);
+      scene.clock.advance(gapMs);
+    }
+    assert.ok(Math.max(...held) <= 14, held.join());
+  });
+}
+
 test("Session does not wait for ever for a client that does not answer", () => {
   const scene = new Scene("sotw", setOf("CDS a=1", "LDS in=1"));
   scene.sotw(CDS, []);
