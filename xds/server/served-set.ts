@@ -3,13 +3,7 @@
 // first push after that epoch is over, and it is over a moment after the client has answered everything in it, or has not in time.
 // Pure.
 
-import {
-  CLUSTER_TYPE,
-  ENDPOINTS_TYPE,
-  EXTENSION_CONFIG_TYPE,
-  ROUTE_TYPE,
-  SECRET_TYPE,
-} from "../type-urls.ts";
+import { CLUSTER_TYPE, ENDPOINTS_TYPE, EXTENSION_CONFIG_TYPE, ROUTE_TYPE, SECRET_TYPE } from "../type-urls.ts";
 import type { ResourceSet } from "./resource-set.ts";
 
 /** Types that others name: their removal comes last. */

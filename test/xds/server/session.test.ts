@@ -244,7 +244,11 @@ for (const isAnswering of [true, false]) {
     const gapMs = isAnswering ? 100 : 1_000;
     for (let push = 1; push <= 40; push++) {
       scene.session.setResources(setOf(`CDS c${push}=1`, `LDS in=${push}`));
-      const clusters = scene.take().findLast((sent) => sent.startsWith("CDS"))?.split(" ") ?? [];
+      const clusters =
+        scene
+          .take()
+          .findLast((sent) => sent.startsWith("CDS"))
+          ?.split(" ") ?? [];
       // What the listener named a moment ago is never taken from under it.
       assert.ok(clusters.includes(`c${push}=1`) && clusters.includes(`c${push - 1}=1`), clusters.join());
       held.push(clusters.length);
