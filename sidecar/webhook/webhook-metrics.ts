@@ -18,6 +18,8 @@ export class WebhookMetrics {
   readonly #reviews = new Map<string, number>();
   readonly #rejected = new Map<RejectReason, number>();
   readonly #events = new Map<string, number>();
+  readonly #settings = new Map<"taken" | "refused", number>();
+  #isStale = false;
   readonly #buckets = BUCKETS.map(() => 0);
   #count = 0;
   #sum = 0;
@@ -44,6 +46,12 @@ export class WebhookMetrics {
     add(this.#events, kind);
   }
 
+  /** A change of the settings file: in use, or not. */
+  settingsEvent(kind: "taken" | "refused"): void {
+    add(this.#settings, kind);
+    this.#isStale = kind === "refused";
+  }
+
   exposition(gauges: {
     readonly certificateExpiresMs: number | undefined;
     readonly bodyBytes: number;
@@ -65,6 +73,12 @@ export class WebhookMetrics {
         "Certificates issued, loaded, failed",
         "kind",
         this.#events,
+      ),
+      ...family(`${name}_settings_changes_total`, "counter", "Changes of the settings file", "result", this.#settings),
+      ...gauge(
+        `${name}_settings_stale`,
+        "1: the settings file cannot be used, and those before are in use",
+        Number(this.#isStale),
       ),
       `# HELP ${name}_review_duration_seconds From a whole review to its answer`,
       `# TYPE ${name}_review_duration_seconds histogram`,

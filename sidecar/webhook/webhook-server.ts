@@ -42,7 +42,7 @@ export interface Listening {
 }
 
 export class WebhookServer {
-  readonly #settings: InjectSettings;
+  #settings: InjectSettings;
   readonly #ports: WebhookPorts;
   readonly #limits: WebhookLimits;
   readonly #plain = createServer((request, response) => this.#answerPlain(request, response));
@@ -67,6 +67,11 @@ export class WebhookServer {
     } else {
       this.#secure.setSecureContext({ cert: certificate, key });
     }
+  }
+
+  /** Other settings for reviews from now on. */
+  useSettings(settings: InjectSettings): void {
+    this.#settings = settings;
   }
 
   get isReady(): boolean {

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { join } from "node:path";
 import { suite, test } from "node:test";
@@ -122,6 +122,46 @@ suite("outrigger webhook", () => {
     const ca = readFileSync(join(folder, "certs/ca.crt"), "utf8");
     const answer = responseOf(await callAsApiServer(second.port, ca, "localhost", podReview()));
     assert.equal(answer.auditAnnotations?.["outcome"], "excluded-namespace");
+  });
+
+  test("a change of the settings file is in use at once; what cannot be used leaves the last good ones, and is told", async (t) => {
+    // As the kubelet writes a ConfigMap: settings.yaml → ..data/settings.yaml, and ..data, a link, is swapped.
+    const folder = folderWith(t, {});
+    const write = (version: string, text: string): void => {
+      mkdirSync(join(folder, version));
+      writeFileSync(join(folder, version, "settings.yaml"), text);
+      symlinkSync(version, join(folder, "..data_tmp"));
+      renameSync(join(folder, "..data_tmp"), join(folder, "..data"));
+    };
+    write("..1", "image: one:1\ncluster-id: c9\n");
+    symlinkSync("..data/settings.yaml", join(folder, "settings.yaml"));
+    const certificates = folderWith(t, {});
+    const args = ["--cert-dir", certificates, "--settings", join(folder, "settings.yaml")];
+    // A flag wins over the file.
+    const { process: replica, port, metricsPort } = await start(t, [...args, "--cluster-id", "flag"]);
+    const ca = readFileSync(join(certificates, "ca.crt"), "utf8");
+    const patch = async (): Promise<string> => {
+      const { patch: encoded } = responseOf(await callAsApiServer(port, ca, "localhost", podReview()));
+      return Buffer.from(encoded ?? "", "base64").toString();
+    };
+    // The flag of the others, --image, would win too.
+    assert.match(await patch(), /outrigger:test/);
+    write("..2", "proxy-log-level: debug\ncluster-id: c10\n");
+    const taken = await replica.stderr.first("new settings", (line) => line.includes("read again"));
+    assert.deepEqual((JSON.parse(taken) as { changed: unknown }).changed, ["logLevel"]);
+    assert.match(await patch(), /"--log-level","debug"/);
+    assert.match(await patch(), /CLUSTER_ID\\":\\"flag/);
+    write("..3", "proxy-log-levle: info\n");
+    const refused = await replica.stderr.first("refusal", (line) => line.includes("cannot be used"));
+    assert.match(refused, /settings\.yaml: unknown setting \\"proxy-log-levle\\"/);
+    assert.match(await patch(), /"--log-level","debug"/);
+    const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+    assert.match(metrics, /^outrigger_webhook_settings_changes_total\{result="refused"\} 1$/m);
+    assert.match(metrics, /^outrigger_webhook_settings_stale 1$/m);
+    write("..4", "proxy-log-level: debug\n");
+    await replica.stderr.first("the old ones again", (line) => line.includes("read again") && line.includes("[]"));
+    const after = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+    assert.match(after, /^outrigger_webhook_settings_stale 0$/m);
   });
 
   test("without a place for certificates it says so; a bad settings file is named", async (t) => {

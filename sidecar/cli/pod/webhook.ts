@@ -13,6 +13,7 @@ import { RootLog } from "../../telemetry/log.ts";
 import { describeFlags, type Flag } from "../flags.ts";
 import { LOG_LEVELS } from "../run-flags.ts";
 import { type CliIo, type Verb, wrongUsage } from "../verb.ts";
+import { followSettings } from "./live-settings.ts";
 import { parseSettings, refuseSettings, SETTING_FLAGS_HELP } from "./inject-flags.ts";
 
 const DEFAULTS = {
@@ -104,7 +105,8 @@ export const WEBHOOK: Pick<Verb, "help" | "run"> = {
   help: () => `outrigger webhook
 
 Serves a mutating admission webhook (AdmissionReview v1) that adds the sidecar to pods as they are created. It makes,
-keeps and renews its own certificate, and writes the CA bundle into its MutatingWebhookConfiguration.
+keeps and renews its own certificate, and writes the CA bundle into its MutatingWebhookConfiguration. When the file of
+--settings changes, pods from then on get the new settings; while it cannot be used, those before.
 
 Flags:
 ${describeFlags(FLAGS)}
@@ -132,7 +134,10 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
     path: undefined,
   });
   const api = access === undefined ? undefined : new KubernetesApi(access);
-  const settings = given.has("native-sidecar") ? parsed.settings : await settingsForCluster(parsed.settings, api, log);
+  const isNative = await hasNativeSidecars(api, log);
+  const adapt = (settings: InjectSettings, said: ReadonlySet<string>): InjectSettings =>
+    isNative || said.has("native-sidecar") ? settings : { ...settings, nativeSidecar: false };
+  const settings = adapt(parsed.settings, given);
   const namespace = text("service-namespace", "") || (await ownNamespace(api)) || "outrigger-system";
   const metrics = new WebhookMetrics();
   const store: CertificateStore =
@@ -164,6 +169,26 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
   });
   const server = new WebhookServer(settings, { metrics, certificateExpiresMs: () => keeper.expiresAtMs });
   const address = text("address", DEFAULTS.address);
+  const path = values["settings"];
+  const unfollow =
+    typeof path === "string"
+      ? followSettings({
+          path,
+          flags: FLAGS,
+          argv,
+          settings,
+          adapt,
+          onEvent: (event) => {
+            metrics.settingsEvent(event.kind);
+            if (event.kind === "taken") {
+              server.useSettings(event.settings);
+              log.info({ path, changed: event.changed }, "the settings are read again");
+            } else {
+              log.warn({ problem: event.problem }, "the settings cannot be used, those before stay in use");
+            }
+          },
+        })
+      : (): void => undefined;
   try {
     // Probes and scrapes are answered while the certificates are still waited for.
     const plain = await server.listenPlain({ address, port: number("metrics-port", DEFAULTS.metricsPort) });
@@ -188,6 +213,7 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
     io.err(`outrigger webhook: ${error instanceof Error ? error.message : String(error)}\n`);
     return 1;
   } finally {
+    unfollow();
     keeper.stop();
     server.close();
   }
@@ -196,17 +222,13 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
 /** The first version of Kubernetes in which an init container can stay; before it such a pod would wait for its sidecar to end. */
 const NATIVE_SIDECARS_SINCE = 29;
 
-/** Classic sidecars where the cluster has no native ones. */
-async function settingsForCluster(
-  settings: InjectSettings,
-  api: KubernetesApi | undefined,
-  log: RootLog,
-): Promise<InjectSettings> {
+/** Whether the cluster has native sidecars; where it does not, pods get classic containers. Unknown: it has. */
+async function hasNativeSidecars(api: KubernetesApi | undefined, log: RootLog): Promise<boolean> {
   try {
     const minor = await api?.minorVersion();
     if (minor !== undefined && minor < NATIVE_SIDECARS_SINCE) {
       log.info({ version: `1.${minor}` }, "this cluster has no native sidecars: classic containers are injected");
-      return { ...settings, nativeSidecar: false };
+      return false;
     }
   } catch (error) {
     log.warn(
@@ -214,7 +236,7 @@ async function settingsForCluster(
       "cannot ask for the cluster's version",
     );
   }
-  return settings;
+  return true;
 }
 
 /** Every form in which a cluster calls a Service. */
