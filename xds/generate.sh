@@ -13,3 +13,8 @@ buf generate xds/proto --template '{
     "opt": ["target=ts", "import_extension=ts", "erasable_syntax=true"]
   }]
 }'
+# Descriptors are read when they are asked for, not when their file is loaded (descriptors/lazy-file.ts).
+find xds/gen -name '*_pb.ts' | while read -r file; do
+  up=$(dirname "${file#xds/}" | sed 's|[^/]*|..|g')
+  sed -i "s|^\(import {.*} from \)\"@bufbuild/protobuf/codegenv2\";|\1\"$up/descriptors/lazy-file.ts\";|" "$file"
+done

@@ -19,7 +19,8 @@ const STREAM_WORDS = ["sidecar/http/", "sidecar/errors.ts"];
 
 export const LAYERS: readonly Layer[] = [
   // ── xds/: configuration, bytes to value ──
-  { at: "xds/gen/", code: [], types: [], why: "generated code stands alone" },
+  { at: "xds/descriptors/", code: [], types: [], why: "it knows only the protobuf runtime" },
+  { at: "xds/gen/", code: ["xds/descriptors/"], types: [], why: "generated code stands alone" },
   { at: MODEL, code: [], types: [], why: "the model is the shared language and knows nobody" },
   {
     at: "xds/decode/",
@@ -82,18 +83,8 @@ export const LAYERS: readonly Layer[] = [
     why: "rules of the kernel as data and text; who runs them is the verb iptables",
   },
   { at: "sidecar/version.ts", code: [], types: [], why: "a constant" },
-  {
-    at: "sidecar/linear-regex.ts",
-    code: [],
-    types: [],
-    why: "a way to make V8's regular expressions, for whoever has a pattern",
-  },
-  {
-    at: "sidecar/stats/",
-    code: ["sidecar/linear-regex.ts"],
-    types: [],
-    why: "statistics know nobody who counts",
-  },
+  { at: "sidecar/linear-regex.ts", code: [], types: [], why: "a way to make regular expressions" },
+  { at: "sidecar/stats/", code: ["sidecar/linear-regex.ts"], types: [], why: "statistics know nobody who counts" },
   {
     at: "sidecar/http/",
     code: ["sidecar/errors.ts", "sidecar/random-id.ts"],
@@ -391,6 +382,7 @@ export const LAYERS: readonly Layer[] = [
 export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "@bufbuild/protobuf": [
     "xds/decode/",
+    "xds/descriptors/",
     "xds/gen/",
     "xds/discovery-wire.ts",
     "xds/client-status-wire.ts",

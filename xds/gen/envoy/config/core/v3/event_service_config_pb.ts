@@ -6,7 +6,7 @@
 /* eslint-disable */
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc } from "../../../../../descriptors/lazy-file.ts";
 import type { GrpcService } from "./grpc_service_pb.ts";
 import { file_envoy_config_core_v3_grpc_service } from "./grpc_service_pb.ts";
 import type { Message } from "@bufbuild/protobuf";

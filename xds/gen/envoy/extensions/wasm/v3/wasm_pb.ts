@@ -6,7 +6,7 @@
 /* eslint-disable */
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "../../../../../descriptors/lazy-file.ts";
 import type { BackoffStrategy } from "../../../config/core/v3/backoff_pb.ts";
 import { file_envoy_config_core_v3_backoff } from "../../../config/core/v3/backoff_pb.ts";
 import type { AsyncDataSource } from "../../../config/core/v3/base_pb.ts";

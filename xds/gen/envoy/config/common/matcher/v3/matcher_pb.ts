@@ -6,7 +6,7 @@
 /* eslint-disable */
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc } from "../../../../../../descriptors/lazy-file.ts";
 import type { HeaderMatcher } from "../../../route/v3/route_components_pb.ts";
 import { file_envoy_config_route_v3_route_components } from "../../../route/v3/route_components_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
