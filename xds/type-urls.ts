@@ -30,6 +30,7 @@ export const PUSH_ORDER: readonly string[] = [
   LISTENER_TYPE,
   SCOPED_ROUTE_TYPE,
   ROUTE_TYPE,
+  VIRTUAL_HOST_TYPE,
 ];
 
 const LABELS: ReadonlyMap<string, string> = new Map([

@@ -1,6 +1,7 @@
 // What happens in a control plane as lines for people: who came and went, what was sent, acknowledged and refused. What
 // clients say of themselves stays on one line. Pure.
 
+import { isSameContent } from "../../xds/server/index.ts";
 import type { ControlPlaneEvent, ResourceGroup, ServedResource } from "../../xds/server/index.ts";
 import { typeLabel } from "../../xds/type-urls.ts";
 
@@ -28,7 +29,7 @@ export function describeChanges(before: readonly ResourceGroup[], after: readonl
       const known = left.get(key);
       left.delete(key);
       if (known === undefined) changes.push(`added ${label(resource)}`);
-      else if (Buffer.compare(known.value, resource.value) !== 0) changes.push(label(resource));
+      else if (!isSameContent(known, resource)) changes.push(label(resource));
     }
   }
   for (const resource of left.values()) changes.push(`removed ${label(resource)}`);

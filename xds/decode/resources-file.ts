@@ -10,7 +10,7 @@ import { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
 import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.ts";
 import { DiscoveryResponseSchema, ResourceSchema } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { SecretSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
-import { CLUSTER_TYPE, LISTENER_TYPE, RESOURCE_WRAPPER_TYPE, SECRET_TYPE } from "../type-urls.ts";
+import { CLUSTER_TYPE, LISTENER_TYPE, RESOURCE_WRAPPER_TYPE, SECRET_TYPE, VIRTUAL_HOST_TYPE } from "../type-urls.ts";
 import { configJson } from "./config-json.ts";
 import { quoted } from "./constraint.ts";
 import { readProblem } from "./file-problem.ts";
@@ -44,6 +44,8 @@ export type LoadedResources =
 
 interface Found extends Omit<FileResource, "name"> {
   readonly path: string;
+  /** Of a wrapper, where it may differ from the name inside. */
+  readonly outerName?: string;
 }
 
 /** Reads and validates a file; never throws. Unknown fields are refused: somebody wrote them by hand. */
@@ -158,8 +160,11 @@ function staticResources(bootstrap: Bootstrap): readonly Found[] {
 /** Takes the optional Resource wrapper off. */
 function unwrap(any: Any): Omit<Found, "path"> {
   if (any.typeUrl !== RESOURCE_WRAPPER_TYPE) return { typeUrl: any.typeUrl, value: any.value };
-  const { resource: inner, ttl } = fromBinary(ResourceSchema, any.value);
-  const content = { typeUrl: inner?.typeUrl ?? "", value: inner?.value ?? new Uint8Array() };
+  const { name, resource: inner, ttl } = fromBinary(ResourceSchema, any.value);
+  const typeUrl = inner?.typeUrl ?? "";
+  // A virtual host is called `routes/host` by subscriptions, and may be called `host` in itself.
+  const outer = typeUrl === VIRTUAL_HOST_TYPE && name !== "" ? { outerName: name } : {};
+  const content = { typeUrl, value: inner?.value ?? new Uint8Array(), ...outer };
   return ttl === undefined ? content : { ...content, ttlMs: Number(ttl.seconds) * 1000 + ttl.nanos / 1e6 };
 }
 
@@ -171,9 +176,9 @@ function validate(found: readonly Found[], version: string, origin: Origin): Loa
   const files: LocatedFile[] = [];
   const paths = new Map<FileResource, string>();
   const names = new Map<string, string>();
-  const resources = found.map(({ path, ...content }): FileResource => {
+  const resources = found.map(({ path, outerName, ...content }): FileResource => {
     const { typeUrl, value } = content;
-    const name = resourceName(typeUrl, value) ?? "";
+    const name = outerName ?? resourceName(typeUrl, value) ?? "";
     const resource = { ...content, name };
     paths.set(resource, path);
     const key = `${typeUrl} ${name}`;

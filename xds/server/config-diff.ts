@@ -5,7 +5,7 @@ import { anyToJson } from "../decode/resource-json.ts";
 import { SECRET_TYPE } from "../type-urls.ts";
 import { diffLines } from "./line-diff.ts";
 import type { ResourceGroup, ResourceGroups } from "./resource-groups.ts";
-import { ResourceSet } from "./resource-set.ts";
+import { isSameContent, ResourceSet } from "./resource-set.ts";
 import type { ServedResource } from "./resource-set.ts";
 import type { ClientIdentity } from "./selector.ts";
 
@@ -68,8 +68,8 @@ export function diffGroups(
     const known = left.get(key)?.[1];
     left.delete(key);
     if (known === undefined) add("added", group, resource, () => []);
-    else if (!isSame(known, resource)) {
-      add("changed", group, resource, () => diffLines(jsonOf(known), jsonOf(resource)));
+    else if (!isSameContent(known, resource)) {
+      add("changed", group, resource, () => diffLines(textOf(known), textOf(resource)));
     }
   }
   for (const [group, resource] of left.values()) add("removed", group, resource, () => []);
@@ -119,8 +119,8 @@ function selectorText({ selector, spiffeIds }: ResourceGroup): string {
   return parts.map((part) => JSON.stringify(part)).join(" ");
 }
 
-function isSame(a: ServedResource, b: ServedResource): boolean {
-  return a.ttlMs === b.ttlMs && Buffer.compare(a.value, b.value) === 0;
+function textOf(resource: ServedResource): string {
+  return resource.onDemand === true ? `(on demand)\n${jsonOf(resource)}` : jsonOf(resource);
 }
 
 function jsonOf({ typeUrl, name, value }: ServedResource): string {

@@ -3,7 +3,8 @@
 //
 //   selector: { node_id: "shop-*", cluster: shop, locality: { region: eu }, labels: { app: shop }, metadata: { … } }
 //   spiffe_ids: ["spiffe://example.org/ns/shop/sa/*"]
-//   resources: [ … ]         or static_resources, or, without selector and spiffe_ids, the list of resources alone
+//   on_demand: true          virtual hosts (VHDS) that are sent to sidecars that ask for one of their domains
+//   resources: [ … ]         or static_resources, or, without the words above, the list of resources alone
 //
 // The same reader serves the files of the verb `control-plane` and what is pushed. Pure.
 
@@ -13,7 +14,9 @@ import { nearestName } from "../decode/nearest-name.ts";
 import { readResources } from "../decode/resources-file.ts";
 import { describe, formatLocated, parseYamlDocuments, plainJson } from "../decode/yaml-document.ts";
 import type { LocatedIssue, YamlFile, YamlValue } from "../decode/yaml-document.ts";
+import { VIRTUAL_HOST_TYPE } from "../type-urls.ts";
 import type { ResourceGroup } from "./resource-groups.ts";
+import type { ServedResource } from "./resource-set.ts";
 import type { Metadata, Selector } from "./selector.ts";
 
 /** A file by its name, for problems, and its text. */
@@ -94,7 +97,7 @@ function readFile({ name: file, text }: GroupFile, formatProblem: FormatProblem 
   for (const document of parsed.values) {
     const { root } = document;
     if (root === undefined) continue;
-    const { selector, spiffeIds, rest } = new WordsReader(document, issues).group(root);
+    const { selector, spiffeIds, onDemand, rest } = new WordsReader(document, issues).group(root);
     const loaded = readResources({ ...document, root: rest }, formatProblem);
     if (!loaded.ok) {
       issues.push(...loaded.issues);
@@ -104,11 +107,14 @@ function readFile({ name: file, text }: GroupFile, formatProblem: FormatProblem 
     const key = JSON.stringify(selector ?? null);
     for (const resource of loaded.resources) {
       const place = loaded.locate?.(resource, { path: "", problem: "" });
-      if (place !== undefined) claims.push([`${key} ${resource.typeUrl} ${resource.name}`, place]);
+      if (place === undefined) continue;
+      claims.push([`${key} ${resource.typeUrl} ${resource.name}`, place]);
+      const problem = servingProblem(resource, onDemand);
+      if (problem !== undefined) issues.push({ ...place, problem });
     }
     groups.push({
       name: `${file}:${line}`,
-      resources: loaded.resources,
+      resources: onDemand ? loaded.resources.map((each) => ({ ...each, onDemand })) : loaded.resources,
       ...(selector === undefined ? {} : { selector }),
       ...(spiffeIds === undefined ? {} : { spiffeIds }),
     });
@@ -116,7 +122,14 @@ function readFile({ name: file, text }: GroupFile, formatProblem: FormatProblem 
   return { issues, groups, claims };
 }
 
-const GROUP_KEYS = ["selector", "spiffe_ids"];
+/** What only a control plane minds. */
+function servingProblem({ typeUrl, name }: ServedResource, onDemand: boolean): string | undefined {
+  if (typeUrl !== VIRTUAL_HOST_TYPE) return onDemand ? "on_demand is for virtual hosts only" : undefined;
+  if (/^.+\/[^/]+$/.test(name)) return undefined;
+  return "the name must be that of the route configuration, a slash, and the host's, such as routes/shop";
+}
+
+const GROUP_KEYS = ["selector", "spiffe_ids", "on_demand"];
 const SELECTOR_KEYS = ["node_id", "cluster", "locality", "labels", "metadata"];
 const LOCALITY_KEYS = ["region", "zone", "sub_zone"];
 
@@ -134,15 +147,18 @@ class WordsReader {
   group(root: YamlValue): {
     selector: Selector | undefined;
     spiffeIds: readonly string[] | undefined;
+    onDemand: boolean;
     rest: YamlValue;
   } {
-    if (root.kind !== "map") return { selector: undefined, spiffeIds: undefined, rest: root };
+    if (root.kind !== "map") return { selector: undefined, spiffeIds: undefined, onDemand: false, rest: root };
     const own = new Map(root.entries.map(({ key, value }) => [key, value]));
     const selector = own.get("selector");
     const spiffeIds = own.get("spiffe_ids");
+    const onDemand = own.get("on_demand");
     return {
       selector: selector === undefined ? undefined : this.selector(selector),
       spiffeIds: spiffeIds === undefined ? undefined : this.texts(spiffeIds, "spiffe_ids"),
+      onDemand: onDemand !== undefined && this.#isTrue(onDemand, "on_demand"),
       rest: { ...root, entries: root.entries.filter(({ key }) => !GROUP_KEYS.includes(key)) },
     };
   }
@@ -173,6 +189,12 @@ class WordsReader {
       `must be a text or a list of texts, not ${value.kind === "list" ? "an empty list" : "a map"}`,
     );
     return [];
+  }
+
+  #isTrue(value: YamlValue, path: string): boolean {
+    if (value.kind === "scalar" && typeof value.value === "boolean") return value.value;
+    this.#say(value, path, `must be true or false, not ${describe(value)}`);
+    return false;
   }
 
   #text(value: YamlValue, path: string): string {

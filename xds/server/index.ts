@@ -12,6 +12,7 @@ export type { GroupFile, ReadGroups } from "./group-files.ts";
 export type { Load } from "./load-reports.ts";
 export type { PushOptions, ReleaseView } from "./releases.ts";
 export type { ResourceGroup } from "./resource-groups.ts";
+export { isSameContent } from "./resource-set.ts";
 export type { ServedResource } from "./resource-set.ts";
 export { DEFAULT_CANARY } from "./rollout.ts";
 export type { CanaryOptions, RolloutView } from "./rollout.ts";

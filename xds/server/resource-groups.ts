@@ -2,7 +2,7 @@
 // that the same groups are for share one ResourceSet, so that a thousand of them cost what one does. Pure.
 
 import { createHash } from "node:crypto";
-import { ResourceSet } from "./resource-set.ts";
+import { isSameContent, ResourceSet } from "./resource-set.ts";
 import type { ServedResource } from "./resource-set.ts";
 import { isAllowed, selects } from "./selector.ts";
 import type { ClientIdentity, Selector } from "./selector.ts";
@@ -40,7 +40,7 @@ export class ResourceGroups {
       known.set(key, [...(known.get(key) ?? []), resource]);
     }
     const shared = (resource: ServedResource) =>
-      known.get(keyOf(resource))?.find((other) => isSame(other, resource)) ?? resource;
+      known.get(keyOf(resource))?.find((other) => isSameContent(other, resource)) ?? resource;
     return new ResourceGroups(groups.map((group) => ({ ...group, resources: group.resources.map(shared) })));
   }
 
@@ -97,8 +97,4 @@ export class ResourceGroups {
 
 function keyOf({ typeUrl, name }: ServedResource): string {
   return `${typeUrl} ${name}`;
-}
-
-function isSame(a: ServedResource, b: ServedResource): boolean {
-  return a.ttlMs === b.ttlMs && Buffer.compare(a.value, b.value) === 0;
 }

@@ -5,11 +5,20 @@
 import { createHash } from "node:crypto";
 import type { WireResource } from "../discovery-messages.ts";
 
-/** One resource to serve. `value` is its Any's value; with `ttlMs` clients drop it when they hear nothing for so long. */
-export type ServedResource = Readonly<{ typeUrl: string; name: string; value: Uint8Array; ttlMs?: number }>;
+/**
+ * One resource to serve. `value` is its Any's value; with `ttlMs` clients drop it when they hear nothing for so long. A virtual
+ * host that is `onDemand` is sent to clients that ask for one of its domains.
+ */
+export type ServedResource = Readonly<{
+  typeUrl: string;
+  name: string;
+  value: Uint8Array;
+  ttlMs?: number;
+  onDemand?: boolean;
+}>;
 
 /** `wire` is what is sent: one object for all clients, so that it is encoded once. */
-export type VersionedResource = Readonly<{ name: string; version: string; wire: WireResource }>;
+export type VersionedResource = Readonly<{ name: string; version: string; onDemand: boolean; wire: WireResource }>;
 
 /** Versions by the bytes they stand for: a set mostly repeats the resources of the one before. */
 const versions = new WeakMap<Uint8Array, string>();
@@ -30,13 +39,13 @@ export class ResourceSet {
   static of(resources: readonly ServedResource[]): ResourceSet {
     const types = new Map<string, Map<string, VersionedResource>>();
     for (const resource of resources) {
-      const { typeUrl, name, value, ttlMs } = resource;
-      // Another time to live is news, too.
-      const version =
-        ttlMs === undefined ? versionOfBytes(value) : digest((hash) => hash.update(value).update(`${ttlMs}`));
+      const { typeUrl, name, value, ttlMs, onDemand = false } = resource;
+      // Another time to live is news, too, and so is who gets it.
+      const more = `${ttlMs ?? ""}${onDemand ? "on demand" : ""}`;
+      const version = more === "" ? versionOfBytes(value) : digest((hash) => hash.update(value).update(more));
       let type = types.get(typeUrl);
       if (type === undefined) types.set(typeUrl, (type = new Map()));
-      type.set(name, { name, version, wire: { name, version, typeUrl, bytes: value, ttlMs } });
+      type.set(name, { name, version, onDemand, wire: { name, version, typeUrl, bytes: value, ttlMs } });
     }
     return new ResourceSet(types);
   }
@@ -108,6 +117,12 @@ export class ResourceSet {
     }
     return version;
   }
+}
+
+/** Whether two are the same in all that a client or a diff could tell. */
+export function isSameContent(a: ServedResource, b: ServedResource): boolean {
+  const isServedAlike = a.ttlMs === b.ttlMs && (a.onDemand ?? false) === (b.onDemand ?? false);
+  return isServedAlike && Buffer.compare(a.value, b.value) === 0;
 }
 
 function versionOfBytes(value: Uint8Array): string {

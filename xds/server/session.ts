@@ -9,12 +9,13 @@
 
 import type { Clock } from "../clock.ts";
 import type { DiscoveryRequest, DiscoveryResponse, Variant } from "../discovery-messages.ts";
-import { CLUSTER_TYPE, ENDPOINTS_TYPE, PUSH_ORDER } from "../type-urls.ts";
+import { CLUSTER_TYPE, ENDPOINTS_TYPE, PUSH_ORDER, VIRTUAL_HOST_TYPE } from "../type-urls.ts";
 import type { Answer, ClientType } from "./client-type.ts";
 import { DeltaType } from "./delta-type.ts";
 import type { ResourceSet } from "./resource-set.ts";
 import { GATE_MS, QUIET_MS, ServedSet } from "./served-set.ts";
 import { SotwType } from "./sotw-type.ts";
+import { VirtualHostsType } from "./virtual-hosts-type.ts";
 
 export type SessionEvent =
   | Readonly<{ kind: "pushed"; typeUrl: string; version: string; resources: number; removed: number }>
@@ -48,6 +49,8 @@ export type Refusal = Readonly<{ version: string; message: string; at: number }>
 
 type Answers = { sent: string; sentAt: number; acknowledged: string; acknowledgedAt?: number; refused?: Refusal };
 
+type ServedType = SotwType | DeltaType | VirtualHostsType;
+
 const FIRST_TYPES: ReadonlySet<string> = new Set([CLUSTER_TYPE, ENDPOINTS_TYPE]);
 
 /** One that is lost, or comes late, ends nothing. */
@@ -61,7 +64,7 @@ const MAX_REFUSAL = 4_096;
 
 export class Session {
   readonly #deps: SessionDeps;
-  readonly #types = new Map<string, ClientType>();
+  readonly #types = new Map<string, ServedType>();
   readonly #answers = new Map<string, Answers>();
   readonly #unknown = new Set<string>();
   readonly #served: ServedSet;
@@ -83,7 +86,7 @@ export class Session {
     if (type === undefined) return this.#onUnknown(typeUrl);
     let answer;
     if (type instanceof SotwType && request.kind === "sotw") answer = type.onRequest(request);
-    if (type instanceof DeltaType && request.kind === "delta") answer = type.onRequest(request);
+    if (!(type instanceof SotwType) && request.kind === "delta") answer = type.onRequest(request);
     if (type.names.size > MAX_NAMES) return `more than ${MAX_NAMES} names of ${typeUrl}`;
     if (answer !== undefined) this.#onAnswer(typeUrl, answer);
     this.#push();
@@ -145,13 +148,18 @@ export class Session {
     return answers;
   }
 
-  #typeOf(typeUrl: string): ClientType | undefined {
-    let type = this.#types.get(typeUrl);
-    if (type === undefined && PUSH_ORDER.includes(typeUrl)) {
-      type = this.#deps.variant === "sotw" ? new SotwType(typeUrl) : new DeltaType(typeUrl);
-      this.#types.set(typeUrl, type);
-    }
+  #typeOf(typeUrl: string): ServedType | undefined {
+    const known = this.#types.get(typeUrl);
+    if (known !== undefined || !PUSH_ORDER.includes(typeUrl)) return known;
+    const type = this.#newType(typeUrl);
+    if (type !== undefined) this.#types.set(typeUrl, type);
     return type;
+  }
+
+  #newType(typeUrl: string): ServedType | undefined {
+    const isHosts = typeUrl === VIRTUAL_HOST_TYPE;
+    if (this.#deps.variant === "delta") return isHosts ? new VirtualHostsType() : new DeltaType(typeUrl);
+    return isHosts ? undefined : new SotwType(typeUrl);
   }
 
   /** A type that is not served stays unanswered, as with any server; it is told once. */

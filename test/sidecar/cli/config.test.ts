@@ -2,42 +2,19 @@
 // canaries, and what is refused.
 
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { CONFIG } from "../../../sidecar/cli/control/config.ts";
-import { runControlPlane } from "../../../sidecar/cli/control/control-plane.ts";
 import { STATUS } from "../../../sidecar/cli/control/status.ts";
 import { bootstrap, adsBootstrap } from "../../support/xds-resources.ts";
-import { EventLog } from "../../support/events.ts";
+import { type Answer, ask, controlPlane, file } from "../../support/control-plane-verbs.ts";
 import { startClient } from "../../support/xds-client.ts";
 import type { TestClient } from "../../support/xds-client.ts";
 import { CLUSTER_TYPE } from "../../../xds/type-urls.ts";
 
 const cluster = (name: string, extra = "") =>
   `- { "@type": ${CLUSTER_TYPE}, name: ${name}, connect_timeout: 1s, type: STATIC${extra} }\n`;
-
-type Scene = Readonly<{ port: number; admin: string; folder: string; lines: EventLog<string> }>;
-
-async function controlPlane(t: TestContext, text: string, ...flags: readonly string[]): Promise<Scene> {
-  const folder = await mkdtemp(join(tmpdir(), "config-verb-"));
-  t.after(() => rm(folder, { recursive: true }));
-  await writeFile(join(folder, "served.yaml"), text);
-  const lines = new EventLog<string>();
-  const stop = new AbortController();
-  const print = (line: string) => lines.push(line.trimEnd());
-  const io = { out: print, err: print, env: {}, stop: stop.signal, kill: stop.signal };
-  const done = runControlPlane(["-f", join(folder, "served.yaml"), "--port", "0", ...flags], io);
-  t.after(async () => {
-    stop.abort("SIGTERM");
-    await done;
-  });
-  const line = await lines.first("listening line", (each) => each.includes("listening on"));
-  const [, port, admin = ""] = /listening on 127\.0\.0\.1:(\d+).* status on (\S+)$/.exec(line) ?? [];
-  return { port: Number(port), admin, folder, lines };
-}
 
 function connect(t: TestContext, port: number, id = "test-node"): TestClient {
   const text = adsBootstrap(port, "DELTA_GRPC");
@@ -64,29 +41,6 @@ static_resources:
           explicit_http_config: { http2_protocol_options: {} }
       load_assignment: { cluster_name: xds, endpoints: [{ lb_endpoints: [{ endpoint: { address: ${address} } }] }] }
 `);
-}
-
-type Answer = Readonly<{ code: number; out: string; err: string }>;
-
-async function ask(run: typeof CONFIG.run, scene: Scene, ...argv: readonly string[]): Promise<Answer> {
-  let out = "";
-  let err = "";
-  const { signal } = new AbortController();
-  const io = {
-    out: (text: string) => (out += text),
-    err: (text: string) => (err += text),
-    env: {},
-    stop: signal,
-    kill: signal,
-  };
-  const code = await run([...argv, "--admin", scene.admin], io);
-  return { code, out, err };
-}
-
-async function file(scene: Scene, name: string, text: string): Promise<string> {
-  const path = join(scene.folder, name);
-  await writeFile(path, text);
-  return path;
 }
 
 test("config push, diff, history and rollback change what sidecars have", async (t) => {

@@ -4,10 +4,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readGroups } from "../../../xds/server/group-files.ts";
 import type { ResourceGroup } from "../../../xds/server/resource-groups.ts";
-import { CLUSTER_TYPE } from "../../../xds/type-urls.ts";
+import { CLUSTER_TYPE, VIRTUAL_HOST_TYPE } from "../../../xds/type-urls.ts";
 
 const cluster = (name: string, indent = "  ") =>
   `${indent}- { "@type": ${CLUSTER_TYPE}, name: ${name}, connect_timeout: 1s, type: STATIC }\n`;
+
+const host = (name: string) => `  - { "@type": ${VIRTUAL_HOST_TYPE}, name: ${name}, domains: [a] }\n`;
 
 function groupsOf(...texts: readonly string[]): readonly ResourceGroup[] {
   const read = readGroups(texts.map((text, index) => ({ name: `${index}.yaml`, text })));
@@ -70,6 +72,26 @@ test("readGroups() keeps the time to live of a resource in its wrapper", () => {
   assert.equal(group?.resources[0]?.name, "a");
 });
 
+test("readGroups() reads virtual hosts, on demand or not, by the name of their wrapper", () => {
+  const wrapped = `  - "@type": type.googleapis.com/envoy.service.discovery.v3.Resource
+    name: routes/b
+    resource: { "@type": ${VIRTUAL_HOST_TYPE}, name: inner, domains: [b] }
+`;
+  const groups = groupsOf(
+    `on_demand: true\nresources:\n${host("routes/a")}${wrapped}---\non_demand: false\nresources:\n${host("a/b/c")}`,
+  );
+  assert.deepEqual(
+    groups.map(({ resources }) => resources.map(({ name, onDemand }) => [name, onDemand])),
+    [
+      [
+        ["routes/a", true],
+        ["routes/b", true],
+      ],
+      [["a/b/c", undefined]],
+    ],
+  );
+});
+
 test("readGroups() names the place of every mistake", () => {
   const table: readonly [text: string, problem: RegExp][] = [
     [
@@ -84,6 +106,9 @@ test("readGroups() names the place of every mistake", () => {
     ["selector: shop\nresources: []", /1:11: selector: must be a map, not the string "shop"/],
     ["selector: { cluster: [] }\nresources: []", /selector\.cluster: must be a text or a list of texts, not an empty/],
     ["spiffe_ids: {}\nresources: []", /1:13: spiffe_ids: must be a text or a list of texts, not a map/],
+    ["on_demand: 1\nresources: []", /1:12: on_demand: must be true or false, not the number 1/],
+    [`on_demand: true\nresources:\n${cluster("a")}`, /0\.yaml:3:5: .*on_demand is for virtual hosts only/],
+    [`resources:\n${host("alone")}`, /0\.yaml:2:5: .*the name must be that of the route configuration, a slash/],
     ["selector: {}\n", /must be a list of resources with "@type", or have resources or static_resources/],
     ["\n \n", /0\.yaml:1:1: the file is empty/],
     [`a: [\n---\nb`, /0\.yaml:2:1: not valid YAML/],

@@ -11,6 +11,7 @@ import {
   ENDPOINTS_TYPE as EDS,
   LISTENER_TYPE as LDS,
   ROUTE_TYPE as RDS,
+  VIRTUAL_HOST_TYPE as VHDS,
   typeLabel,
 } from "../../../xds/type-urls.ts";
 import { ManualXdsClock } from "../../support/xds-clock.ts";
@@ -331,4 +332,14 @@ test("Session(sotw) with an explicit wildcard that becomes no name is subscribed
     scene.take().filter((line) => line.includes("a=2")),
     [],
   );
+});
+
+test("Session(sotw) leaves virtual hosts unanswered, which only delta has", () => {
+  const scene = new Scene("sotw", setOf());
+  scene.sotw(VHDS, []);
+  assert.deepEqual(scene.take(), []);
+  assert.deepEqual(scene.events, [{ kind: "unknown type", typeUrl: VHDS }]);
+  const delta = new Scene("delta", setOf());
+  delta.delta(VHDS);
+  assert.deepEqual(delta.take(), ["VHDS"]);
 });
