@@ -2,6 +2,8 @@
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { chownSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
 import type { Owner } from "./launcher.ts";
 
 export interface Ran {
@@ -62,6 +64,14 @@ function environment(): NodeJS.ProcessEnv {
   return { ...env, PATH: `${PATH}:/usr/sbin:/sbin` };
 }
 
+/** A cache that the user may write, as in an injected pod, and that is still there at the next run: root's cannot be read. */
+function cacheOf({ uid }: User): string {
+  const folder = join(import.meta.dirname, "../../.cache", `uid-${uid}`);
+  mkdirSync(folder, { recursive: true });
+  chownSync(folder, uid, uid);
+  return folder;
+}
+
 export class NetworkNamespace {
   readonly #holder: ChildProcess;
 
@@ -92,7 +102,7 @@ export class NetworkNamespace {
   spawn(program: string, args: readonly string[], user?: User): ChildProcess {
     const words = user === undefined ? [program] : [...become(user), program];
     return spawn("nsenter", [`--net=/proc/${this.pid}/ns/net`, "--", ...words, ...args], {
-      env: environment(),
+      env: user === undefined ? environment() : { ...environment(), XDG_CACHE_HOME: cacheOf(user) },
       stdio: ["pipe", "pipe", "pipe"],
     });
   }
