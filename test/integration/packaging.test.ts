@@ -94,7 +94,7 @@ suite("the packed npm file", () => {
   });
 
   test("has what a running sidecar loads in a few files", () => {
-    const parts = packed.files.filter(({ path }) => /^sidecar\/part-[A-Z\d]+\.js$/.test(path));
+    const parts = packed.files.filter(({ path }) => /^sidecar\/part-[a-z]+-(?:all|[A-Z\d]+)\.js$/.test(path));
     assert.ok(parts.length > 10 && parts.length < 100, `${parts.length} parts`);
     const main = packed.files.find(({ path }) => path === "sidecar/main.js");
     const worker = packed.files.find(({ path }) => path === "sidecar/worker.js") as { size?: number } | undefined;
@@ -271,7 +271,19 @@ suite("the image", { skip }, () => {
     t.after(() => sidecar.end("SIGKILL"));
     const ready = await answerOf(sidecar, `http://127.0.0.1:${port}/ready`);
     assert.equal(await ready.text(), "LIVE\n");
-    assert.ok(sidecar.stderr.all.some((line) => /V8 code cache for ESM \S*sidecar\/main\.js was accepted/.test(line)));
+    const accepted = sidecar.stderr.all.flatMap(
+      (line) => /V8 code cache for ESM \S*\/sidecar\/(\S+\.js) was accepted/.exec(line)?.[1] ?? [],
+    );
+    assert.deepEqual(
+      ["main.js", "worker.js", "part-main-all.js"].filter((name) => !accepted.includes(name)),
+      [],
+    );
+    // Without a control plane and spans nothing of gRPC is loaded.
+    assert.ok(accepted.length < 15, accepted.join(", "));
+    const withGrpc = accepted.filter((name) =>
+      readFileSync(join(home, "sidecar", name), "utf8").includes("/grpc-js/build/"),
+    );
+    assert.deepEqual(withGrpc, []);
     const check = (): number | null =>
       spawnSync(node, [join(home, "deploy/image/healthcheck.js"), `127.0.0.1:${port}`], asUser).status;
     assert.equal(check(), 0);

@@ -2,27 +2,29 @@ import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import { create, fromBinary, toBinary, type DescEnum, type DescFile, type DescMessage } from "@bufbuild/protobuf";
 import { fileDesc as runtimeFileDesc, type GenFile } from "@bufbuild/protobuf/codegenv2";
-import * as wellKnown from "@bufbuild/protobuf/wkt";
 import { fileDesc, messageDesc } from "../../../xds/descriptors/lazy-file.ts";
 import { PercentSchema } from "../../../xds/gen/envoy/type/v3/percent_pb.ts";
 
 const GEN = join(import.meta.dirname, "../../../xds/gen");
-const FILE = /export const (file_\w+): GenFile = .*\n\s*fileDesc\("([^"]*)"(?:, \[([^\]]*)\])?\);/;
+const FILE = /export const (file_\w+)(?:: GenFile)? = .*\s*fileDesc\("([^"]*)"(?:, \[([^\]]*)\])?\);/;
+/** Of the runtime's own, those that a packed sidecar reads so too (deploy/npm/bundle.ts). */
+const WELL_KNOWN = ["any", "duration", "empty", "struct", "timestamp", "wrappers"].map((name) =>
+  fileURLToPath(import.meta.resolve("@bufbuild/protobuf/wkt").replace(/[^/]*$/, `google/protobuf/${name}_pb.js`)),
+);
 
 const GENERATED = new Map(
-  globSync("**/*_pb.ts", { cwd: GEN }).map((path) => {
-    const [, name = "", base64 = "", imports = ""] = FILE.exec(readFileSync(join(GEN, path), "utf8")) ?? [];
+  [...globSync(join(GEN, "**/*_pb.ts")), ...WELL_KNOWN].map((path) => {
+    const [, name = "", base64 = "", imports = ""] = FILE.exec(readFileSync(path, "utf8")) ?? [];
     return [name, { name, base64, imports: imports.split(/,\s*/).filter((each) => each !== "") }] as const;
   }),
 );
 
 /** All of the generated files, made by either function. */
 function allWith(make: (base64: string, imports: DescFile[]) => DescFile): Map<string, DescFile> {
-  const made = new Map<string, DescFile>(
-    Object.entries(wellKnown).flatMap(([name, value]) => (name.startsWith("file_") ? [[name, value as DescFile]] : [])),
-  );
+  const made = new Map<string, DescFile>();
   const get = (name: string): DescFile => {
     const known = made.get(name);
     if (known !== undefined) {
