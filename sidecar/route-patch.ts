@@ -55,10 +55,21 @@ export class RouteJoiner {
 }
 
 function patchOf(before: RouteConfiguration, after: RouteConfiguration): RoutePatch {
-  const places = new Map(before.virtualHosts.map((host, place) => [host, place]));
-  const hosts: (VirtualHost | [number, number])[] = [];
+  const [old, fresh] = [before.virtualHosts, after.virtualHosts];
+  // Most stand where they stood, from the first or from the last.
+  const shortest = Math.min(old.length, fresh.length);
+  let start = 0;
+  while (start < shortest && old[start] === fresh[start]) {
+    start++;
+  }
+  let end = 0;
+  while (end < shortest - start && old.at(-1 - end) === fresh.at(-1 - end)) {
+    end++;
+  }
+  const hosts: (VirtualHost | [number, number])[] = start === 0 ? [] : [[0, start]];
+  const places = new Map(old.slice(start, old.length - end).map((host, place) => [host, start + place]));
   let run: [number, number] | undefined;
-  for (const host of after.virtualHosts) {
+  for (const host of fresh.slice(start, fresh.length - end)) {
     const place = places.get(host);
     if (place === undefined) {
       run = undefined;
@@ -69,6 +80,9 @@ function patchOf(before: RouteConfiguration, after: RouteConfiguration): RoutePa
       run = [place, 1];
       hosts.push(run);
     }
+  }
+  if (end > 0) {
+    hosts.push([old.length - end, end]);
   }
   const { virtualHosts: _hosts, ...outer } = after;
   return { kind: "patch", outer: isOuterSame(before, after) ? undefined : outer, hosts };

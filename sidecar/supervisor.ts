@@ -367,6 +367,9 @@ export class Supervisor {
 
   #onSnapshot(snapshot: Snapshot, changes: SnapshotChanges): void {
     this.serverStats.onSnapshot(this.snapshot, snapshot, changes);
+    if (snapshot.clusters !== this.snapshot?.clusters) {
+      this.#resolver.update([...snapshot.clusters.values()]);
+    }
     this.snapshot = snapshot;
     const now = Date.now();
     for (const kind of ["listeners", "routes", "clusters", "endpoints", "plugins"] as const) {
@@ -380,7 +383,6 @@ export class Supervisor {
         this.gate.forget(name);
       }
     }
-    this.#resolver.update([...snapshot.clusters.values()]);
     this.publisher.publish(snapshot);
   }
 

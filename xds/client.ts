@@ -136,7 +136,7 @@ class Client implements XdsClient {
   #wanted: readonly Wanted[] = [];
   /** The same by "type name". */
   #wantedKeys = new Map<string, Wanted>();
-  #assembly: Assembly = { snapshot: EMPTY_SNAPSHOT, wanted: [], waits: [], warming: [] };
+  #assembly: Assembly = { snapshot: EMPTY_SNAPSHOT, wanted: [], waits: [], warming: [], clusterPart: undefined };
   #runtime: Runtime = EMPTY_SNAPSHOT.runtime;
   #isInitialized = false;
   #isClosed = false;
@@ -338,6 +338,7 @@ class Client implements XdsClient {
       isClusterSetRefused: cds?.isRefused ?? false,
       runtime: this.#runtime,
       previous,
+      clusterPart: this.#assembly.clusterPart,
       overdue: this.#overdue,
       demands: this.#demands.list,
     });

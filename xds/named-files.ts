@@ -116,7 +116,9 @@ class FilesReader implements CheckedFiles {
     for (const { from, raw, resource } of this.#found) {
       if (resource.kind !== "listener") continue;
       const { inlineRoutes } = listenerReferences(resource.value);
-      const names = inlineRoutes.filter((table) => table.validateClusters !== false).flatMap(routeClusters);
+      const names = inlineRoutes
+        .filter((table) => table.validateClusters !== false)
+        .flatMap((routes) => routeClusters(routes));
       for (const name of new Set(names)) {
         if (known.has(name)) continue;
         const problem = `its routes name the unknown cluster ${quoted(name)}`;

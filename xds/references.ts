@@ -70,11 +70,14 @@ export function secretReferences(tls: TlsContext | DownstreamTls): readonly Secr
   return [...tls.certificateSecrets, tls.validationSecret, ticketKeys].flatMap((each) => each ?? []);
 }
 
-/** Names of the clusters that a route configuration can choose, each once; not those that a request header names. */
-export function routeClusters(routes: RouteConfiguration): readonly string[] {
+/**
+ * Names of the clusters that a route configuration can choose, each once; not those that a request header names. With the version
+ * `before`, which mostly has the same hosts, its list is the answer where no host names other clusters than its predecessor.
+ */
+export function routeClusters(routes: RouteConfiguration, before?: RouteConfiguration): readonly string[] {
   let names = ofRoutes.get(routes);
   if (names === undefined) {
-    names = collectRoutes(routes);
+    names = before !== undefined && nameTheSame(routes, before) ? routeClusters(before) : collectRoutes(routes);
     ofRoutes.set(routes, names);
   }
   return names;
@@ -125,6 +128,16 @@ function collectRoutes(routes: RouteConfiguration): readonly string[] {
   const names = new Set<string>();
   for (const virtualHost of routes.virtualHosts) for (const name of hostClusters(virtualHost)) names.add(name);
   return [...names];
+}
+
+function nameTheSame(routes: RouteConfiguration, before: RouteConfiguration): boolean {
+  if (routes.virtualHosts.length !== before.virtualHosts.length) return false;
+  return routes.virtualHosts.every((host, index) => {
+    const other = before.virtualHosts[index] as VirtualHost;
+    if (host === other) return true;
+    const [names, otherNames] = [hostClusters(host), hostClusters(other)];
+    return names.length === otherNames.length && names.every((name, at) => name === otherNames[at]);
+  });
 }
 
 function hostClusters(host: VirtualHost): readonly string[] {

@@ -21,6 +21,9 @@ import {
   VIRTUAL_HOST_TYPE,
 } from "./type-urls.ts";
 
+/** Types that say which clusters can be used. */
+const OF_CLUSTERS: ReadonlySet<string> = new Set([CLUSTER_TYPE, ENDPOINTS_TYPE, SECRET_TYPE]);
+
 export type ResourceState = "REQUESTED" | "DOES_NOT_EXIST" | "ACKED" | "NACKED" | "TIMEOUT";
 
 /** The last refusal; gone once a later version is accepted. Times are ms since the epoch. */
@@ -58,6 +61,7 @@ export type Accepted = Readonly<{
 export class ResourceStore {
   readonly #entries = new Map<string, Map<string, Entry>>();
   readonly #models = new Map<string, Map<string, unknown>>();
+  #clusterRevision = 0;
   /** The last good version of everything, live: it changes with the store. */
   readonly tables: ResourceTables;
 
@@ -71,6 +75,7 @@ export class ResourceStore {
       endpoints: this.#modelsOf(ENDPOINTS_TYPE) as ReadonlyMap<string, ClusterLoadAssignment>,
       plugins: this.#modelsOf(EXTENSION_CONFIG_TYPE) as ReadonlyMap<string, PluginConfig>,
       secrets: this.#modelsOf(SECRET_TYPE) as ReadonlyMap<string, Secret>,
+      clusterRevision: () => this.#clusterRevision,
       standing: (typeUrl, name) => this.#standing(typeUrl, name),
     };
   }
@@ -86,7 +91,7 @@ export class ResourceStore {
       value,
       model,
     });
-    this.#modelsOf(typeUrl).set(name, model);
+    this.#put(typeUrl, name, model);
   }
 
   /** True for a static resource: dynamic ones of that name are ignored, as in Envoy. */
@@ -117,7 +122,7 @@ export class ResourceStore {
     const { typeUrl, name, source } = resource;
     const entry = this.#entryOf(typeUrl, name, source);
     Object.assign(entry, { ...resource, state: "ACKED", error: undefined } satisfies Partial<Entry>);
-    this.#modelsOf(typeUrl).set(name, resource.model);
+    this.#put(typeUrl, name, resource.model);
   }
 
   /** The same content came again, perhaps as another version: nothing to apply. */
@@ -142,7 +147,7 @@ export class ResourceStore {
     if (typeUrl !== EXTENSION_CONFIG_TYPE && typeUrl !== VIRTUAL_HOST_TYPE) return;
     entry.model = undefined;
     entry.value = undefined;
-    this.#modelsOf(typeUrl).delete(name);
+    this.#drop(typeUrl, name);
   }
 
   /** The server has answered this subscription; what it knows of it came under other names. */
@@ -168,7 +173,7 @@ export class ResourceStore {
     const entry = this.#entries.get(typeUrl)?.get(name);
     if (entry === undefined || entry.isStatic) return;
     Object.assign(entry, { state: "DOES_NOT_EXIST", model: undefined, value: undefined } satisfies Partial<Entry>);
-    this.#modelsOf(typeUrl).delete(name);
+    this.#drop(typeUrl, name);
   }
 
   /** The last good model of a resource of any type. */
@@ -180,7 +185,7 @@ export class ResourceStore {
   remove(typeUrl: string, name: string): void {
     if (this.isStatic(typeUrl, name)) return;
     this.#entries.get(typeUrl)?.delete(name);
-    this.#modelsOf(typeUrl).delete(name);
+    this.#drop(typeUrl, name);
   }
 
   /** Names of a type's dynamic resources, also of those that are only requested or refused. */
@@ -223,6 +228,15 @@ export class ResourceStore {
       this.#entries.set(typeUrl, entries);
     }
     return entries;
+  }
+
+  #put(typeUrl: string, name: string, model: unknown): void {
+    this.#modelsOf(typeUrl).set(name, model);
+    if (OF_CLUSTERS.has(typeUrl)) this.#clusterRevision++;
+  }
+
+  #drop(typeUrl: string, name: string): void {
+    if (this.#modelsOf(typeUrl).delete(name) && OF_CLUSTERS.has(typeUrl)) this.#clusterRevision++;
   }
 
   #modelsOf(typeUrl: string): Map<string, unknown> {

@@ -38,6 +38,7 @@ function partChanges(previous: ReadonlyMap<string, unknown>, next: ReadonlyMap<s
 
 /** The previous map itself when the next one holds the same objects under the same names. */
 export function stable<T>(previous: ReadonlyMap<string, T>, next: ReadonlyMap<string, T>): ReadonlyMap<string, T> {
+  if (previous === next) return previous;
   if (previous.size !== next.size) return next;
   for (const [name, value] of next) if (previous.get(name) !== value) return next;
   return previous;

@@ -47,6 +47,8 @@ export interface ResourceTables {
   readonly endpoints: ReadonlyMap<string, ClusterLoadAssignment>;
   readonly plugins: ReadonlyMap<string, PluginConfig>;
   readonly secrets: ReadonlyMap<string, Secret>;
+  /** Another number whenever a cluster, an assignment or a secret is another. */
+  clusterRevision(): number;
   /** How a resource without a good version stands. "over": its owner goes on without it. */
   standing(typeUrl: string, name: string): "waiting" | "refused" | "over";
 }
@@ -74,6 +76,16 @@ export type Assembly = Readonly<{
   wanted: readonly Wanted[];
   waits: readonly Wait[];
   warming: readonly Warming[];
+  /** undefined while any cluster lacks something. */
+  clusterPart: ClusterPart | undefined;
+}>;
+
+/** Complete clusters and what they use: the same for the next assembly unless one of them changes. There may be thousands. */
+export type ClusterPart = Readonly<{
+  revision: number;
+  clusters: ReadonlyMap<string, Cluster>;
+  endpoints: ReadonlyMap<string, ClusterLoadAssignment>;
+  wanted: readonly Wanted[];
 }>;
 
 export type AssembleInput = Readonly<{
@@ -84,6 +96,8 @@ export type AssembleInput = Readonly<{
   isClusterSetRefused: boolean;
   runtime: Runtime;
   previous: Snapshot;
+  /** Of the assembly that `previous` is from. */
+  clusterPart?: ClusterPart | undefined;
   /** Keys of waits without a resource whose time is up. */
   overdue: Readonly<{ has(key: object): boolean }>;
   /** What requests have asked for. */
@@ -126,7 +140,11 @@ class Assembler {
   readonly #wanted = new Map<string, Map<string, Wanted>>();
   readonly #waits = new Map<unknown, Wait>();
   readonly #warming: Warming[] = [];
-  readonly #clusters = new Map<string, Cluster>();
+  #clusters = new Map<string, Cluster>();
+  /** Removed clusters that routes in use may name. */
+  readonly #lingering: Cluster[] = [];
+  /** Everything that was wanted so far is there. */
+  #isComplete = true;
   readonly #listeners = new Map<string, Listener>();
   /** Undefined: no version is usable. */
   readonly #routes = new Map<string, RouteConfiguration | undefined>();
@@ -138,18 +156,17 @@ class Assembler {
 
   assemble(): Assembly {
     const { previous, runtime } = this.#input;
-    this.#chooseClusters();
-    const lingering = this.#keepRemovedClusters();
+    const part = this.#sameClusters() ?? this.#chooseClusters();
     this.#chooseListeners();
     this.#chooseScopes();
     const routes = this.#usedRoutes();
-    this.#dropUnusedClusters(lingering, routes);
+    this.#dropUnusedClusters(routes);
     const parts = {
       listeners: stable(previous.listeners, this.#listeners),
       routes: stable(previous.routes, routes),
       scopes: stable(previous.scopes, this.#scopes),
-      clusters: stable(previous.clusters, this.#clusters),
-      endpoints: stable(previous.endpoints, this.#usedEndpoints()),
+      clusters: part?.clusters ?? stable(previous.clusters, this.#clusters),
+      endpoints: part?.endpoints ?? stable(previous.endpoints, this.#usedEndpoints()),
       plugins: stable(previous.plugins, this.#usedPlugins()),
       runtime,
       settled: this.#settled(previous.settled, routes),
@@ -165,13 +182,27 @@ class Assembler {
       parts.settled === previous.settled;
     return {
       snapshot: isSame ? previous : Object.freeze({ version: previous.version + 1, ...parts }),
-      wanted: [...this.#wanted.values()].flatMap((names) => [...names.values()]),
+      wanted: [...(part?.wanted ?? []), ...this.#allWanted()],
       waits: [...this.#waits.values()],
       warming: this.#warming,
+      clusterPart: part,
     };
   }
 
-  #chooseClusters(): void {
+  #allWanted(): Wanted[] {
+    return [...this.#wanted.values()].flatMap((names) => [...names.values()]);
+  }
+
+  /** The clusters of the assembly before, when none has become another and none lacked anything. */
+  #sameClusters(): ClusterPart | undefined {
+    const { tables, clusterPart } = this.#input;
+    if (clusterPart?.revision !== tables.clusterRevision()) return undefined;
+    this.#clusters = clusterPart.clusters as Map<string, Cluster>;
+    return clusterPart;
+  }
+
+  /** Those that can be used. They are a part that may stay when all of them are complete and none is on its way out. */
+  #chooseClusters(): ClusterPart | undefined {
     const { tables, previous } = this.#input;
     for (const [name, latest] of tables.clusters) {
       const before = previous.clusters.get(name);
@@ -185,21 +216,29 @@ class Assembler {
       this.#wantForCluster(before, true);
       this.#clusters.set(name, before);
     }
+    this.#keepRemovedClusters();
+    if (!this.#isComplete || this.#lingering.length > 0) return undefined;
+    const part = {
+      revision: tables.clusterRevision(),
+      clusters: stable(previous.clusters, this.#clusters),
+      endpoints: stable(previous.endpoints, this.#usedEndpoints()),
+      wanted: this.#allWanted(),
+    };
+    this.#wanted.clear();
+    return part;
   }
 
-  #keepRemovedClusters(): Cluster[] {
+  #keepRemovedClusters(): void {
     const { tables, previous, overdue } = this.#input;
-    const lingering: Cluster[] = [];
     for (const [name, cluster] of previous.clusters) {
       if (tables.clusters.has(name) || overdue.has(cluster)) continue;
       this.#clusters.set(name, cluster);
-      lingering.push(cluster);
+      this.#lingering.push(cluster);
     }
-    return lingering;
   }
 
-  #dropUnusedClusters(lingering: readonly Cluster[], routes: ReadonlyMap<string, RouteConfiguration>): void {
-    if (lingering.length === 0) return;
+  #dropUnusedClusters(routes: ReadonlyMap<string, RouteConfiguration>): void {
+    if (this.#lingering.length === 0) return;
     const used = new Set<string>();
     for (const listener of this.#listeners.values()) {
       const references = listenerReferences(listener);
@@ -207,7 +246,7 @@ class Assembler {
       for (const inline of references.inlineRoutes) for (const name of routeClusters(inline)) used.add(name);
     }
     for (const route of routes.values()) for (const name of routeClusters(route)) used.add(name);
-    for (const cluster of lingering) {
+    for (const cluster of this.#lingering) {
       if (!used.has(cluster.name)) {
         this.#clusters.delete(cluster.name);
         continue;
@@ -368,7 +407,7 @@ class Assembler {
     let usable = latest ?? before;
     if (latest !== undefined && latest !== before) {
       const served = before === undefined ? undefined : routeClusters(before);
-      const blocking = this.#blockingCluster(routeClusters(latest), latest, served);
+      const blocking = this.#blockingCluster(routeClusters(latest, before), latest, served);
       if (blocking !== undefined) {
         usable = before;
         const isFirst = before === undefined;
@@ -406,6 +445,7 @@ class Assembler {
     const wanted = known ?? { typeUrl, name, source };
     if (known === undefined) names.set(name, wanted);
     if (this.#tableOf(typeUrl).has(name)) return undefined;
+    this.#isComplete = false;
     const key = `${typeUrl} ${name}`;
     const standing = this.#input.tables.standing(typeUrl, name);
     if (standing === "over") return undefined;

@@ -9,7 +9,7 @@ import { ResourceStore } from "../../xds/resource-store.ts";
 import { snapshotChanges } from "../../xds/snapshot-changes.ts";
 import { EMPTY_SNAPSHOT, assemble } from "../../xds/snapshot.ts";
 import type { Assembly, Wait } from "../../xds/snapshot.ts";
-import { ENDPOINTS_TYPE, EXTENSION_CONFIG_TYPE, ROUTE_TYPE } from "../../xds/type-urls.ts";
+import { CLUSTER_TYPE, ENDPOINTS_TYPE, EXTENSION_CONFIG_TYPE, ROUTE_TYPE } from "../../xds/type-urls.ts";
 import {
   edsCluster,
   endpoints,
@@ -27,7 +27,7 @@ class Scene {
   readonly overdue = new WeakSet<object>();
   isClusterSetComplete = true;
   isClusterSetRefused = false;
-  last: Assembly = { snapshot: EMPTY_SNAPSHOT, wanted: [], waits: [], warming: [] };
+  last: Assembly = { snapshot: EMPTY_SNAPSHOT, wanted: [], waits: [], warming: [], clusterPart: undefined };
 
   accept(...all: readonly FileResource[]): Assembly {
     for (const { typeUrl, name, value } of all) {
@@ -43,7 +43,11 @@ class Scene {
     const { overdue, isClusterSetComplete, isClusterSetRefused, store } = this;
     const { runtime, ...previous } = this.last.snapshot;
     const state = { isClusterSetComplete, isClusterSetRefused, overdue };
-    this.last = assemble({ tables: store.tables, runtime, previous: this.last.snapshot, ...state });
+    const input = { tables: store.tables, runtime, previous: this.last.snapshot, ...state };
+    const anew = assemble(input);
+    this.last = assemble({ ...input, clusterPart: this.last.clusterPart });
+    // What it keeps of the assembly before is what it would have made.
+    assert.deepEqual(essence(this.last), essence(anew));
     assert.ok(previous.version <= this.last.snapshot.version);
     // As the client does: what is wanted is known to the store.
     for (const { typeUrl, name } of this.last.wanted) store.request(typeUrl, name, "ads");
@@ -67,6 +71,12 @@ class Scene {
   }
 }
 
+const essence = ({ snapshot, wanted, waits, warming }: Assembly) => ({
+  snapshot,
+  wanted: new Set(wanted.map(({ typeUrl, name }) => `${typeUrl} ${name}`)),
+  waits,
+  warming,
+});
 const names = (map: ReadonlyMap<string, unknown>) => [...map.keys()].sort();
 const wantedNames = ({ wanted }: Assembly) => wanted.map(({ name }) => name).sort();
 const parts = (snapshot: Snapshot) => ({
@@ -124,6 +134,20 @@ test("assemble() gives the previous snapshot itself when nothing changed", () =>
   const changes = snapshotChanges(before, after);
   assert.deepEqual(changes.endpoints, { changed: ["a"], removed: [] });
   assert.deepEqual(changes.clusters, { changed: [], removed: [] });
+});
+
+test("assemble() looks at complete clusters again only when one of them, its endpoints or its secrets changed", () => {
+  const scene = new Scene();
+  const warm = scene.accept(edsCluster("a"), endpoints("a"), listener("in"), routes("routes", "a"));
+  assert.ok(warm.clusterPart);
+  assert.equal(scene.accept(routes("routes", "b")).clusterPart, warm.clusterPart);
+  const moved = scene.accept(endpoints("a", 9999));
+  assert.ok(moved.clusterPart);
+  assert.notEqual(moved.clusterPart, warm.clusterPart);
+  assert.equal(scene.accept(edsCluster("b")).clusterPart, undefined);
+  assert.ok(scene.accept(endpoints("b")).clusterPart);
+  scene.store.remove(CLUSTER_TYPE, "a");
+  assert.equal(scene.assemble().clusterPart, undefined);
 });
 
 test("assemble() brings a listener when its routes, its plugins and their clusters are there", () => {

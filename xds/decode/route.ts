@@ -69,9 +69,14 @@ function checkDomains(hosts: readonly VirtualHostMessage[], path: string, findin
       const lower = domain.toLowerCase();
       const other = domains.get(lower);
       if (other === undefined) domains.set(lower, domainPath);
-      else findings.issue(domainPath, `${quoted(domain)} is already ${other}; domains must be unique`);
+      else findings.issue(domainPath, sharedDomain(lower, other));
     }
   }
+}
+
+/** What is wrong with a domain, in small letters, that stands at `other` already. */
+export function sharedDomain(domain: string, other: string): string {
+  return `${quoted(domain)} is already ${other}; domains must be unique`;
 }
 
 export function decodeVirtualHost(
@@ -82,7 +87,7 @@ export function decodeVirtualHost(
 ): VirtualHost {
   return {
     name: message.name,
-    domains: message.domains,
+    domains: message.domains.map((domain) => domain.toLowerCase()),
     routes: decodeEach(message.routes, child(path, "routes"), findings, (route, routePath) =>
       decodeRoute(route, maxBodyBytes, routePath, findings),
     ),

@@ -11,10 +11,9 @@ import {
   type VirtualHost as VirtualHostMessage,
 } from "../gen/envoy/config/route/v3/route_components_pb.ts";
 import type { RouteConfiguration, VirtualHost } from "../model/route.ts";
-import { quoted } from "./constraint.ts";
 import { inspectMessage, type UnknownFieldPolicy } from "./inspect.ts";
 import { child, item, type Findings } from "./issues.ts";
-import { decodeVirtualHost } from "./route.ts";
+import { decodeVirtualHost, sharedDomain } from "./route.ts";
 
 /** The last good version: the bytes that were decoded, and what became of them. */
 export interface PreviousRoutes {
@@ -25,10 +24,13 @@ export interface PreviousRoutes {
 /** RouteConfiguration.virtual_hosts, field 2, length-delimited. */
 const HOSTS_TAG = 0x12;
 const HOSTS_PATH = "virtual_hosts";
+/** In place of a place: no host before is equal. */
+const NEW = -1;
 
-/** A resource taken apart: each virtual host's bytes, and those of all other fields in a row. */
+/** A resource taken apart: where each virtual host's bytes begin and end, and the bytes of all other fields in a row. */
 interface Parts {
-  readonly hosts: readonly Uint8Array[];
+  readonly starts: readonly number[];
+  readonly ends: readonly number[];
   readonly rest: Uint8Array;
 }
 
@@ -44,27 +46,22 @@ export function decodeChangedHosts(
 ): RouteConfiguration | undefined {
   const [before, now] = [takeApart(previous.bytes), takeApart(bytes)];
   const known = previous.value.virtualHosts;
-  if (before === undefined || now === undefined || before.hosts.length !== known.length) return undefined;
+  if (before === undefined || now === undefined || before.starts.length !== known.length) return undefined;
   if (Buffer.compare(before.rest, now.rest) !== 0) return undefined;
-  const reused = match(before.hosts, now.hosts);
-  const { maxDirectResponseBodyBytes } = previous.value;
+  const places = match(previous.bytes, before, bytes, now);
   const fresh = new Map<number, VirtualHostMessage>();
-  for (const [index, bytesOf] of now.hosts.entries()) {
-    if (reused[index] !== -1) continue;
-    const message = parseHost(bytesOf);
+  for (const [index, place] of places.entries()) {
+    if (place !== NEW) continue;
+    const message = parseHost(bytes.subarray(now.starts[index], now.ends[index]));
     if (message === undefined) return undefined;
     fresh.set(index, message);
   }
-  const virtualHosts: VirtualHost[] = [];
-  for (const index of now.hosts.keys()) {
-    const message = fresh.get(index);
+  const { maxDirectResponseBodyBytes } = previous.value;
+  const virtualHosts = Array.from(places, (place) => known[place] as VirtualHost);
+  for (const [index, message] of fresh) {
     const path = item(HOSTS_PATH, index);
-    if (message === undefined) {
-      virtualHosts.push(known[reused[index] as number] as VirtualHost);
-    } else {
-      inspectMessage(VirtualHostSchema, message, path, findings, unknownFields);
-      virtualHosts.push(decodeVirtualHost(message, maxDirectResponseBodyBytes, path, findings));
-    }
+    inspectMessage(VirtualHostSchema, message, path, findings, unknownFields);
+    virtualHosts[index] = decodeVirtualHost(message, maxDirectResponseBodyBytes, path, findings);
   }
   checkFreshDomains(virtualHosts, fresh, findings);
   return { ...previous.value, virtualHosts };
@@ -77,44 +74,90 @@ function checkFreshDomains(
   findings: Findings,
 ): void {
   const places = new Map<string, string>();
-  const check = (index: number, isFresh: boolean): void => {
-    for (const [at, domain] of (hosts[index]?.domains ?? []).entries()) {
-      const lower = domain.toLowerCase();
-      const other = places.get(lower);
-      if (other === undefined && !isFresh) continue;
-      const path = item(child(item(HOSTS_PATH, index), "domains"), at);
-      if (other === undefined) places.set(lower, path);
-      else findings.issue(path, `${quoted(domain)} is already ${other}; domains must be unique`);
+  for (const index of fresh.keys()) {
+    for (const [at, domain] of (hosts[index] as VirtualHost).domains.entries()) {
+      const other = places.get(domain);
+      if (other === undefined) places.set(domain, pathOf(index, at));
+      else findings.issue(pathOf(index, at), sharedDomain(domain, other));
     }
-  };
-  if (fresh.size === 0) return;
-  for (const index of fresh.keys()) check(index, true);
-  for (const index of hosts.keys()) if (!fresh.has(index)) check(index, false);
+  }
+  if (places.size === 0) return;
+  for (let index = 0; index < hosts.length; index++) {
+    if (fresh.has(index)) continue;
+    const { domains } = hosts[index] as VirtualHost;
+    for (let at = 0; at < domains.length; at++) {
+      const other = places.get(domains[at] as string);
+      if (other !== undefined) findings.issue(pathOf(index, at), sharedDomain(domains[at] as string, other));
+    }
+  }
 }
 
-/** For each new host the place of an equal one before, or -1. */
-function match(before: readonly Uint8Array[], now: readonly Uint8Array[]): Int32Array {
-  const places = new Int32Array(now.length).fill(-1);
-  const shortest = Math.min(before.length, now.length);
+function pathOf(host: number, domain: number): string {
+  return item(child(item(HOSTS_PATH, host), "domains"), domain);
+}
+
+/** For each new host the place of an equal one before, or NEW. */
+function match(bytesBefore: Uint8Array, before: Parts, bytes: Uint8Array, now: Parts): Int32Array {
+  const [countBefore, count] = [before.starts.length, now.starts.length];
+  const places = new Int32Array(count).fill(NEW);
+  const shortest = Math.min(countBefore, count);
+  const same = commonStart(bytesBefore, bytes);
   let start = 0;
-  while (start < shortest && isEqual(before[start], now[start])) places[start] = start++;
+  // Equal bytes from the beginning have equal fields.
+  while (start < shortest && (now.ends[start] as number) <= same && (before.ends[start] as number) <= same) {
+    places[start] = start++;
+  }
+  const shift = bytesBefore.length - bytes.length;
+  const firstSame = bytes.length - commonEnd(bytesBefore, bytes, Math.min(bytesBefore.length, bytes.length) - same);
   let end = 0;
-  while (end < shortest - start && isEqual(before[before.length - 1 - end], now[now.length - 1 - end])) {
-    places[now.length - 1 - end] = before.length - 1 - end;
-    end++;
+  for (; end < shortest - start; end++) {
+    const [at, atBefore] = [count - 1 - end, countBefore - 1 - end];
+    const from = now.starts[at] as number;
+    const isSame =
+      from >= firstSame &&
+      before.starts[atBefore] === from + shift &&
+      before.ends[atBefore] === (now.ends[at] as number) + shift;
+    if (!isSame) break;
+    places[at] = atBefore;
   }
   const between = new Map<string, number>();
-  for (let at = start; at < before.length - end; at++) between.set(textOf(before[at] as Uint8Array), at);
-  for (let at = start; at < now.length - end; at++) places[at] = between.get(textOf(now[at] as Uint8Array)) ?? -1;
+  for (let at = start; at < countBefore - end; at++) between.set(textOf(bytesBefore, before, at), at);
+  for (let at = start; at < count - end; at++) places[at] = between.get(textOf(bytes, now, at)) ?? NEW;
   return places;
 }
 
-function isEqual(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  return a !== undefined && b !== undefined && a.length === b.length && Buffer.compare(a, b) === 0;
+function textOf(bytes: Uint8Array, { starts, ends }: Parts, at: number): string {
+  return viewOf(bytes).toString("latin1", starts[at], ends[at]);
 }
 
-function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+function viewOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Number of bytes that both begin with. */
+function commonStart(a: Uint8Array, b: Uint8Array): number {
+  return longest(Math.min(a.length, b.length), (from, to) => viewOf(a).compare(b, from, to, from, to) === 0);
+}
+
+/** Number of bytes, at most `most`, that both end with. */
+function commonEnd(a: Uint8Array, b: Uint8Array, most: number): number {
+  return longest(
+    most,
+    (from, to) => viewOf(a).compare(b, b.length - to, b.length - from, a.length - to, a.length - from) === 0,
+  );
+}
+
+/** The largest number up to `most` for which all of 0 … number - 1 is equal, asked in pieces that double and halve. */
+function longest(most: number, isEqual: (from: number, to: number) => boolean): number {
+  let known = 0;
+  let step = 1 << 16;
+  while (known < most) {
+    const to = Math.min(most, known + step);
+    if (isEqual(known, to)) known = to;
+    else if (to - known === 1) break;
+    else step = (to - known) >> 1;
+  }
+  return known;
 }
 
 function parseHost(bytes: Uint8Array): VirtualHostMessage | undefined {
@@ -125,39 +168,50 @@ function parseHost(bytes: Uint8Array): VirtualHostMessage | undefined {
   }
 }
 
+/** What was taken apart, by its bytes: the previous version was, when it came. */
+const taken = new WeakMap<Uint8Array, Parts | "unusual">();
+
+/** undefined: the bytes are not as encoders write this message. */
 function takeApart(bytes: Uint8Array): Parts | undefined {
-  const hosts: Uint8Array[] = [];
+  let parts = taken.get(bytes);
+  if (parts === undefined) taken.set(bytes, (parts = partsOf(bytes) ?? "unusual"));
+  return parts === "unusual" ? undefined : parts;
+}
+
+/** Only what this message has: tags of one or two bytes, varints and length-delimited fields. */
+function partsOf(bytes: Uint8Array): Parts | undefined {
+  const starts: number[] = [];
+  const ends: number[] = [];
   const rest: Uint8Array[] = [];
+  const varint = { number: 0, end: 0 };
   for (let at = 0; at < bytes.length;) {
-    const body = bodyOf(bytes, at);
-    if (body === undefined) return undefined;
-    if (bytes[at] === HOSTS_TAG) hosts.push(bytes.subarray(body.start, body.end));
-    else rest.push(bytes.subarray(at, body.end));
-    at = body.end;
+    const tag = bytes[at] as number;
+    if (tag >= 0x80 && (bytes[at + 1] ?? 0x80) >= 0x80) return undefined;
+    const type = tag & 7;
+    if ((type !== 0 && type !== 2) || !readVarint(bytes, at + (tag < 0x80 ? 1 : 2), varint)) return undefined;
+    const end = type === 0 ? varint.end : varint.end + varint.number;
+    if (end > bytes.length) return undefined;
+    if (tag === HOSTS_TAG) {
+      starts.push(varint.end);
+      ends.push(end);
+    } else rest.push(bytes.subarray(at, end));
+    at = end;
   }
-  return { hosts, rest: Buffer.concat(rest) };
+  return { starts, ends, rest: Buffer.concat(rest) };
 }
 
-/** The extent of the field at `at`; only what this message has: tags of one or two bytes, varints and length-delimited fields. */
-function bodyOf(bytes: Uint8Array, at: number): { start: number; end: number } | undefined {
-  const tag = bytes[at] as number;
-  if (tag >= 0x80 && (bytes[at + 1] ?? 0x80) >= 0x80) return undefined;
-  const start = at + (tag < 0x80 ? 1 : 2);
-  const value = varint(bytes, start);
-  if (value === undefined) return undefined;
-  if ((tag & 7) === 0) return { start, end: value.end };
-  if ((tag & 7) !== 2) return undefined;
-  const end = value.end + value.number;
-  return end > bytes.length ? undefined : { start: value.end, end };
-}
-
-function varint(bytes: Uint8Array, at: number): { number: number; end: number } | undefined {
+/** Into `result`; false when there is none. */
+function readVarint(bytes: Uint8Array, at: number, result: { number: number; end: number }): boolean {
   let number = 0;
   for (let i = 0; i < 5; i++) {
     const byte = bytes[at + i];
-    if (byte === undefined) return undefined;
+    if (byte === undefined) return false;
     number += (byte & 0x7f) * 2 ** (7 * i);
-    if (byte < 0x80) return { number, end: at + i + 1 };
+    if (byte < 0x80) {
+      result.number = number;
+      result.end = at + i + 1;
+      return true;
+    }
   }
-  return undefined;
+  return false;
 }

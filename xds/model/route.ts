@@ -193,7 +193,7 @@ export interface RouteTracing {
 
 export interface VirtualHost {
   readonly name: string;
-  /** As written: exact, `*.suffix`, `prefix.*` or `*`. */
+  /** In small letters: exact, `*.suffix`, `prefix.*` or `*`. */
   readonly domains: readonly string[];
   readonly routes: readonly Route[];
   readonly requireTls: "none" | "external_only" | "all";
