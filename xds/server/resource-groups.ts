@@ -25,23 +25,35 @@ const MAX_SETS = 4_096;
 export class ResourceGroups {
   readonly groups: readonly ResourceGroup[];
   readonly #sets = new Map<string, ResourceSet>();
+  /** Sets of the same groups as they were before. */
+  readonly #before: ReadonlyMap<string, ResourceSet>;
+  #byName: ReadonlyMap<string, ReadonlyMap<string, readonly ServedResource[]>> | undefined;
   #digest: string | undefined;
 
-  private constructor(groups: readonly ResourceGroup[]) {
+  private constructor(groups: readonly ResourceGroup[], before?: ResourceGroups) {
     this.groups = groups;
+    this.#before = before === undefined ? new Map() : before.#sets;
   }
 
   /** Resources whose content `before` has too become the same objects: a history of sets costs what differs. */
   static of(groups: readonly ResourceGroup[], before?: ResourceGroups): ResourceGroups {
     if (before === undefined) return new ResourceGroups(groups);
-    const known = new Map<string, ServedResource[]>();
-    for (const resource of before.groups.flatMap(({ resources }) => resources)) {
-      const key = keyOf(resource);
-      known.set(key, [...(known.get(key) ?? []), resource]);
-    }
-    const shared = (resource: ServedResource) =>
-      known.get(keyOf(resource))?.find((other) => isSameContent(other, resource)) ?? resource;
-    return new ResourceGroups(groups.map((group) => ({ ...group, resources: group.resources.map(shared) })));
+    const shared = (resource: ServedResource, there: ServedResource | undefined): ServedResource => {
+      // Most stand where they stood.
+      if (there === resource) return resource;
+      const others = before.#named(resource);
+      return others.find((other) => isSameContent(other, resource)) ?? resource;
+    };
+    const next = groups.map((group, at) => {
+      const resources = before.groups[at]?.resources;
+      return { ...group, resources: group.resources.map((resource, place) => shared(resource, resources?.[place])) };
+    });
+    return new ResourceGroups(next, before);
+  }
+
+  #named({ typeUrl, name }: ServedResource): readonly ServedResource[] {
+    this.#byName ??= byName(this.groups);
+    return this.#byName.get(typeUrl)?.get(name) ?? [];
   }
 
   /** What a client gets: of two resources with one type and name, that of the later group. */
@@ -74,9 +86,9 @@ export class ResourceGroups {
   get digest(): string {
     if (this.#digest === undefined) {
       const hash = createHash("sha256");
-      for (const { selector, spiffeIds, resources } of this.groups) {
+      for (const [index, { selector, spiffeIds, resources }] of this.groups.entries()) {
         hash.update(JSON.stringify([selector, spiffeIds, resources.length]));
-        const set = ResourceSet.of(resources);
+        const set = this.#setOf([index]);
         for (const typeUrl of set.types()) hash.update(`${typeUrl} ${set.versionOf(typeUrl)}`);
       }
       this.#digest = hash.digest("hex").slice(0, 16);
@@ -88,13 +100,22 @@ export class ResourceGroups {
     const key = chosen.join(",");
     let set = this.#sets.get(key);
     if (set === undefined) {
-      set = ResourceSet.of(chosen.flatMap((index) => this.groups[index]?.resources ?? []));
+      const resources = chosen.flatMap((index) => this.groups[index]?.resources ?? []);
+      set = ResourceSet.of(resources, this.#before.get(key));
       if (this.#sets.size < MAX_SETS) this.#sets.set(key, set);
     }
     return set;
   }
 }
 
-function keyOf({ typeUrl, name }: ServedResource): string {
-  return `${typeUrl} ${name}`;
+function byName(groups: readonly ResourceGroup[]): ReadonlyMap<string, ReadonlyMap<string, readonly ServedResource[]>> {
+  const types = new Map<string, Map<string, ServedResource[]>>();
+  for (const resource of groups.flatMap(({ resources }) => resources)) {
+    let names = types.get(resource.typeUrl);
+    if (names === undefined) types.set(resource.typeUrl, (names = new Map()));
+    const others = names.get(resource.name);
+    if (others === undefined) names.set(resource.name, [resource]);
+    else others.push(resource);
+  }
+  return types;
 }

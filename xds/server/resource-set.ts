@@ -20,34 +20,48 @@ export type ServedResource = Readonly<{
 /** `wire` is what is sent: one object for all clients, so that it is encoded once. */
 export type VersionedResource = Readonly<{ name: string; version: string; onDemand: boolean; wire: WireResource }>;
 
-/** Versions by the bytes they stand for: a set mostly repeats the resources of the one before. */
+/** What was made of a resource: a set mostly repeats those of the one before. */
+const known = new WeakMap<ServedResource, VersionedResource>();
+/** Versions by the bytes they stand for. */
 const versions = new WeakMap<Uint8Array, string>();
 
 const NONE: ReadonlyMap<string, VersionedResource> = new Map();
 
 export class ResourceSet {
-  readonly #types: ReadonlyMap<string, ReadonlyMap<string, VersionedResource>>;
+  readonly #types: Map<string, ReadonlyMap<string, VersionedResource>>;
   readonly #versions = new Map<string, string>();
   readonly #ttls = new Map<string, number | undefined>();
   readonly #kept = new WeakMap<ResourceSet, ResourceSet>();
 
-  private constructor(types: ReadonlyMap<string, ReadonlyMap<string, VersionedResource>>) {
+  private constructor(types: Map<string, ReadonlyMap<string, VersionedResource>>) {
     this.#types = types;
   }
 
-  /** Of two resources with one type and name the later counts. */
-  static of(resources: readonly ServedResource[]): ResourceSet {
+  /**
+   * Of two resources with one type and name the later counts. A type that is the same in `before` shares its table: then neither its
+   * version is computed again nor is it looked at for any client.
+   */
+  static of(resources: readonly ServedResource[], before?: ResourceSet): ResourceSet {
     const types = new Map<string, Map<string, VersionedResource>>();
     for (const resource of resources) {
-      const { typeUrl, name, value, ttlMs, onDemand = false } = resource;
-      // Another time to live is news, too, and so is who gets it.
-      const more = `${ttlMs ?? ""}${onDemand ? "on demand" : ""}`;
-      const version = more === "" ? versionOfBytes(value) : digest((hash) => hash.update(value).update(more));
-      let type = types.get(typeUrl);
-      if (type === undefined) types.set(typeUrl, (type = new Map()));
-      type.set(name, { name, version, onDemand, wire: { name, version, typeUrl, bytes: value, ttlMs } });
+      let type = types.get(resource.typeUrl);
+      if (type === undefined) types.set(resource.typeUrl, (type = new Map()));
+      type.set(resource.name, versioned(resource));
     }
-    return new ResourceSet(types);
+    return new ResourceSet(types).#sharing(before);
+  }
+
+  #sharing(before: ResourceSet | undefined): this {
+    if (before === undefined) return this;
+    for (const [typeUrl, type] of this.#types) {
+      const other = before.type(typeUrl);
+      if (!isSameTable(type, other)) continue;
+      this.#types.set(typeUrl, other);
+      const version = before.#versions.get(typeUrl);
+      if (version !== undefined) this.#versions.set(typeUrl, version);
+      if (before.#ttls.has(typeUrl)) this.#ttls.set(typeUrl, before.#ttls.get(typeUrl));
+    }
+    return this;
   }
 
   /** These resources, and of `keptTypes` those that only `before` has; this set itself when there are none. */
@@ -63,6 +77,7 @@ export class ResourceSet {
     let isMore = false;
     for (const typeUrl of keptTypes) {
       const own = this.type(typeUrl);
+      if (own === before.type(typeUrl)) continue;
       const kept = [...before.type(typeUrl)].filter(([name]) => !own.has(name));
       if (kept.length === 0) continue;
       isMore = true;
@@ -123,6 +138,27 @@ export class ResourceSet {
 export function isSameContent(a: ServedResource, b: ServedResource): boolean {
   const isServedAlike = a.ttlMs === b.ttlMs && (a.onDemand ?? false) === (b.onDemand ?? false);
   return isServedAlike && Buffer.compare(a.value, b.value) === 0;
+}
+
+function versioned(resource: ServedResource): VersionedResource {
+  let result = known.get(resource);
+  if (result === undefined) {
+    const { typeUrl, name, value, ttlMs, onDemand = false } = resource;
+    // Another time to live is news, too, and so is who gets it.
+    const more = `${ttlMs ?? ""}${onDemand ? "on demand" : ""}`;
+    const version = more === "" ? versionOfBytes(value) : digest((hash) => hash.update(value).update(more));
+    result = { name, version, onDemand, wire: { name, version, typeUrl, bytes: value, ttlMs } };
+    known.set(resource, result);
+  }
+  return result;
+}
+
+/** Whether both have the same objects in the same order. */
+function isSameTable<T>(a: ReadonlyMap<string, T>, b: ReadonlyMap<string, T>): boolean {
+  if (a.size !== b.size) return false;
+  const others = b.values();
+  for (const value of a.values()) if (value !== others.next().value) return false;
+  return true;
 }
 
 function versionOfBytes(value: Uint8Array): string {
