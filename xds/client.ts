@@ -32,8 +32,8 @@ import type { ContextCertificates } from "./secrets/certificate-views.ts";
 import { Secrets } from "./secrets/secrets.ts";
 import { snapshotChanges } from "./snapshot-changes.ts";
 import type { SnapshotChanges } from "./snapshot-changes.ts";
-import { EMPTY_SNAPSHOT, assemble } from "./snapshot.ts";
-import type { Assembly, Wait, Wanted, Warming } from "./snapshot.ts";
+import { assemble } from "./snapshot.ts";
+import { EMPTY_ASSEMBLY, type Assembly, type Wait, type Wanted, type Warming } from "./assembly.ts";
 import { Sources } from "./sources.ts";
 import { interestIn, sameWanted } from "./interests.ts";
 import type { Interest, Outcome } from "./subscriptions.ts";
@@ -136,8 +136,8 @@ class Client implements XdsClient {
   #wanted: readonly Wanted[] = [];
   /** The same by "type name". */
   #wantedKeys = new Map<string, Wanted>();
-  #assembly: Assembly = { snapshot: EMPTY_SNAPSHOT, wanted: [], waits: [], warming: [], clusterPart: undefined };
-  #runtime: Runtime = EMPTY_SNAPSHOT.runtime;
+  #assembly: Assembly = EMPTY_ASSEMBLY;
+  #runtime: Runtime = EMPTY_ASSEMBLY.snapshot.runtime;
   #isInitialized = false;
   #isClosed = false;
   #expired = 0;
@@ -350,9 +350,8 @@ class Client implements XdsClient {
     );
     this.#isInitialized ||= this.#unfinished().length === 0;
     const { snapshot } = this.#assembly;
-    if (snapshot !== previous || snapshot.version === 0) {
-      this.#options.onSnapshot(snapshot, snapshotChanges(previous, snapshot));
-    }
+    const isNews = snapshot !== previous || snapshot.version === 0;
+    if (isNews) this.#options.onSnapshot(snapshot, snapshotChanges(previous, snapshot));
     this.#options.onStatus?.();
   }
 

@@ -1,6 +1,6 @@
 // What is wanted, as names and as an interest of a source. Pure. Used by client.ts.
 
-import type { Wanted } from "./snapshot.ts";
+import type { Wanted } from "./assembly.ts";
 import type { Interest } from "./subscriptions.ts";
 
 /** Takes the names over: "*" is the wildcard. */

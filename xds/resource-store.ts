@@ -9,7 +9,7 @@ import type { PluginConfig } from "./model/plugin-config.ts";
 import type { RouteConfiguration, VirtualHost } from "./model/route.ts";
 import type { ScopedRoute } from "./model/scoped-routes.ts";
 import type { Secret } from "./model/tls.ts";
-import type { ResourceTables } from "./snapshot.ts";
+import type { ResourceTables } from "./assembly.ts";
 import {
   CLUSTER_TYPE,
   ENDPOINTS_TYPE,

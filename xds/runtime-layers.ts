@@ -2,7 +2,7 @@
 // ones. Pure. Called by client.ts.
 
 import type { Runtime, RuntimeLayer } from "./model/bootstrap.ts";
-import type { Wanted } from "./snapshot.ts";
+import type { Wanted } from "./assembly.ts";
 import { RUNTIME_TYPE } from "./type-urls.ts";
 
 /** The runtime resources to subscribe to. Nothing waits for them. */

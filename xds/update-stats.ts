@@ -5,7 +5,7 @@
 
 import type { DiscoveryResponse } from "./discovery-messages.ts";
 import type { SourceCounts } from "./grpc-source.ts";
-import type { ResourceTables } from "./snapshot.ts";
+import type { ResourceTables } from "./assembly.ts";
 import { endpointsName } from "./snapshot.ts";
 import type { Outcome } from "./subscriptions.ts";
 import {

@@ -2,7 +2,7 @@
 // resource cannot come then), and starts anew when the server is back. Used by client.ts.
 
 import type { Clock } from "./clock.ts";
-import type { Wait } from "./snapshot.ts";
+import type { Wait } from "./assembly.ts";
 
 export class WaitTimers {
   readonly #clock: Clock;

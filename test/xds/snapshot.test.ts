@@ -7,8 +7,8 @@ import type { FileResource } from "../../xds/decode/resources-file.ts";
 import type { Snapshot } from "../../xds/model/snapshot.ts";
 import { ResourceStore } from "../../xds/resource-store.ts";
 import { snapshotChanges } from "../../xds/snapshot-changes.ts";
-import { EMPTY_SNAPSHOT, assemble } from "../../xds/snapshot.ts";
-import type { Assembly, Wait } from "../../xds/snapshot.ts";
+import { EMPTY_ASSEMBLY, EMPTY_SNAPSHOT, type Assembly, type Wait } from "../../xds/assembly.ts";
+import { assemble } from "../../xds/snapshot.ts";
 import { CLUSTER_TYPE, ENDPOINTS_TYPE, EXTENSION_CONFIG_TYPE, ROUTE_TYPE } from "../../xds/type-urls.ts";
 import {
   edsCluster,
@@ -27,7 +27,7 @@ class Scene {
   readonly overdue = new WeakSet<object>();
   isClusterSetComplete = true;
   isClusterSetRefused = false;
-  last: Assembly = { snapshot: EMPTY_SNAPSHOT, wanted: [], waits: [], warming: [], clusterPart: undefined };
+  last: Assembly = EMPTY_ASSEMBLY;
 
   accept(...all: readonly FileResource[]): Assembly {
     for (const { typeUrl, name, value } of all) {

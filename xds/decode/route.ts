@@ -69,14 +69,9 @@ function checkDomains(hosts: readonly VirtualHostMessage[], path: string, findin
       const lower = domain.toLowerCase();
       const other = domains.get(lower);
       if (other === undefined) domains.set(lower, domainPath);
-      else findings.issue(domainPath, sharedDomain(lower, other));
+      else findings.issue(domainPath, `${quoted(domain)} is already ${other}; domains must be unique`);
     }
   }
-}
-
-/** What is wrong with a domain, in small letters, that stands at `other` already. */
-export function sharedDomain(domain: string, other: string): string {
-  return `${quoted(domain)} is already ${other}; domains must be unique`;
 }
 
 export function decodeVirtualHost(

@@ -12,8 +12,8 @@ import {
 } from "../gen/envoy/config/route/v3/route_components_pb.ts";
 import type { RouteConfiguration, VirtualHost } from "../model/route.ts";
 import { inspectMessage, type UnknownFieldPolicy } from "./inspect.ts";
-import { child, item, type Findings } from "./issues.ts";
-import { decodeVirtualHost, sharedDomain } from "./route.ts";
+import { item, type Findings } from "./issues.ts";
+import { decodeVirtualHost } from "./route.ts";
 
 /** The last good version: the bytes that were decoded, and what became of them. */
 export interface PreviousRoutes {
@@ -36,7 +36,7 @@ interface Parts {
 
 /**
  * The new version, with the previous one's objects for all that did not change. undefined: more than virtual hosts differs,
- * or the bytes are not as encoders write them; then the whole is to be decoded. Issues go to `findings`.
+ * or the bytes are not as encoders write them, or domains collide; then the whole is to be decoded. Issues go to `findings`.
  */
 export function decodeChangedHosts(
   bytes: Uint8Array,
@@ -56,44 +56,29 @@ export function decodeChangedHosts(
     if (message === undefined) return undefined;
     fresh.set(index, message);
   }
+  const kept = Array.from(places, (place) => known[place]);
+  if (shareDomains(kept, fresh.values())) return undefined;
   const { maxDirectResponseBodyBytes } = previous.value;
-  const virtualHosts = Array.from(places, (place) => known[place] as VirtualHost);
+  const virtualHosts = kept as VirtualHost[];
   for (const [index, message] of fresh) {
     const path = item(HOSTS_PATH, index);
     inspectMessage(VirtualHostSchema, message, path, findings, unknownFields);
     virtualHosts[index] = decodeVirtualHost(message, maxDirectResponseBodyBytes, path, findings);
   }
-  checkFreshDomains(virtualHosts, fresh, findings);
   return { ...previous.value, virtualHosts };
 }
 
 /** Unchanged hosts do not share a domain among themselves: only those that are new can. */
-function checkFreshDomains(
-  hosts: readonly VirtualHost[],
-  fresh: ReadonlyMap<number, unknown>,
-  findings: Findings,
-): void {
-  const places = new Map<string, string>();
-  for (const index of fresh.keys()) {
-    for (const [at, domain] of (hosts[index] as VirtualHost).domains.entries()) {
-      const other = places.get(domain);
-      if (other === undefined) places.set(domain, pathOf(index, at));
-      else findings.issue(pathOf(index, at), sharedDomain(domain, other));
+function shareDomains(kept: readonly (VirtualHost | undefined)[], fresh: Iterable<VirtualHostMessage>): boolean {
+  const domains = new Set<string>();
+  for (const message of fresh) {
+    for (const domain of message.domains) {
+      const lower = domain.toLowerCase();
+      if (domains.has(lower)) return true;
+      domains.add(lower);
     }
   }
-  if (places.size === 0) return;
-  for (let index = 0; index < hosts.length; index++) {
-    if (fresh.has(index)) continue;
-    const { domains } = hosts[index] as VirtualHost;
-    for (let at = 0; at < domains.length; at++) {
-      const other = places.get(domains[at] as string);
-      if (other !== undefined) findings.issue(pathOf(index, at), sharedDomain(domains[at] as string, other));
-    }
-  }
-}
-
-function pathOf(host: number, domain: number): string {
-  return item(child(item(HOSTS_PATH, host), "domains"), domain);
+  return domains.size > 0 && kept.some((host) => host?.domains.some((domain) => domains.has(domain)));
 }
 
 /** For each new host the place of an equal one before, or NEW. */

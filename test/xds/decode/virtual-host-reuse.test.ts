@@ -105,7 +105,10 @@ test("a new virtual host's domain must not be one of an unchanged host's", () =>
   ]);
   const decoded = decodeResource(ROUTE_TYPE, twice, { previous });
   assert.ok(!decoded.ok);
-  assert.match(decoded.issues[0]?.problem ?? "", /is already virtual_hosts\[1\]\.domains\[0\]; domains must be unique/);
+  assert.match(
+    decoded.issues[0]?.problem ?? "",
+    /"A" is already virtual_hosts\[0\]\.domains\[0\]; domains must be unique/,
+  );
 });
 
 test("bytes that are cut or changed anywhere decode as they do without the version before", () => {
