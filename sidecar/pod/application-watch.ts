@@ -5,6 +5,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
+/** Until the application is seen: a short one must not come and go between two looks. One costs a listing of /proc when nothing is new there. */
+const FIRST_LOOK_MS = 50;
 const LOOK_MS = 1_000;
 /** Between two looks a script may have ended one program and not begun the next. */
 const GONE_LOOKS = 2;
@@ -14,6 +16,8 @@ export class ApplicationWatch {
   readonly #onGone: () => void;
   #timer: NodeJS.Timeout | undefined;
   #wasThere = false;
+  /** The process ids of the last look without an application. */
+  #known = "";
   #goneLooks = 0;
 
   /** `onGone` is called once, when application processes were seen and are there no more. */
@@ -23,8 +27,7 @@ export class ApplicationWatch {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.look(), LOOK_MS);
-    this.#timer.unref();
+    this.#every(FIRST_LOOK_MS);
     this.look();
   }
 
@@ -35,20 +38,34 @@ export class ApplicationWatch {
   /** One look. */
   look(): void {
     if (this.#hasApplication()) {
-      this.#wasThere = true;
       this.#goneLooks = 0;
+      if (!this.#wasThere) {
+        this.#wasThere = true;
+        if (this.#timer !== undefined) {
+          this.#every(LOOK_MS);
+        }
+      }
     } else if (this.#wasThere && ++this.#goneLooks === GONE_LOOKS) {
       this.stop();
       this.#onGone();
     }
   }
 
+  #every(ms: number): void {
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => this.look(), ms);
+    this.#timer.unref();
+  }
+
   #hasApplication(): boolean {
+    const pids = readdirSync(this.#proc).filter((name) => /^\d+$/.test(name));
+    const listed = pids.join(" ");
+    if (!this.#wasThere && listed === this.#known) {
+      return false;
+    }
+    this.#known = listed;
     const own = this.#read("self", "cgroup");
-    return readdirSync(this.#proc).some((pid) => {
-      if (!/^\d+$/.test(pid)) {
-        return false;
-      }
+    return pids.some((pid) => {
       const group = this.#read(pid, "cgroup");
       // A process that ended while we looked has none; a zombie is over, too.
       return (

@@ -134,7 +134,8 @@ export interface User {
   readonly capability?: string;
 }
 
-function become({ uid, capability }: User): string[] {
+/** Words before a program that make it run as a user. */
+export function become({ uid, capability }: User): string[] {
   const kept = capability === undefined ? "" : `,+${capability}`;
   return [
     "setpriv",

@@ -46,3 +46,26 @@ test("ApplicationWatch tells when processes of other containers were there and a
   look(4);
   assert.equal(gone, 1);
 });
+
+test("ApplicationWatch sees an application that is there for a moment only", async (t) => {
+  const proc = folderWith(t, { uptime: "1" });
+  const put = (pid: string, group: string): void => {
+    mkdirSync(join(proc, pid), { recursive: true });
+    writeFileSync(join(proc, pid, "comm"), "x\n");
+    writeFileSync(join(proc, pid, "status"), "State:\tS (sleeping)\n");
+    writeFileSync(join(proc, pid, "cgroup"), `0::/${group}\n`);
+  };
+  put("self", "");
+  put("7", "");
+  const gone = Promise.withResolvers<void>();
+  const watch = new ApplicationWatch(gone.resolve, proc);
+  t.after(() => watch.stop());
+  watch.start();
+  put("20", "../app");
+  // The timer of the watch does not keep the process alive.
+  const alive = setTimeout(() => rmSync(join(proc, "20"), { recursive: true }), 300);
+  const end = setTimeout(() => gone.reject(new Error("never seen")), 10_000);
+  await gone.promise;
+  clearTimeout(alive);
+  clearTimeout(end);
+});
