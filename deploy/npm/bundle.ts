@@ -4,7 +4,7 @@
 //
 // Each thread has files of its own, and what a thread always loads is one: finding and linking thirty files costs a start 30 ms.
 //
-//   main.js ─▶ the verb `run` ─▶ serving: one file ─▶ what a configuration asks for: gRPC, exporters …
+//   main.js ─▶ the verb `run`: one file ─▶ what serves: one file ─▶ what a configuration asks for: gRPC, exporters …
 //   worker.js: one file ─▶ what a configuration asks for
 
 import { build, type Metafile, type Plugin } from "esbuild";
@@ -12,11 +12,11 @@ import { globSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 
 const FOLDER = "sidecar";
-/** A file that a thread or the launcher starts, by the name of its parts; `whole`: of what it loads by `import()`, what it always does. */
-const THREADS: readonly { readonly name: string; readonly entry: string; readonly whole?: string }[] = [
-  { name: "main", entry: "main.js", whole: "sidecar/cli/serving.js" },
-  { name: "worker", entry: "worker.js" },
-  { name: "workshop", entry: "plugin-workshop-thread.js" },
+/** A file that a thread or the launcher starts; `steps`: the modules that a sidecar then loads by `import()`, one after the other. */
+const THREADS: readonly { readonly name: string; readonly entry: string; readonly steps: readonly string[] }[] = [
+  { name: "main", entry: "main.js", steps: ["sidecar/cli/run.js", "sidecar/cli/serving.js"] },
+  { name: "worker", entry: "worker.js", steps: [] },
+  { name: "workshop", entry: "plugin-workshop-thread.js", steps: [] },
 ];
 const PARTS = "part-";
 /** Modules that are not joined, below the root. */
@@ -30,7 +30,7 @@ const REQUIRE =
 /** Throws when something does not resolve; it has said what. */
 export async function bundle(root: string): Promise<void> {
   const folder = join(root, FOLDER);
-  for (const { name, entry, whole } of THREADS) {
+  for (const { name, entry, steps } of THREADS) {
     const { metafile } = await build({
       absWorkingDir: root,
       entryPoints: [join(folder, entry)],
@@ -49,27 +49,26 @@ export async function bundle(root: string): Promise<void> {
       metafile: true,
       plugins: [apart(root, folder), lazyDescriptors(root)],
     });
-    if (whole !== undefined) {
-      await joinParts(root, name, whole, entry, metafile);
+    const loaded = closure(metafile.outputs, [`${FOLDER}/${entry}`]);
+    for (const step of steps) {
+      const joined = `${PARTS}${name}-${basename(step)}`;
+      const parts = [...closure(metafile.outputs, [partWith(step, metafile)])].filter((path) => !loaded.has(path));
+      await joinParts(root, joined, parts, metafile);
+      parts.forEach((path) => loaded.add(path));
     }
   }
 }
 
-/** Makes one file of all that the part with the module `whole` always loads; what others import from its parts comes from there. */
-async function joinParts(
-  root: string,
-  name: string,
-  whole: string,
-  entry: string,
-  { outputs }: Metafile,
-): Promise<void> {
-  const first = Object.entries(outputs).find(([, { inputs }]) => Object.hasOwn(inputs, whole))?.[0];
-  if (first === undefined) {
-    throw new Error(`no part has ${whole}`);
+function partWith(module: string, { outputs }: Metafile): string {
+  const found = Object.entries(outputs).find(([, { inputs }]) => Object.hasOwn(inputs, module));
+  if (found === undefined) {
+    throw new Error(`no part has ${module}`);
   }
-  const loadedBefore = closure(outputs, [join(FOLDER, entry)]);
-  const parts = [...closure(outputs, [first])].filter((path) => path === first || !loadedBefore.has(path));
-  const joined = `${PARTS}${name}-all.js`;
+  return found[0];
+}
+
+/** Makes one file of the parts; what others import from one of them comes from there. */
+async function joinParts(root: string, joined: string, parts: readonly string[], { outputs }: Metafile): Promise<void> {
   // Exports of two parts may have the same name.
   const exportsOf = (path: string): [from: string, to: string][] =>
     (outputs[path]?.exports ?? []).map((each) => [each, `p${parts.indexOf(path)}_${each}`]);

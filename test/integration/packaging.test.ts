@@ -94,7 +94,7 @@ suite("the packed npm file", () => {
   });
 
   test("has what a running sidecar loads in a few files", () => {
-    const parts = packed.files.filter(({ path }) => /^sidecar\/part-[a-z]+-(?:all|[A-Z\d]+)\.js$/.test(path));
+    const parts = packed.files.filter(({ path }) => /^sidecar\/part-[a-z]+-(?:[a-z]+|[A-Z\d]+)\.js$/.test(path));
     assert.ok(parts.length > 10 && parts.length < 100, `${parts.length} parts`);
     const main = packed.files.find(({ path }) => path === "sidecar/main.js");
     const worker = packed.files.find(({ path }) => path === "sidecar/worker.js") as { size?: number } | undefined;
@@ -275,7 +275,7 @@ suite("the image", { skip }, () => {
       (line) => /V8 code cache for ESM \S*\/sidecar\/(\S+\.js) was accepted/.exec(line)?.[1] ?? [],
     );
     assert.deepEqual(
-      ["main.js", "worker.js", "part-main-all.js"].filter((name) => !accepted.includes(name)),
+      ["main.js", "worker.js", "part-main-serving.js"].filter((name) => !accepted.includes(name)),
       [],
     );
     // Without a control plane and spans nothing of gRPC is loaded.

@@ -24,7 +24,7 @@ export const LAYERS: readonly Layer[] = [
   { at: MODEL, code: [], types: [], why: "the model is the shared language and knows nobody" },
   {
     at: "xds/decode/",
-    code: ["xds/gen/", "xds/type-urls.ts", "xds/fields.ts"],
+    code: ["xds/gen/", "xds/descriptors/", "xds/type-urls.ts", "xds/fields.ts"],
     types: [MODEL],
     why: "decoding is bytes to value, without the protocol that brought the bytes",
   },

@@ -1,8 +1,8 @@
 // Every message type that may stand in an Any: resources, extensions, config dumps and the well-known types.
-// Called by any.ts, by the bootstrap loader and, for /config_dump, by the admin's views. Loading it parses all
-// descriptors, so only the main thread imports it.
+// Called by any.ts, by the bootstrap loader and, for /config_dump, by the admin's views. Loading it loads all of generated code, so
+// only the main thread imports it.
 
-import { createRegistry, type Registry } from "@bufbuild/protobuf";
+import type { Registry } from "@bufbuild/protobuf";
 import {
   file_google_protobuf_any,
   file_google_protobuf_duration,
@@ -11,6 +11,7 @@ import {
   file_google_protobuf_timestamp,
   file_google_protobuf_wrappers,
 } from "@bufbuild/protobuf/wkt";
+import { lazyRegistry } from "../descriptors/lazy-registry.ts";
 import { file_envoy_admin_v3_config_dump } from "../gen/envoy/admin/v3/config_dump_pb.ts";
 import { file_envoy_admin_v3_config_dump_shared } from "../gen/envoy/admin/v3/config_dump_shared_pb.ts";
 import { file_envoy_config_bootstrap_v3_bootstrap } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
@@ -68,7 +69,7 @@ import { file_udpa_type_v1_typed_struct } from "../gen/udpa/type/v1/typed_struct
 import { file_xds_type_v3_typed_struct } from "../gen/xds/type/v3/typed_struct_pb.ts";
 
 /** Looked up by full message name; a type that is missing here is unknown to outrigger. */
-export const messageTypes: Registry = createRegistry(
+export const messageTypes: Registry = lazyRegistry([
   file_google_protobuf_any,
   file_google_protobuf_duration,
   file_google_protobuf_empty,
@@ -130,4 +131,4 @@ export const messageTypes: Registry = createRegistry(
   file_stats_config,
   file_udpa_type_v1_typed_struct,
   file_xds_type_v3_typed_struct,
-);
+]);

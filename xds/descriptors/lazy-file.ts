@@ -13,7 +13,7 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { Described, Places } from "./described.ts";
 import { LazyEnum } from "./lazy-enum.ts";
 import { LazyMessage } from "./lazy-message.ts";
-import { type RawFile, readFile } from "./raw-descriptor.ts";
+import { nameOf, type RawFile, readFile } from "./raw-descriptor.ts";
 
 export type AnyType = LazyMessage | LazyEnum;
 
@@ -50,7 +50,8 @@ export class LazyFile extends Described {
   readonly #messages = new Places((index) => new LazyMessage(this, undefined, () => this.#read.messages[index]));
   readonly #enums = new Places((index) => new LazyEnum(this, undefined, index));
   #raw: RawFile | undefined = undefined;
-  #types: Map<string, AnyType> | undefined = undefined;
+  /** What is not nested, by name. */
+  #names: Map<string, AnyType> | undefined = undefined;
 
   constructor(base64: string, imports: readonly DescFile[]) {
     super();
@@ -84,8 +85,8 @@ export class LazyFile extends Described {
     return path.length > 1 ? this.messageAt(path.slice(0, -1)).enumPlaces.at(index) : this.#enums.at(index);
   }
 
-  enumBytes(index: number): Uint8Array {
-    return this.#read.enums[index] ?? new Uint8Array();
+  enumBytes(index: number): Buffer {
+    return this.#read.enums[index] ?? Buffer.alloc(0);
   }
 
   typeName(name: string, parent: LazyMessage | undefined): string {
@@ -95,14 +96,14 @@ export class LazyFile extends Described {
 
   /** A type of this file, or of those that it imports. Throws when there is none. */
   find(typeName: string): AnyType | DescMessage | DescEnum {
-    const found = this.#own(typeName);
+    const found = this.own(typeName);
     if (found !== undefined) {
       return found;
     }
     for (const file of this.dependencies) {
       const theirs =
         file instanceof LazyFile
-          ? file.#own(typeName)
+          ? file.own(typeName)
           : [...file.messages, ...file.enums].find((type) => type.typeName === typeName);
       if (theirs !== undefined) {
         return theirs;
@@ -111,25 +112,31 @@ export class LazyFile extends Described {
     throw new Error(`${this.name}: there is no ${typeName}`);
   }
 
-  override toString(): string {
-    return `file ${this.#read.name}`;
-  }
-
-  #own(typeName: string): AnyType | undefined {
-    if (!typeName.startsWith(this.#read.packageName)) {
+  /** A type of this file; nothing but names is read to find it. */
+  own(typeName: string): AnyType | undefined {
+    const { packageName, messages, enums } = this.#read;
+    const before = packageName === "" ? 0 : packageName.length + 1;
+    if (before > 0 && !typeName.startsWith(`${packageName}.`)) {
       return undefined;
     }
-    this.#types ??= new Map(
-      [...this.enums, ...this.messages.flatMap(withNested)].map((type) => [type.typeName, type] as const),
-    );
-    return this.#types.get(typeName);
+    if (this.#names === undefined) {
+      this.#names = new Map();
+      for (const [index, bytes] of messages.entries()) this.#names.set(nameOf(bytes), this.#messages.at(index));
+      for (const [index, bytes] of enums.entries()) this.#names.set(nameOf(bytes), this.#enums.at(index));
+    }
+    const [name = "", ...nested] = typeName.slice(before).split(".");
+    const type = this.#names.get(name);
+    if (nested.length === 0) {
+      return type;
+    }
+    return type?.kind === "message" ? type.find(nested) : undefined;
+  }
+
+  override toString(): string {
+    return `file ${this.#read.name}`;
   }
 
   get #read(): RawFile {
     return (this.#raw ??= readFile(Buffer.from(this.#base64, "base64")));
   }
-}
-
-function withNested(message: LazyMessage): AnyType[] {
-  return [message, ...message.nestedEnums, ...message.nestedMessages.flatMap(withNested)];
 }

@@ -5,7 +5,7 @@ import { Described, Places } from "./described.ts";
 import { LazyEnum } from "./lazy-enum.ts";
 import { LazyField } from "./lazy-field.ts";
 import type { LazyFile } from "./lazy-file.ts";
-import { type RawMessage, readField, readMessage } from "./raw-descriptor.ts";
+import { nameOf, type RawMessage, readField, readMessage } from "./raw-descriptor.ts";
 
 export interface Oneof {
   readonly kind: "oneof";
@@ -16,6 +16,8 @@ export interface Oneof {
   readonly deprecated: false;
   toString(): string;
 }
+
+const NOTHING = Buffer.alloc(0);
 
 interface Members {
   readonly fields: LazyField[];
@@ -31,13 +33,13 @@ export class LazyMessage extends Described {
   readonly nestedExtensions: readonly never[] = [];
   readonly messagePlaces = new Places((index) => new LazyMessage(this.file, this, () => this.#read.nested[index]));
   readonly enumPlaces = new Places((index) => new LazyEnum(this.file, this, index));
-  readonly #bytes: () => Uint8Array | undefined;
+  readonly #bytes: () => Buffer | undefined;
   #raw: RawMessage | undefined = undefined;
   #typeName: string | undefined = undefined;
   #entries: readonly LazyMessage[] | undefined = undefined;
   #members: Members | undefined = undefined;
 
-  constructor(file: LazyFile, parent: LazyMessage | undefined, bytes: () => Uint8Array | undefined) {
+  constructor(file: LazyFile, parent: LazyMessage | undefined, bytes: () => Buffer | undefined) {
     super();
     this.file = file;
     this.parent = parent;
@@ -84,8 +86,18 @@ export class LazyMessage extends Described {
     return this.#entries.find((entry) => entry.typeName === typeName);
   }
 
-  enumBytes(index: number): Uint8Array {
-    return this.#read.enums[index] ?? new Uint8Array();
+  enumBytes(index: number): Buffer {
+    return this.#read.enums[index] ?? NOTHING;
+  }
+
+  /** What is nested in it, by names. */
+  find([name = "", ...nested]: readonly string[]): LazyMessage | LazyEnum | undefined {
+    const index = this.#read.nested.findIndex((bytes) => nameOf(bytes) === name);
+    if (index < 0) {
+      return nested.length > 0 ? undefined : this.nestedEnums.find((each) => each.name === name);
+    }
+    const message = this.messagePlaces.at(index);
+    return nested.length === 0 ? message : message.find(nested);
   }
 
   override toString(): string {
@@ -93,7 +105,7 @@ export class LazyMessage extends Described {
   }
 
   get #read(): RawMessage {
-    return (this.#raw ??= readMessage(this.#bytes() ?? new Uint8Array()));
+    return (this.#raw ??= readMessage(this.#bytes() ?? NOTHING));
   }
 
   get #all(): Members {
