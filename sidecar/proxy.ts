@@ -260,6 +260,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     const facts = this.facts;
     facts.upstreamFirstByteAt = performance.now();
     facts.responseCodeDetails = "via_upstream";
+    facts.responseHead = head;
     this.#timers.touch();
     if (!this.#serving.suppressEnvoyHeaders) {
       const serviceTimeMs = Math.round(facts.upstreamFirstByteAt - facts.upstreamSentAt);
@@ -268,7 +269,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     this.route.pick?.responseMutations?.apply(head.headers, facts);
     this.#forward?.countResponse(head.status);
     this.#timers.responseReceived(end);
-    this.#respond(head, end);
+    this.#respond(end);
   }
 
   onUpstreamData(chunk: Uint8Array, end: boolean): void {
@@ -304,8 +305,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   }
 
   /** Sends a head through the response filters, or past them when there are none. */
-  #respond(head: ResponseHead, end: boolean): void {
-    this.facts.responseHead = head;
+  #respond(end: boolean): void {
     if (this.#chain === undefined) {
       this.onResponseHeadersPassed(end);
     } else {

@@ -7,6 +7,7 @@ import type { BuiltinDeps, BuiltinStream } from "./builtin-stream.ts";
 import { CorsFilterFactory } from "./cors-filter.ts";
 import { FaultFilterFactory, isFault } from "./fault-filter.ts";
 import { GrpcStatsFilterFactory } from "./grpc-stats-filter.ts";
+import { compileHeaderMutation } from "./header-mutation-filter.ts";
 import { IstioStatsFilterFactory } from "./istio/istio-stats-filter.ts";
 import { OnDemandFilterFactory } from "./on-demand-filter.ts";
 import { PeerMetadataFilterFactory } from "./istio/peer-metadata-filter.ts";
@@ -33,6 +34,11 @@ export function compileBuiltin(
       const own = levels.find((level) => level.kind === "fault");
       const fault = own?.fault ?? filter.fault;
       return isFault(fault) ? new FaultFilterFactory(name, fault, deps) : undefined;
+    }
+    case "header_mutation": {
+      const ofRoute = levels.flatMap((level) => (level.kind === "header_mutation" ? level.mutations : []));
+      const ordered = filter.mostSpecificWins ? ofRoute.toReversed() : ofRoute;
+      return compileHeaderMutation(name, [filter.mutations, ...ordered], deps);
     }
     case "grpc_stats":
       return new GrpcStatsFilterFactory(name, filter.stats, deps);

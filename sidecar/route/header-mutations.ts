@@ -10,7 +10,7 @@ import type { FormatContext } from "../telemetry/format-operator.ts";
 import type { StreamFacts } from "../telemetry/stream-facts.ts";
 import type { HeaderAppendAction, HeaderMutations, HeaderToAdd } from "../../xds/model/route.ts";
 
-interface Addition {
+export interface Addition {
   readonly name: string;
   readonly lowerName: string;
   readonly action: HeaderAppendAction;
@@ -66,6 +66,19 @@ export class MutationList {
   }
 }
 
+/** One addition by itself. */
+export function applyAddition(addition: Addition, headers: HeaderMap, facts: StreamFacts): void {
+  const value = valueOf(addition, headers, facts);
+  if (value === undefined) {
+    return;
+  }
+  if (isOverwrite(addition.action)) {
+    headers.set(addition.name, value);
+  } else {
+    headers.add(addition.name, value);
+  }
+}
+
 function isOverwrite(action: HeaderAppendAction): boolean {
   return action === "OVERWRITE_IF_EXISTS" || action === "OVERWRITE_IF_EXISTS_OR_ADD";
 }
@@ -112,7 +125,8 @@ export function compileMutations(
   return compiled.length === 0 ? undefined : new MutationList(compiled);
 }
 
-function compileAddition(header: HeaderToAdd, context: FormatContext, problems: string[]): readonly Addition[] {
+/** None when it cannot be compiled, which `problems` then says. */
+export function compileAddition(header: HeaderToAdd, context: FormatContext, problems: string[]): readonly Addition[] {
   const lowerName = header.name.toLowerCase();
   const value = compileFormat(header.value, context, "");
   if (!value.ok) {

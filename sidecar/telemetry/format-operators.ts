@@ -318,7 +318,8 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
     compile: (args) => timeOperator(args, () => performance.timeOrigin + performance.now()),
   },
   PROTOCOL: field((facts) => text(facts.protocol)),
-  RESPONSE_CODE: field((facts) => facts.status),
+  // Until the head is sent: what is to be sent.
+  RESPONSE_CODE: field((facts) => (facts.status === 0 ? (facts.responseHead?.status ?? 0) : facts.status)),
   RESPONSE_CODE_DETAILS: {
     args: "optional",
     length: false,

@@ -38,6 +38,8 @@ const ROOTS = [
   `${EXTENSIONS}.filters.http.cors.v3.CorsPolicy`,
   `${EXTENSIONS}.filters.http.fault.v3.HTTPFault`,
   `${EXTENSIONS}.filters.http.grpc_stats.v3.FilterConfig`,
+  `${EXTENSIONS}.filters.http.header_mutation.v3.HeaderMutation`,
+  `${EXTENSIONS}.filters.http.header_mutation.v3.HeaderMutationPerRoute`,
   `${EXTENSIONS}.filters.http.set_filter_state.v3.Config`,
   "io.istio.http.peer_metadata.Config",
   "stats.PluginConfig",

@@ -4,6 +4,10 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { Cors, CorsPolicy as CorsPolicyMessage } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts";
 import type { HTTPFault } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
+import type {
+  HeaderMutation,
+  HeaderMutationPerRoute,
+} from "../gen/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.ts";
 import type { OnDemand } from "../gen/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.ts";
 import type { FilterConfig as GrpcStatsConfig } from "../gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.ts";
 import type { Config as SetFilterState } from "../gen/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.ts";
@@ -11,6 +15,7 @@ import type { Config as PeerMetadataConfig } from "../gen/io/istio/http/peer_met
 import type { PluginConfig as IstioStatsConfig } from "../gen/stats/config_pb.ts";
 import type { BuiltinFilter, BuiltinSettings, CorsPolicy, GrpcStats } from "../model/builtin-filter.ts";
 import { decodeFault } from "./fault.ts";
+import { decodeMutations } from "./header-mutation-filter.ts";
 import { decodeIstioStats, decodePeerMetadata } from "./istio-filter.ts";
 import { child, type Findings } from "./issues.ts";
 import { decodeEach, decodeRuntimeFraction, decodeStringMatcher } from "./matcher.ts";
@@ -45,6 +50,15 @@ const FILTERS: Readonly<Record<string, Decoder<BuiltinFilter>>> = {
       decodeFilterStateValue,
     ),
   }),
+  ["envoy.extensions.filters.http.header_mutation.v3.HeaderMutation" satisfies HeaderMutation["$typeName"]]: (
+    message,
+    path,
+    findings,
+  ) => ({
+    kind: "header_mutation",
+    mutations: decodeMutations((message as HeaderMutation).mutations, path, findings),
+    mostSpecificWins: (message as HeaderMutation).mostSpecificHeaderMutationsWins,
+  }),
   ["io.istio.http.peer_metadata.Config" satisfies PeerMetadataConfig["$typeName"]]: (message) => ({
     kind: "peer_metadata",
     exchange: decodePeerMetadata(message as PeerMetadataConfig),
@@ -65,6 +79,11 @@ const SETTINGS: Readonly<Record<string, Decoder<BuiltinSettings>>> = {
     kind: "fault",
     fault: decodeFault(message as HTTPFault, path, findings),
   }),
+  ["envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute" satisfies HeaderMutationPerRoute["$typeName"]]:
+    (message, path, findings) => ({
+      kind: "header_mutation",
+      mutations: decodeMutations((message as HeaderMutationPerRoute).mutations, path, findings),
+    }),
 };
 
 /** Full names, for messages. */

@@ -50,7 +50,11 @@ export function decodeHeaderMutations(
   };
 }
 
-function decodeHeaderToAdd(message: HeaderValueOption, path: string, findings: Findings): HeaderToAdd | undefined {
+export function decodeHeaderToAdd(
+  message: HeaderValueOption,
+  path: string,
+  findings: Findings,
+): HeaderToAdd | undefined {
   const header = message.header;
   if (header === undefined) return undefined;
   const name = header.key.toLowerCase();

@@ -194,6 +194,37 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
       shared_with_upstream: "there are no upstream filters",
     },
   },
+  "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation": {
+    supported: "mutations most_specific_header_mutations_wins",
+  },
+  "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute": {
+    supported: "mutations",
+  },
+  "envoy.extensions.filters.http.header_mutation.v3.Mutations": {
+    supported:
+      "request_mutations query_parameter_mutations response_mutations response_trailers_mutations request_trailers_mutations",
+    refused: {
+      formatters: "this extension point is not supported",
+    },
+  },
+  "envoy.config.common.mutation_rules.v3.HeaderMutation": {
+    supported: "remove append remove_on_match",
+  },
+  "envoy.config.common.mutation_rules.v3.HeaderMutation.RemoveOnMatch": {
+    supported: "key_matcher",
+  },
+  "envoy.config.core.v3.KeyValueMutation": {
+    supported: "append remove",
+  },
+  "envoy.config.core.v3.KeyValueAppend": {
+    supported: "record action",
+    refused: {
+      entry: "use record, as Envoy demands",
+    },
+  },
+  "envoy.config.core.v3.KeyValuePair": {
+    supported: "key value",
+  },
   "io.istio.http.peer_metadata.Config": {
     supported: "downstream_discovery upstream_discovery downstream_propagation upstream_propagation additional_labels",
     accepted: {

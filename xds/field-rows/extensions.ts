@@ -26,6 +26,7 @@ export const EXTENSION_ROWS: Readonly<Record<ExtensionKind, ExtensionRows>> = {
       `${HTTP}cors.v3.Cors`,
       `${HTTP}fault.v3.HTTPFault`,
       `${HTTP}grpc_stats.v3.FilterConfig`,
+      `${HTTP}header_mutation.v3.HeaderMutation`,
       `${HTTP}on_demand.v3.OnDemand`,
       `${HTTP}router.v3.Router`,
       `${HTTP}set_filter_state.v3.Config`,
@@ -55,6 +56,7 @@ export const EXTENSION_ROWS: Readonly<Record<ExtensionKind, ExtensionRows>> = {
     supported: [
       `${HTTP}cors.v3.CorsPolicy`,
       `${HTTP}fault.v3.HTTPFault`,
+      `${HTTP}header_mutation.v3.HeaderMutationPerRoute`,
       `${HTTP}wasm.v3.Wasm`,
       "envoy.extensions.wasm.v3.PluginConfig",
     ],

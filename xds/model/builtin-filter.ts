@@ -2,7 +2,7 @@
 // run by sidecar/builtin/. Types only; plain values, because they travel to the workers.
 
 import type { RuntimeFraction, StringMatcher } from "./matcher.ts";
-import type { HeaderMatcher } from "./route.ts";
+import type { HeaderAppendAction, HeaderMatcher, HeaderToAdd } from "./route.ts";
 
 /** A filter of the connection manager. */
 export type BuiltinFilter =
@@ -15,13 +15,35 @@ export type BuiltinFilter =
       readonly values: readonly FilterStateValue[];
       readonly clearRouteCache: boolean;
     }
+  | { readonly kind: "header_mutation"; readonly mutations: Mutations; readonly mostSpecificWins: boolean }
   | { readonly kind: "peer_metadata"; readonly exchange: PeerMetadata }
   | { readonly kind: "istio_stats"; readonly stats: IstioStats };
 
 /** What one level of a route says to such a filter (`typed_per_filter_config`). */
 export type BuiltinSettings =
   | { readonly kind: "cors"; readonly policy: CorsPolicy }
+  | { readonly kind: "header_mutation"; readonly mutations: Mutations }
   | { readonly kind: "fault"; readonly fault: Fault };
+
+/** Source: envoy.extensions.filters.http.header_mutation.v3.Mutations. Each list is applied in its order. */
+export interface Mutations {
+  readonly request: readonly HeaderChange[];
+  readonly query: readonly QueryChange[];
+  readonly response: readonly HeaderChange[];
+  readonly requestTrailers: readonly HeaderChange[];
+  readonly responseTrailers: readonly HeaderChange[];
+}
+
+/** Source: envoy.config.common.mutation_rules.v3.HeaderMutation. Names to remove are in lower case. */
+export type HeaderChange =
+  | { readonly kind: "append"; readonly header: HeaderToAdd }
+  | { readonly kind: "remove"; readonly name: string }
+  | { readonly kind: "remove_on_match"; readonly matcher: StringMatcher };
+
+/** Source: envoy.config.core.v3.KeyValueMutation. `value` is a substitution format. */
+export type QueryChange =
+  | { readonly kind: "append"; readonly key: string; readonly value: string; readonly action: HeaderAppendAction }
+  | { readonly kind: "remove"; readonly key: string };
 
 /** Source: envoy.extensions.filters.http.cors.v3.CorsPolicy. Empty or undefined: a less specific level says. */
 export interface CorsPolicy {

@@ -19,6 +19,7 @@ const ANY_TYPES: Readonly<Record<string, readonly string[]>> = {
     `${EXTENSIONS}.filters.http.cors.v3.Cors`,
     `${EXTENSIONS}.filters.http.grpc_stats.v3.FilterConfig`,
     `${EXTENSIONS}.filters.http.set_filter_state.v3.Config`,
+    `${EXTENSIONS}.filters.http.header_mutation.v3.HeaderMutation`,
     "io.istio.http.peer_metadata.Config",
     "stats.PluginConfig",
   ],
@@ -62,6 +63,7 @@ const ANY_TYPES: Readonly<Record<string, readonly string[]>> = {
   "envoy.config.route.v3.Route.typed_per_filter_config": [
     FILTER_CONFIG,
     `${EXTENSIONS}.filters.http.cors.v3.CorsPolicy`,
+    `${EXTENSIONS}.filters.http.header_mutation.v3.HeaderMutationPerRoute`,
   ],
   "envoy.config.route.v3.WeightedCluster.ClusterWeight.typed_per_filter_config": [FILTER_CONFIG],
   "envoy.config.core.v3.Metadata.typed_filter_metadata": ["google.protobuf.StringValue"],
@@ -124,6 +126,7 @@ export const SAMPLES: Readonly<Record<string, Samples>> = {
   ),
   [`${GRPC_SERVICE}.GoogleGrpc.channel_args`]: always({ args: { "grpc.default_authority": { string_value: "x" } } }),
   [`${GRPC_SERVICE}.GoogleGrpc.ChannelArgs.args`]: always({ "grpc.default_authority": { string_value: "x" } }),
+  "envoy.config.core.v3.KeyValuePair.value": always("x", "y"),
   "envoy.config.core.v3.SocketAddress.protocol": always("TCP", "UDP"),
   "envoy.config.core.v3.CidrRange.address_prefix": always("10.0.0.0"),
   "envoy.config.core.v3.ApiConfigSource.api_type": always("GRPC", "DELTA_GRPC"),

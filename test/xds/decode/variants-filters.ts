@@ -6,10 +6,13 @@ const HTTP = `${TYPE}envoy.extensions.filters.http.`;
 const FAULT = `${HTTP}fault.v3.HTTPFault`;
 const GRPC_STATS = `${HTTP}grpc_stats.v3.FilterConfig`;
 const STATE = `${HTTP}set_filter_state.v3.Config`;
+const MUTATION = `${HTTP}header_mutation.v3.HeaderMutation`;
 const OURS_REFUSES = "Envoy has the filter";
 
 const value = (fields: string): string => `${STATE}, on_request_headers: [{${fields}}]`;
 const TEXT = 'format_string: {text_format_source: {inline_string: "%REQ(a)%"}}';
+
+const mutation = (list: string, rule: string): string => `${MUTATION}, mutations: {${list}_mutations: [{${rule}}]}`;
 
 export const BUILTINS: readonly Row[] = [
   [`${HTTP}cors.v3.Cors`],
@@ -39,5 +42,28 @@ export const BUILTINS: readonly Row[] = [
     "must be text_format_source",
     "a value is a text",
   ],
+  [`${MUTATION}, most_specific_header_mutations_wins: true`],
+  [mutation("request", "append: {header: {key: x, value: v}, append_action: ADD_IF_ABSENT, keep_empty_value: true}")],
+  [mutation("request", 'append: {header: {key: ":path", value: v}}'), "cannot be changed"],
+  [mutation("response_trailers", 'append: {header: {key: ":x", value: v}}'), "cannot be changed"],
+  [mutation("request", "append: {header: {key: host, value: v}}"), "cannot be changed"],
+  [mutation("request", 'append: {header: {key: x, value: "%NO_SUCH%"}}'), "NO_SUCH"],
+  [mutation("response", "append: {header: {key: x, value: v}, append: false, append_action: ADD_IF_ABSENT}"), "append"],
+  [mutation("response", 'append: {header: {key: x, value: "a\\nb"}}'), "must not contain NUL, CR or LF"],
+  [mutation("request", 'remove: ":path"')],
+  [mutation("request", 'remove: ""')],
+  [mutation("request", "remove: a b")],
+  [mutation("request", ""), "action"],
+  [mutation("request_trailers", "remove_on_match: {key_matcher: {prefix: x-}}")],
+  [mutation("request", "remove_on_match: {}"), "key_matcher"],
+  [mutation("request", 'remove_on_match: {key_matcher: {safe_regex: {regex: "("}}}'), "regex"],
+  [mutation("query_parameter", 'append: {record: {key: a, value: "%REQ(x)%"}, action: OVERWRITE_IF_EXISTS}')],
+  [mutation("query_parameter", "append: {record: {key: a, value: b}}, remove: x"), "cannot both be set"],
+  [mutation("query_parameter", "append: {}"), "record: is required"],
+  [mutation("query_parameter", "append: {record: {key: a}}"), "must be a string"],
+  [mutation("query_parameter", "append: {record: {key: a, value: 1}}"), "must be a string"],
+  [mutation("query_parameter", 'append: {record: {key: "", value: b}}'), "key"],
+  [mutation("query_parameter", 'append: {record: {key: a, value: "%NO_SUCH%"}}'), "NO_SUCH"],
+  [mutation("query_parameter", ""), "needs append or remove"],
   [`${HTTP}csrf.v3.CsrfPolicy, filter_enabled: {default_value: {numerator: 100}}`, "unprotected", OURS_REFUSES],
 ];

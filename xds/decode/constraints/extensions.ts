@@ -19,6 +19,10 @@ export const EXTENSIONS_CONSTRAINTS: Constraints = {
     value: { oneofRequired: true },
   },
   "envoy.config.core.v3.GrpcMethodList.Service": { name: { minLen: 1 }, method_names: { minItems: 1 } },
+  "envoy.config.core.v3.KeyValue": { key: { minLen: 1, maxBytes: 16384 } },
+  "envoy.config.core.v3.KeyValuePair": { key: { minLen: 1, maxBytes: 16384 } },
+  "envoy.config.core.v3.KeyValueAppend": { action: { definedOnly: true } },
+  "envoy.config.core.v3.KeyValueMutation": { remove: { maxBytes: 16384 } },
   "envoy.extensions.filters.http.fault.v3.FaultAbort": {
     error_type: { oneofRequired: true },
     http_status: { lt: 600, gte: 200 },
