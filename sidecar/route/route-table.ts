@@ -83,12 +83,13 @@ export class RouteTable {
   readonly problems: readonly string[];
   /** Everything that routes say of HTTP filters, each set once; empty for most tables. */
   readonly filterOverrides: readonly FilterOverrides[];
-  readonly #hosts: HostIndex<CompiledHost>;
+  /** Places in `#compiled`. */
+  readonly #hosts: HostIndex<number>;
   /** In the configuration's order. */
   readonly #compiled: readonly CompiledHost[];
   readonly #runtime: Runtime;
 
-  constructor(hosts: HostIndex<CompiledHost>, compiled: readonly CompiledHost[], compilation: Compilation) {
+  constructor(hosts: HostIndex<number>, compiled: readonly CompiledHost[], compilation: Compilation) {
     this.config = compilation.config;
     this.problems = compilation.problems;
     this.filterOverrides = compilation.overrides.all;
@@ -97,23 +98,30 @@ export class RouteTable {
     this.#runtime = compilation.runtime;
   }
 
-  /** What of this table means the same in one for `config`: its compiled virtual hosts, or none. */
-  reusable(config: RouteConfiguration, runtime: Runtime): ReadonlyMap<VirtualHost, CompiledHost> {
+  /** What of this table means the same in one for `config`; undefined: nothing. */
+  reusable(config: RouteConfiguration, runtime: Runtime): KnownHosts | undefined {
     const isSame =
       this.#runtime === runtime &&
       this.problems.length === 0 &&
       // Overrides are sets of a whole table.
       this.filterOverrides.length === 0 &&
       isOuterSame(this.config, config);
-    return isSame ? new Map(this.#compiled.map((host) => [host.virtualHost, host])) : NO_HOSTS;
+    if (!isSame) {
+      return undefined;
+    }
+    const [before, now] = [this.config.virtualHosts, config.virtualHosts];
+    const isPlacedAlike =
+      before.length === now.length && now.every((host, place) => haveSameDomains(host, before[place] as VirtualHost));
+    return new KnownHosts(this.#compiled, isPlacedAlike ? this.#hosts : undefined);
   }
 
   /** undefined when no virtual host or no route of it matches: 404, NR. */
   select(head: RequestHead, facts: SelectFacts): RouteMatch | undefined {
-    const host = this.#hosts.find(head.authority);
-    if (host === undefined) {
+    const place = this.#hosts.find(head.authority);
+    if (place === undefined) {
       return undefined;
     }
+    const host = this.#compiled[place] as CompiledHost;
     if (host.tlsRedirect !== undefined && needsTls(host.virtualHost, head, facts)) {
       return host.tlsRedirect;
     }
@@ -126,12 +134,41 @@ export function pickCluster(match: RouteMatch, head: RequestHead, random: number
   return match.clusters?.pick(head, random);
 }
 
-const NO_HOSTS: ReadonlyMap<VirtualHost, CompiledHost> = new Map();
-
 export interface CompiledHost {
   readonly virtualHost: VirtualHost;
   readonly tlsRedirect: RouteMatch | undefined;
   readonly routes: RouteIndex<CompiledRoute>;
+}
+
+/** Compiled virtual hosts of a table before. */
+class KnownHosts {
+  readonly #compiled: readonly CompiledHost[];
+  /** The index of that table, when every domain leads to the same place. */
+  readonly index: HostIndex<number> | undefined;
+  #byHost: ReadonlyMap<VirtualHost, CompiledHost> | undefined;
+
+  constructor(compiled: readonly CompiledHost[], index: HostIndex<number> | undefined) {
+    this.#compiled = compiled;
+    this.index = index;
+  }
+
+  find(virtualHost: VirtualHost, place: number): CompiledHost | undefined {
+    const there = this.#compiled[place];
+    if (there?.virtualHost === virtualHost) {
+      return there;
+    }
+    if (this.index !== undefined) {
+      return undefined; // One that moved would have other domains at its old place.
+    }
+    this.#byHost ??= new Map(this.#compiled.map((host) => [host.virtualHost, host]));
+    return this.#byHost.get(virtualHost);
+  }
+}
+
+function haveSameDomains(a: VirtualHost, b: VirtualHost): boolean {
+  return (
+    a === b || (a.domains.length === b.domains.length && a.domains.every((domain, at) => domain === b.domains[at]))
+  );
 }
 
 function needsTls({ requireTls }: VirtualHost, head: RequestHead, facts: SelectFacts): boolean {
@@ -151,19 +188,25 @@ interface Compilation extends RouteTableOptions {
 export function compileRoutes(config: RouteConfiguration, options: RouteTableOptions): RouteTable {
   const problems: string[] = [];
   const compilation = { ...options, config, problems, overrides: new OverrideSets() };
-  const hosts = new HostIndex<CompiledHost>(config.ignorePortInHostMatching);
   const known = options.clusters === undefined ? options.previous?.reusable(config, options.runtime) : undefined;
-  const compiled = config.virtualHosts.map((virtualHost) => {
-    const host =
-      known?.get(virtualHost) ?? within(placeOf(virtualHost), problems, () => compileHost(virtualHost, compilation));
+  const compiled = config.virtualHosts.map(
+    (virtualHost, place) =>
+      known?.find(virtualHost, place) ??
+      within(placeOf(virtualHost), problems, () => compileHost(virtualHost, compilation)),
+  );
+  return new RouteTable(known?.index ?? indexOf(config, problems), compiled, compilation);
+}
+
+function indexOf(config: RouteConfiguration, problems: string[]): HostIndex<number> {
+  const index = new HostIndex<number>(config.ignorePortInHostMatching);
+  for (const [place, virtualHost] of config.virtualHosts.entries()) {
     for (const domain of virtualHost.domains) {
-      if (!hosts.add(domain, host)) {
+      if (!index.add(domain, place)) {
         problems.push(`${placeOf(virtualHost)}: domain ${JSON.stringify(domain)} is there already`);
       }
     }
-    return host;
-  });
-  return new RouteTable(hosts, compiled, compilation);
+  }
+  return index;
 }
 
 function placeOf({ name }: VirtualHost): string {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import fc from "fast-check";
 
 import { compileRoutes, pickCluster } from "../../../sidecar/route/route-table.ts";
 import type { WeightedCluster } from "../../../xds/model/route.ts";
@@ -199,6 +200,39 @@ describe("compileRoutes()", () => {
     assert.notEqual(select(runtime, "a"), select(previous, "a"));
     const around = compileRoutes({ ...before, mostSpecificHeaderMutationsWins: true }, { ...OPTIONS, previous });
     assert.notEqual(select(around, "a"), select(previous, "a"));
+  });
+
+  it("makes the same table with the one before as without, whatever comes, goes, moves or changes", () => {
+    const domain = fc.constantFrom("a", "b", "c", "*.x", "x.*", "*");
+    const spec = fc.record({
+      domains: fc.uniqueArray(domain, { minLength: 1, maxLength: 2 }),
+      version: fc.constantFrom("1", "2"),
+    });
+    const known = new Map<string, ReturnType<typeof buildHost>>();
+    const hostOf = ({ domains, version }: { domains: string[]; version: string }) => {
+      const key = `${domains.join()} ${version}`;
+      const host = known.get(key) ?? buildHost(key, domains);
+      known.set(key, host);
+      return host;
+    };
+    const versions = fc.array(fc.uniqueArray(spec, { maxLength: 5 }), { minLength: 2, maxLength: 6 });
+    fc.assert(
+      fc.property(versions, (all) => {
+        let previous: ReturnType<typeof compileRoutes> | undefined;
+        for (const specs of all) {
+          const seen = new Set<string>();
+          const free = specs.filter(({ domains }) => domains.every((each) => !seen.has(each) && seen.add(each)));
+          const config = buildConfig(free.map(hostOf));
+          const [table, anew] = [compileRoutes(config, { ...OPTIONS, previous }), compileRoutes(config, OPTIONS)];
+          for (const authority of ["a", "b", "c", "w.x", "x.w", "other"]) {
+            const [one, other] = [table, anew].map((each) => each.select(buildHead("/", { authority }), { random: 0 }));
+            assert.equal(one?.virtualHost, other?.virtualHost);
+          }
+          assert.deepEqual(table.problems, anew.problems);
+          previous = table;
+        }
+      }),
+    );
   });
 
   it("reports a regex that cannot be compiled with its place, and never matches it", () => {
