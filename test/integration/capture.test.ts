@@ -3,7 +3,8 @@
 
 import assert from "node:assert/strict";
 import { after, suite, test } from "node:test";
-import { ADDRESSES, CapturedPod, type Version } from "../support/captured-pod.ts";
+import { ADDRESSES, CapturedPod, NAMES, type Version } from "../support/captured-pod.ts";
+import { until } from "../support/sidecar-story.ts";
 import { namespacesMissing } from "../support/network-namespace.ts";
 
 const skip = namespacesMissing();
@@ -42,6 +43,17 @@ for (const [mode, backend] of [
           ["outbound-80", at(address.service, 80), at(address.service, 80)],
         );
         assert.match(flow.direct, /:15001$/);
+      });
+
+      test(`${version} out: a service by its DNS name, HTTP and TCP`, async () => {
+        const seen = await pod.app.see({ do: "http", host: NAMES[version], port: 80, path: path("name") });
+        assert.deepEqual([seen.who, seen.at], ["outside", `${address.service} 80`]);
+        const flow = await pod.flow("name", (each) => each.path === path("name"));
+        assert.deepEqual([flow.chain, flow.upstream], ["outbound-80", at(address.service, 80)]);
+        const tcp = await pod.app.see({ do: "tcp", host: NAMES[version], port: 9998 });
+        assert.deepEqual([tcp.who, tcp.at], ["outside", `${address.service} 9998`]);
+        const passed = await pod.flow("TCP by name", (each) => each.local === at(address.service, 9998));
+        assert.equal(passed.cluster, "PassthroughCluster");
       });
 
       test(`${version} out: HTTP to any other address at the service's port`, async () => {
@@ -131,10 +143,24 @@ for (const [mode, backend] of [
     }
 
     test("every request and connection has a span", async () => {
-      const traces = JSON.parse(await pod.admin("/traces?limit=200")) as readonly { readonly path?: string }[];
-      const text = JSON.stringify(traces);
-      for (const name of ["service", "direct", "header", "self", "in"]) {
-        assert.ok(text.includes(`/v4/${name}`) && text.includes(`/v6/${name}`), name);
+      const { traces } = JSON.parse(await pod.admin("/traces?limit=200")) as Traces;
+      for (const version of ["v4", "v6"]) {
+        for (const name of ["service", "name", "direct", "header", "in"]) {
+          assert.equal(traces.filter((each) => each.path === `/${version}/${name}`).length, 1, `/${version}/${name}`);
+        }
+        // Out of the pod, and in again.
+        assert.equal(traces.filter((each) => each.path === `/${version}/self`).length, 2);
+      }
+      // As many as the access log has, which writes a line for each.
+      for (const cluster of ["PassthroughCluster", "moved", "InboundPassthroughCluster"]) {
+        const spans = traces.filter((each) => each.path === "" && each.cluster === cluster);
+        await until(
+          `as many lines as spans of ${cluster}`,
+          () => pod.flows().filter((each) => each.path === "-" && each.cluster === cluster).length,
+          (lines) => lines === spans.length,
+        );
+        assert.ok(spans.length >= 2, cluster);
+        assert.ok(spans.every(({ hooks }) => hooks.some((each) => each.callback === "proxy_on_new_connection")));
       }
     });
 
@@ -142,6 +168,14 @@ for (const [mode, backend] of [
       assert.deepEqual(pod.sidecar.stderr.all, []);
     });
   });
+}
+
+interface Traces {
+  readonly traces: readonly {
+    readonly path: string;
+    readonly cluster?: string;
+    readonly hooks: readonly { readonly callback: string }[];
+  }[];
 }
 
 /** Accepted by all listeners so far. */

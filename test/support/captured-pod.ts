@@ -17,6 +17,9 @@ export const ADDRESSES = {
   v6: { pod: "fd77::2", outside: "fd77::1", service: "fd96::10", own: "fd96::20", inbound: "::6" },
 } as const;
 
+/** Of the service, for one version each. The pod's name server is the outside. */
+export const NAMES = { v4: "four.shop.test", v6: "six.shop.test" } as const;
+
 export type Version = keyof typeof ADDRESSES;
 
 const { v4, v6 } = ADDRESSES;
@@ -245,13 +248,14 @@ ip addr add ${v4.service}/32 dev lo; ip -6 addr add ${v6.service}/128 dev lo nod
     const sidecar = new Launched(pod.spawn(LAUNCHER, [...args, "--file-flush-interval-msec", "50"], user) as never);
     t.after(() => sidecar.end("SIGKILL"));
     const [app, world] = await Promise.all([
-      NamespaceApp.start(t, pod, "app"),
+      NamespaceApp.start(t, pod, "app", v4.outside),
       NamespaceApp.start(t, outside, "outside"),
     ]);
     await app.serve("http", 8080, 8090);
     await app.serve("tcp", 9000);
     await world.serve("http", 80);
-    await world.serve("tcp", 7001, 9999, 3306);
+    await world.serve("tcp", 7001, 9998, 9999, 3306);
+    await world.serveNames({ [NAMES.v4]: [v4.service], [NAMES.v6]: [v6.service] });
     const captured = new CapturedPod({ pod, outside, app, world, sidecar }, log);
     await captured.#untilReady();
     return captured;

@@ -4,6 +4,7 @@
 import { createServer as createHttpServer, request } from "node:http";
 import { connect, createServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
+import { answerNames } from "./dns-responder.ts";
 import { text } from "node:stream/consumers";
 
 export type AppCommand =
@@ -15,7 +16,8 @@ export type AppCommand =
       readonly path: string;
       readonly headers?: Readonly<Record<string, string>>;
     }
-  | { readonly do: "tcp"; readonly host: string; readonly port: number };
+  | { readonly do: "tcp"; readonly host: string; readonly port: number }
+  | { readonly do: "dns"; readonly port: number; readonly names: Readonly<Record<string, readonly string[]>> };
 
 /** What a server says of a connection. */
 export interface Seen {
@@ -80,6 +82,8 @@ function perform(command: AppCommand): Promise<string> {
       return http(command);
     case "tcp":
       return tcp(command);
+    case "dns":
+      return answerNames(command.port, command.names).then(() => "{}");
   }
 }
 
