@@ -60,7 +60,8 @@ export class PluginCalls implements HttpCaller {
 }
 
 async function openAgent(): Promise<Agent> {
-  const undici = await import("undici");
+  // In the packed program, whose modules are joined, a package in CommonJS has its default export only.
+  const { default: undici } = await import("undici");
   return new undici.Agent({ connections: 64, pipelining: 1, allowH2: false, keepAliveTimeout: 10_000 });
 }
 

@@ -1,6 +1,7 @@
 // Joins what a running sidecar loads to a few files: the program is hundreds of small modules, and finding each costs a start half of
 // its time and 15 MB. Written over the entry files that the compiler left (package-sources.ts), beside all the other modules: what is
-// for plugin authors and for the demo, and what finds its files by its own place, stays as it is.
+// for plugin authors and for the demo, and what finds its files by its own place, stays as it is. Tests that start the program join its
+// sources in the same way (test/support/built-program.ts).
 //
 // Each thread has files of its own, and what a thread always loads is one: finding and linking thirty files costs a start 30 ms.
 //
@@ -8,33 +9,62 @@
 //   worker.js: one file ─▶ what a configuration asks for
 
 import { build, type Metafile, type Plugin } from "esbuild";
-import { globSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 
 const FOLDER = "sidecar";
-/** A file that a thread or the launcher starts; `steps`: the modules that a sidecar then loads by `import()`, one after the other. */
+/** A module that a thread or the launcher starts; `steps`: the modules that a sidecar then loads by `import()`, one after the other. */
 const THREADS: readonly { readonly name: string; readonly entry: string; readonly steps: readonly string[] }[] = [
-  { name: "main", entry: "main.js", steps: ["sidecar/cli/run.js", "sidecar/cli/serving.js"] },
-  { name: "worker", entry: "worker.js", steps: [] },
-  { name: "workshop", entry: "plugin-workshop-thread.js", steps: [] },
+  { name: "main", entry: "main", steps: ["sidecar/cli/run", "sidecar/cli/serving"] },
+  { name: "worker", entry: "worker", steps: [] },
+  { name: "workshop", entry: "plugin-workshop-thread", steps: [] },
 ];
 const PARTS = "part-";
 /** Modules that are not joined, below the root. */
-const APART = /^(?:sidecar\/cli\/demo\.js|sidecar\/cli\/plugin\/.*|plugins\/metering\/revision\.js)$/;
+const APART = /^(?:sidecar\/cli\/demo\.[jt]s|sidecar\/cli\/plugin\/.*|plugins\/metering\/revision\.[jt]s)$/;
+/** It asks for gRPC behind the bundler's back, and would get one of its own, whose credentials the joined one does not take. */
+const GRPC_EXPORTER = /otlp-grpc-exporter-base\/.*\.mjs$/;
+/** What is left of TypeScript: a thread's or a module's file named by its URL. */
+const FILE_URL = /(new URL\("\.[^"]*)\.ts("\s*,\s*import\.meta\.url\))/g;
 /** Of the protobuf runtime's own files those that configuration uses; test/xds/descriptors compares them too. */
 const WELL_KNOWN = /\/google\/protobuf\/(?:any|duration|empty|struct|timestamp|wrappers)_pb\.js$/;
 /** Packages in CommonJS ask for Node's modules with it. */
 const REQUIRE =
   'import { createRequire as createRequireHere } from "node:module"; const require = createRequireHere(import.meta.url);';
 
-/** Throws when something does not resolve; it has said what. */
+/** What is joined: `folder`, below `root`, gets the files. */
+interface Joining {
+  readonly root: string;
+  readonly from: "js" | "ts";
+  readonly folder: string;
+}
+
+/** Joins the compiled program in `root`, in place. Throws when something does not resolve; it has said what. */
 export async function bundle(root: string): Promise<void> {
-  const folder = join(root, FOLDER);
+  await joinModules({ root, from: "js", folder: FOLDER });
+}
+
+/** Joins the sources in `root` to files in `folder` below it, which load what is apart from where it stands. Throws as `bundle` does. */
+export async function bundleSources(root: string, folder: string): Promise<void> {
+  await joinModules({ root, from: "ts", folder });
+  for (const name of globSync("*.js", { cwd: join(root, folder) })) {
+    const file = join(root, folder, name);
+    writeFileSync(file, namesJavaScript(readFileSync(file, "utf8")));
+  }
+}
+
+/** A module's text with the URLs of its files as they are called once there is JavaScript. */
+export function namesJavaScript(text: string): string {
+  return text.replaceAll(FILE_URL, "$1.js$2");
+}
+
+async function joinModules(joining: Joining): Promise<void> {
+  const { root, from, folder } = joining;
   for (const { name, entry, steps } of THREADS) {
     const { metafile } = await build({
       absWorkingDir: root,
-      entryPoints: [join(folder, entry)],
-      outdir: folder,
+      entryPoints: [join(root, FOLDER, `${entry}.${from}`)],
+      outdir: join(root, folder),
       allowOverwrite: true,
       bundle: true,
       splitting: true,
@@ -47,13 +77,15 @@ export async function bundle(root: string): Promise<void> {
       legalComments: "inline",
       logLevel: "warning",
       metafile: true,
-      plugins: [apart(root, folder), lazyDescriptors(root)],
+      plugins: [apart(joining), lazyDescriptors(joining), oneGrpc()],
     });
-    const loaded = closure(metafile.outputs, [`${FOLDER}/${entry}`]);
+    const loaded = closure(metafile.outputs, [`${folder}/${entry}.js`]);
     for (const step of steps) {
-      const joined = `${PARTS}${name}-${basename(step)}`;
-      const parts = [...closure(metafile.outputs, [partWith(step, metafile)])].filter((path) => !loaded.has(path));
-      await joinParts(root, joined, parts, metafile);
+      const joined = `${PARTS}${name}-${basename(step)}.js`;
+      const parts = [...closure(metafile.outputs, [partWith(`${step}.${from}`, metafile)])].filter(
+        (path) => !loaded.has(path),
+      );
+      await joinParts(joining, joined, parts, metafile);
       parts.forEach((path) => loaded.add(path));
     }
   }
@@ -68,7 +100,12 @@ function partWith(module: string, { outputs }: Metafile): string {
 }
 
 /** Makes one file of the parts; what others import from one of them comes from there. */
-async function joinParts(root: string, joined: string, parts: readonly string[], { outputs }: Metafile): Promise<void> {
+async function joinParts(
+  { root, folder }: Joining,
+  joined: string,
+  parts: readonly string[],
+  { outputs }: Metafile,
+): Promise<void> {
   // Exports of two parts may have the same name.
   const exportsOf = (path: string): [from: string, to: string][] =>
     (outputs[path]?.exports ?? []).map((each) => [each, `p${parts.indexOf(path)}_${each}`]);
@@ -81,9 +118,9 @@ async function joinParts(root: string, joined: string, parts: readonly string[],
           return `import "./${basename(path)}"; export { ${names.join(", ")} } from "./${basename(path)}";`;
         })
         .join("\n"),
-      resolveDir: join(root, FOLDER),
+      resolveDir: join(root, folder),
     },
-    outfile: join(root, FOLDER, joined),
+    outfile: join(root, folder, joined),
     bundle: true,
     format: "esm",
     platform: "node",
@@ -121,7 +158,7 @@ function closure(outputs: Metafile["outputs"], paths: readonly string[]): Set<st
   return seen;
 }
 
-function apart(root: string, folder: string): Plugin {
+function apart({ root, from, folder }: Joining): Plugin {
   return {
     name: "apart",
     setup(context) {
@@ -130,7 +167,10 @@ function apart(root: string, folder: string): Plugin {
         if (!APART.test(relative(root, file).replaceAll("\\", "/"))) {
           return undefined;
         }
-        const fromFolder = relative(folder, file);
+        if (from === "ts") {
+          return { external: true, path: file };
+        }
+        const fromFolder = relative(join(root, folder), file);
         return { external: true, path: fromFolder.startsWith(".") ? fromFolder : `./${fromFolder}` };
       });
     },
@@ -138,13 +178,30 @@ function apart(root: string, folder: string): Plugin {
 }
 
 /** The runtime's own messages are described as generated code's are, when they are asked for (xds/descriptors). */
-function lazyDescriptors(root: string): Plugin {
+function lazyDescriptors({ root, from }: Joining): Plugin {
   return {
     name: "lazy descriptors",
     setup(context) {
       context.onResolve({ filter: /\/codegenv2\/(?:file|message|enum)\.js$/ }, ({ importer }) =>
-        WELL_KNOWN.test(importer) ? { path: join(root, "xds/descriptors/lazy-file.js") } : undefined,
+        WELL_KNOWN.test(importer) ? { path: join(root, `xds/descriptors/lazy-file.${from}`) } : undefined,
       );
+    },
+  };
+}
+
+/** gRPC's exporter gets the same gRPC as everybody. */
+function oneGrpc(): Plugin {
+  return {
+    name: "one gRPC",
+    setup(context) {
+      context.onLoad({ filter: GRPC_EXPORTER }, ({ path }) => {
+        const text = readFileSync(path, "utf8");
+        const contents = text.replaceAll('__require("@grpc/grpc-js")', 'require("@grpc/grpc-js")');
+        if (contents === text && path.endsWith("/grpc-exporter-transport.mjs")) {
+          throw new Error(`${path} does not ask for gRPC as it did`);
+        }
+        return { contents, loader: "js" };
+      });
     },
   };
 }

@@ -6,13 +6,11 @@
 import { spawnSync } from "node:child_process";
 import { globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { bundle, removeParts } from "./bundle.ts";
+import { bundle, namesJavaScript, removeParts } from "./bundle.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const SOURCES = ["sidecar/**/*.ts", "plugins/**/*.ts", "xds/**/*.ts"];
 const MANIFEST = join(ROOT, "package.json");
-/** What the compiler leaves: a thread's or a module's file named by its URL. */
-const FILE_URL = /(new URL\("\.[^"]*)\.ts("\s*,\s*import\.meta\.url\))/g;
 const EXPORTED = /^(\s*"\.\/[^"]*": "\.\/[^"]*)\.(ts|js)"/gm;
 
 function sources(): string[] {
@@ -31,7 +29,7 @@ async function strip(): Promise<number> {
     const file = join(ROOT, path.replace(/\.ts$/, ".js"));
     const text = readIfThere(file);
     if (text?.includes("import.meta.url") === true) {
-      writeFileSync(file, text.replaceAll(FILE_URL, "$1.js$2"));
+      writeFileSync(file, namesJavaScript(text));
     }
   }
   writeExports("js");
