@@ -7,10 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import { builtProgram } from "./built-program.ts";
 import { EventLog } from "./events.ts";
 
 const END_DEADLINE_MS = 15_000;
-const LAUNCHER = join(import.meta.dirname, "../../outrigger");
+const PROGRAM = await builtProgram();
 
 /** Who ends what was started: a test, or a bench. */
 export interface Owner {
@@ -62,7 +63,7 @@ export function launch(t: Owner, ...args: readonly string[]): Launched {
 
 /** The same in a folder, so that relative paths are what a user would write. */
 export function launchIn(t: Owner, cwd: string, ...args: readonly string[]): Launched {
-  return launchProgram(t, LAUNCHER, args, cwd);
+  return launchProgram(t, PROGRAM.launcher, args, cwd, PROGRAM.env);
 }
 
 /** Another program than the repository's launcher: one that was installed. `env` is added to the test's own. */

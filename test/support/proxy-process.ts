@@ -5,9 +5,10 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { builtProgram } from "./built-program.ts";
 
 const DEADLINE_MS = 20_000;
-const OURS = join(import.meta.dirname, "../../outrigger");
+const OURS = await builtProgram();
 
 export class ProxyProcess implements AsyncDisposable {
   readonly #child: ChildProcess;
@@ -59,7 +60,10 @@ export class ProxyProcess implements AsyncDisposable {
     ];
     const child =
       envoy === undefined
-        ? spawn(OURS, ["run", ...common, "-l", "error"], { stdio: ["ignore", "ignore", "pipe"] })
+        ? spawn(OURS.launcher, ["run", ...common, "-l", "error"], {
+            env: { ...process.env, ...OURS.env },
+            stdio: ["ignore", "ignore", "pipe"],
+          })
         : spawn(envoy, [...common, "-l", "error", "--disable-hot-restart"], { stdio: ["ignore", "ignore", "pipe"] });
     let log = "";
     child.stderr?.on("data", (chunk: Buffer) => (log += chunk.toString()));

@@ -6,11 +6,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { builtProgram } from "./built-program.ts";
 import { within } from "./fake-upstream.ts";
 import { type Ending, Launched } from "./launcher.ts";
 import { until } from "./sidecar-story.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
+const PROGRAM = await builtProgram();
 const END_DEADLINE_MS = 10_000;
 
 export interface SidecarOptions {
@@ -55,9 +57,9 @@ export class SidecarProcess implements AsyncDisposable {
     writeFileSync(file, JSON.stringify(content));
     const args = ["run", "-c", file, "--admin-address-path", adminFile, "--concurrency", "1", ...(options.args ?? [])];
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("OTEL_"));
-    const child = spawn(join(ROOT, "outrigger"), args, {
+    const child = spawn(PROGRAM.launcher, args, {
       cwd: ROOT,
-      env: { ...Object.fromEntries(inherited), ...options.env },
+      env: { ...Object.fromEntries(inherited), ...PROGRAM.env, ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     const output = new Launched(child);
