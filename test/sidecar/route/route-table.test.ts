@@ -208,6 +208,7 @@ describe("compileRoutes()", () => {
       domains: fc.uniqueArray(domain, { minLength: 1, maxLength: 2 }),
       version: fc.constantFrom("1", "2"),
     });
+    const around = buildConfig([]);
     const known = new Map<string, ReturnType<typeof buildHost>>();
     const hostOf = ({ domains, version }: { domains: string[]; version: string }) => {
       const key = `${domains.join()} ${version}`;
@@ -222,7 +223,7 @@ describe("compileRoutes()", () => {
         for (const specs of all) {
           const seen = new Set<string>();
           const free = specs.filter(({ domains }) => domains.every((each) => !seen.has(each) && seen.add(each)));
-          const config = buildConfig(free.map(hostOf));
+          const config = { ...around, virtualHosts: free.map(hostOf) };
           const [table, anew] = [compileRoutes(config, { ...OPTIONS, previous }), compileRoutes(config, OPTIONS)];
           for (const authority of ["a", "b", "c", "w.x", "x.w", "other"]) {
             const [one, other] = [table, anew].map((each) => each.select(buildHead("/", { authority }), { random: 0 }));
