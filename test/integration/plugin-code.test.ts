@@ -113,49 +113,49 @@ suite("fetched plugin code", { concurrency: 2 }, () => {
 });
 
 for (const kind of ["listener", "discovered"] as const) {
-  suite(`a plugin's change (${kind})`, { concurrency: 2 }, () => {
-    const seen = (sidecar: SidecarProcess, expected: string): Promise<string> =>
+  // One process for all of it: each change is one more.
+  test(`a plugin's change (${kind})`, async (t) => {
+    const upstream = await origin(t);
+    await using server = await FakeRegistry.start();
+    const changing = new ChangingPlugin(kind);
+    const clusters = [cluster("origin", [upstream.port]), cluster("code", [server.port])];
+    await using sidecar = await SidecarProcess.start((folder) =>
+      changing.bootstrap(folder, clusters, local("headers"), setHeader("1")),
+    );
+    const seen = (expected: string): Promise<string> =>
       until(
         `an answer "${expected}"`,
         () => header(sidecar.url("in")),
         (got) => got === expected,
       );
 
-    test("serves new streams by the new one, finishes the old streams on the old one, and then frees that", async (t) => {
-      const upstream = await origin(t);
-      const changing = new ChangingPlugin(kind);
-      await using sidecar = await SidecarProcess.start((folder) =>
-        changing.bootstrap(folder, [cluster("origin", [upstream.port])], local("headers"), setHeader("1")),
-      );
-      assert.equal(await header(sidecar.url("in")), "200 1");
-      const old = header(sidecar.url("in", "/hold")).catch(String);
-      await until(
-        "the held request",
-        () => upstream.held.length,
-        (count) => count === 1,
-      );
-      changing.set(local("headers"), setHeader("2"));
-      await seen(sidecar, "200 2");
-      const states = async (): Promise<string> =>
-        (await pluginsOf(sidecar))
-          .map((view) => String(view["state"]))
-          .toSorted()
-          .join();
-      assert.equal(await states(), "disposed,running", "both are there");
-      upstream.held[0]?.end("held");
-      assert.equal(await old, "200 1");
-      assert.equal(await until("one plugin", states, (text) => text === "running"), "running");
-    });
+    await t.test(
+      "serves new streams by the new one, finishes the old ones on the old one, and then frees that",
+      async () => {
+        assert.equal(await header(sidecar.url("in")), "200 1");
+        const old = header(sidecar.url("in", "/hold")).catch(String);
+        await until(
+          "the held request",
+          () => upstream.held.length,
+          (count) => count === 1,
+        );
+        changing.set(local("headers"), setHeader("2"));
+        await seen("200 2");
+        const states = async (): Promise<string> =>
+          (await pluginsOf(sidecar))
+            .map((view) => String(view["state"]))
+            .toSorted()
+            .join();
+        assert.equal(await states(), "disposed,running", "both are there");
+        upstream.held[0]?.end("held");
+        assert.equal(await old, "200 1");
+        assert.equal(await until("one plugin", states, (text) => text === "running"), "running");
+      },
+    );
 
-    test("of the module, too, takes new streams to the new module", async (t) => {
-      const upstream = await origin(t);
-      await using server = await FakeRegistry.start();
-      const changing = new ChangingPlugin(kind);
-      const clusters = [cluster("origin", [upstream.port]), cluster("code", [server.port])];
-      await using sidecar = await SidecarProcess.start((folder) =>
-        changing.bootstrap(folder, clusters, local("headers"), setHeader("1")),
-      );
-      assert.equal(await header(sidecar.url("in")), "200 1");
+    await t.test("of the module, too, takes new streams to the new module", async () => {
+      changing.set(local("headers"), setHeader("1"));
+      await seen("200 1");
       // While the new code is on its way the old one serves; the wrong code never comes into use.
       const waiting = Promise.withResolvers<ServerResponse>();
       const other = readFileSync(guest("refuse"));
@@ -176,44 +176,40 @@ for (const kind of ["listener", "discovered"] as const) {
       assert.match(sidecar.log, /the previous one serves on/);
     });
 
-    test("to one that does not start leaves the old one serving and says why, until one starts again", async (t) => {
-      const upstream = await origin(t);
-      const changing = new ChangingPlugin(kind);
-      await using sidecar = await SidecarProcess.start((folder) =>
-        changing.bootstrap(folder, [cluster("origin", [upstream.port])], local("refuse"), "one"),
-      );
-      const configuration = async (): Promise<string | null> =>
-        (await fetch(sidecar.url("in"))).headers.get("x-configuration");
-      assert.equal(await configuration(), "one");
-      changing.set(local("refuse"), "refuse this");
-      const [view] = await until(
-        "the reason in /plugins",
-        () => pluginsOf(sidecar),
-        ([each]) => /newer version/.test(JSON.stringify(each)),
-      );
-      assert.match(JSON.stringify(view), /"state":"running".*proxy_on_configure/);
-      assert.equal(await configuration(), "one");
-      await until(
-        "the reason in the log",
-        () => sidecar.log,
-        (log) => /refused: the callback answered false; it logged: plugin configuration refused/.test(log),
-      );
-      changing.set(local("refuse"), "two");
-      await until("the next version", configuration, (got) => got === "two");
-      const [after] = await until(
-        "nothing to say",
-        () => pluginsOf(sidecar),
-        ([each]) => !/newer version/.test(JSON.stringify(each)),
-      );
-      assert.equal(after?.["state"], "running");
-    });
+    await t.test(
+      "to one that does not start leaves the old one serving and says why, until one starts again",
+      async () => {
+        const configuration = async (): Promise<string | null> =>
+          (await fetch(sidecar.url("in"))).headers.get("x-configuration");
+        changing.set(local("refuse"), "one");
+        await until("the first version", configuration, (got) => got === "one");
+        changing.set(local("refuse"), "refuse this");
+        const [view] = await until(
+          "the reason in /plugins",
+          () => pluginsOf(sidecar),
+          ([each]) => /newer version/.test(JSON.stringify(each)),
+        );
+        assert.match(JSON.stringify(view), /"state":"running".*proxy_on_configure/);
+        assert.equal(await configuration(), "one");
+        await until(
+          "the reason in the log",
+          () => sidecar.log,
+          (log) => /refused: the callback answered false; it logged: plugin configuration refused/.test(log),
+        );
+        changing.set(local("refuse"), "two");
+        await until("the next version", configuration, (got) => got === "two");
+        const [after] = await until(
+          "nothing to say",
+          () => pluginsOf(sidecar),
+          ([each]) => !/newer version/.test(JSON.stringify(each)),
+        );
+        assert.equal(after?.["state"], "running");
+      },
+    );
 
-    test("again and again under load fails no request and mixes no configurations", async (t) => {
-      const upstream = await origin(t);
-      const changing = new ChangingPlugin(kind);
-      await using sidecar = await SidecarProcess.start((folder) =>
-        changing.bootstrap(folder, [cluster("origin", [upstream.port])], local("headers"), setHeader("0-0")),
-      );
+    await t.test("again and again under load fails no request and mixes no configurations", async () => {
+      changing.set(local("headers"), setHeader("0-0"));
+      await seen("200 0-0");
       const value = (n: number): string => `response replace x-v ${n}\nresponse replace x-w ${n}`;
       const got = new Set<string>();
       let isOver = false;
@@ -226,7 +222,7 @@ for (const kind of ["listener", "discovered"] as const) {
       });
       for (let n = 1; n <= 15; n++) {
         changing.set(local("headers"), value(n));
-        await seen(sidecar, `200 ${n}`);
+        await seen(`200 ${n}`);
       }
       isOver = true;
       await Promise.all(load);
