@@ -3,7 +3,6 @@
 // owners, sparse files, extraction to disk) is exactly what must not happen here. Source: POSIX ustar and pax.
 
 import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
 
 export type Unpacked =
   | { readonly ok: true; readonly bytes: Uint8Array }
@@ -13,7 +12,6 @@ const BLOCK = 512;
 const MAX_ENTRIES = 4_096;
 /** Longest pax record or GNU long name that is read. */
 const MAX_NAME_BYTES = 4_096;
-const gunzipAsync = promisify(gunzip);
 
 export function isGzip(bytes: Uint8Array): boolean {
   return bytes.length > 2 && bytes[0] === 0x1f && bytes[1] === 0x8b;
@@ -27,7 +25,9 @@ export function isTar(bytes: Uint8Array): boolean {
 /** Decompresses to at most `maxBytes`: a bomb ends there, not in memory. */
 export async function decompress(bytes: Uint8Array, maxBytes: number): Promise<Unpacked> {
   try {
-    return { ok: true, bytes: await gunzipAsync(bytes, { maxOutputLength: maxBytes }) };
+    // Not before the first one: a start that fetches nothing does without 20 of Node.js's modules.
+    const { gunzip } = await import("node:zlib");
+    return { ok: true, bytes: await promisify(gunzip)(bytes, { maxOutputLength: maxBytes }) };
   } catch (error) {
     const isTooLarge = (error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE";
     return refuse(isTooLarge ? `it decompresses to more than ${maxBytes} bytes` : "its gzip data is damaged");
