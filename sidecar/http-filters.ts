@@ -5,10 +5,12 @@
 // A plugin with another configuration is a plugin of its own, with a root context of its own; equal VM keys share the VM.
 
 import type { BuiltinFilter } from "../xds/model/builtin-filter.ts";
+import type { MatchTree } from "../xds/model/match-tree.ts";
 import type { HttpFilter } from "../xds/model/listener.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import { compileBuiltin } from "./builtin/builtin-filters.ts";
 import type { BuiltinDeps } from "./builtin/builtin-stream.ts";
+import { MatchedFilterFactory } from "./builtin/matched-filter.ts";
 import { FailingFilterFactory } from "./filter/failing-filter.ts";
 import type { FilterFactory } from "./filter/filter.ts";
 import { type PluginSource, WasmFilterFactory } from "./filter/wasm-filter.ts";
@@ -32,7 +34,9 @@ export class FilterSet {
   readonly #discovered: readonly NamedPlugin[];
 
   constructor(slots: readonly Slot[]) {
-    this.factories = slots.flatMap(({ factory }) => factory ?? []);
+    this.factories = slots.flatMap(({ factory, matcher }) =>
+      factory === undefined ? [] : matcher === undefined ? factory : new MatchedFilterFactory(factory, matcher),
+    );
     this.#discovered = slots.flatMap(({ named }) => named ?? []);
   }
 
@@ -64,6 +68,8 @@ interface Slot {
   readonly config: PluginConfig | undefined;
   /** A filter of the proxy's own. */
   readonly builtin?: BuiltinFilter;
+  /** Which streams pass it by. */
+  readonly matcher?: MatchTree | undefined;
 }
 
 const NOTHING: PreparedSets = { sets: new Map(), leases: [], problems: [] };
@@ -106,7 +112,8 @@ export class HttpFilters {
     const sets = new Map<FilterOverrides, FilterSet>();
     for (const overrides of wanted) {
       const slots = this.#slots.filter(({ name, isDisabled }) => !(overrides.get(name)?.disabled ?? isDisabled));
-      sets.set(overrides, new FilterSet(slots.map((slot) => this.#configured(slot, overrides, leases, problems))));
+      const configured = slots.map((slot) => this.#configured(underTree(slot, overrides), overrides, leases, problems));
+      sets.set(overrides, new FilterSet(configured));
     }
     return { sets, leases, problems };
   }
@@ -160,7 +167,7 @@ export function compileHttpFilters(filters: readonly HttpFilter[], deps: HttpFil
       return slot;
     }
     if (slot !== undefined) {
-      slots.push(slot);
+      slots.push({ ...slot, matcher: filter.matcher });
     }
   }
   return new HttpFilters(slots, leases, deps);
@@ -212,6 +219,12 @@ function useDefault(named: NamedPlugin, plugin: PluginConfig, { plugins }: HttpF
   }
   named.swap(taken.lease);
   return undefined;
+}
+
+/** The slot under the tree that the route has for it. */
+function underTree(slot: Slot, overrides: FilterOverrides): Slot {
+  const matcher = slot.matcher === undefined ? undefined : overrides.get(slot.name)?.matcher;
+  return matcher === undefined ? slot : { ...slot, matcher };
 }
 
 /** undefined: the slot's own plugin as it is. */

@@ -3,6 +3,7 @@
 
 import type { Any } from "@bufbuild/protobuf/wkt";
 import type { ExtensionConfigSource } from "../gen/envoy/config/core/v3/config_source_pb.ts";
+import type { ExtensionWithMatcher } from "../gen/envoy/extensions/common/matching/v3/extension_matcher_pb.ts";
 import type { Router } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 import type { Wasm } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
 import type { HttpFilter as HttpFilterMessage } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
@@ -15,9 +16,11 @@ import { decodeConfigSource } from "./config-source.ts";
 import { quoted } from "./constraint.ts";
 import { inertReason, refusalReason } from "./inert.ts";
 import { child, item, type Findings } from "./issues.ts";
+import { decodeMatchTree, SKIPS_ALWAYS } from "./match-tree.ts";
 import { decodePluginConfig } from "./wasm.ts";
 
 export const ROUTER_TYPE = "envoy.extensions.filters.http.router.v3.Router";
+const MATCHED_TYPE: ExtensionWithMatcher["$typeName"] = "envoy.extensions.common.matching.v3.ExtensionWithMatcher";
 export const HTTP_WASM_TYPE = "envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /** All filters, in order; the router must be the last and only once. */
@@ -52,9 +55,36 @@ function typeOf(message: HttpFilterMessage): string {
 }
 
 function decodeHttpFilter(message: HttpFilterMessage, path: string, findings: Findings): HttpFilter | undefined {
+  const { configType, disabled, isOptional, name } = message;
+  const inner = configType.case === "typedConfig" ? unpackAny(configType.value) : undefined;
+  if (inner?.typeName === MATCHED_TYPE && inner.message !== undefined) {
+    const at = child(path, "typed_config");
+    const { extensionConfig, matcher, xdsMatcher } = inner.message as ExtensionWithMatcher;
+    const tree = xdsMatcher ?? matcher;
+    const treePath = child(at, xdsMatcher === undefined ? "matcher" : "xds_matcher");
+    const decoded = tree === undefined ? SKIPS_ALWAYS : decodeMatchTree(tree, treePath, findings);
+    const any = extensionConfig?.typedConfig;
+    const config = any === undefined ? undefined : decodeMatched(any, message, at, findings);
+    return config === undefined ? undefined : { name, disabled, isOptional, config, matcher: decoded };
+  }
   const config = decodeConfig(message, path, findings);
-  if (config === undefined) return undefined;
-  return { name: message.name, disabled: message.disabled, isOptional: message.isOptional, config };
+  return config === undefined ? undefined : { name, disabled, isOptional, config };
+}
+
+/** The filter under a tree. */
+function decodeMatched(
+  any: Any,
+  filter: HttpFilterMessage,
+  path: string,
+  findings: Findings,
+): HttpFilter["config"] | undefined {
+  const at = child(path, "extension_config.typed_config");
+  const { typeName } = unpackAny(any);
+  if (typeName === ROUTER_TYPE || typeName === MATCHED_TYPE) {
+    findings.issue(at, `${typeName} cannot stand under a matcher`);
+    return undefined;
+  }
+  return decodeTyped(any, filter, at, findings);
 }
 
 function decodeConfig(message: HttpFilterMessage, path: string, findings: Findings): HttpFilter["config"] | undefined {

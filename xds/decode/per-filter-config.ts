@@ -5,6 +5,7 @@
 // Source: route.v3.FilterConfig, and PerFilterConfigs in Envoy's config_impl.cc.
 
 import type { Any } from "@bufbuild/protobuf/wkt";
+import type { ExtensionWithMatcherPerRoute } from "../gen/envoy/extensions/common/matching/v3/extension_matcher_pb.ts";
 import type { FilterConfig } from "../gen/envoy/config/route/v3/route_components_pb.ts";
 import type { Wasm } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
 import type { PluginConfig } from "../gen/envoy/extensions/wasm/v3/wasm_pb.ts";
@@ -14,10 +15,13 @@ import { BUILTIN_SETTINGS_TYPES, builtinSettingsDecoder } from "./builtin-filter
 import { HTTP_WASM_TYPE } from "./http-filter.ts";
 import { inertReason, refusalReason } from "./inert.ts";
 import { child, item, type Findings } from "./issues.ts";
+import { decodeMatchTree, SKIPS_NEVER } from "./match-tree.ts";
 import { configurationBytes, decodePluginConfig } from "./wasm.ts";
 
 const FILTER_CONFIG = "envoy.config.route.v3.FilterConfig";
 const PLUGIN_TYPE = "envoy.extensions.wasm.v3.PluginConfig";
+const MATCHER_TYPE: ExtensionWithMatcherPerRoute["$typeName"] =
+  "envoy.extensions.common.matching.v3.ExtensionWithMatcherPerRoute";
 const KIND = "Settings of HTTP filters for routes";
 const SWITCHED_ON: FilterOverride = { disabled: false, configuration: undefined };
 const SWITCHED_OFF: FilterOverride = { disabled: true, configuration: undefined };
@@ -62,6 +66,14 @@ function decodeSettings(
   if (typeName === HTTP_WASM_TYPE)
     return decodePlugin((message as Wasm).config, filter, child(path, "config"), findings);
   if (typeName === PLUGIN_TYPE) return decodePlugin(message as PluginConfig, filter, path, findings);
+  if (typeName === MATCHER_TYPE) {
+    const { xdsMatcher } = message as ExtensionWithMatcherPerRoute;
+    const at = child(path, "xds_matcher");
+    return {
+      ...SWITCHED_ON,
+      matcher: xdsMatcher === undefined ? SKIPS_NEVER : decodeMatchTree(xdsMatcher, at, findings),
+    };
+  }
   const inert = inertReason(KIND, typeName);
   if (inert !== undefined) {
     findings.warn("no_effect", path, typeName, `per-route ${typeName} is accepted without effect: ${inert}`);

@@ -28,7 +28,9 @@ import { file_envoy_config_trace_v3_opentelemetry } from "../gen/envoy/config/tr
 import { file_envoy_extensions_access_loggers_file_v3_file } from "../gen/envoy/extensions/access_loggers/file/v3/file_pb.ts";
 import { file_envoy_extensions_access_loggers_stream_v3_stream } from "../gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts";
 import { file_envoy_extensions_access_loggers_wasm_v3_wasm } from "../gen/envoy/extensions/access_loggers/wasm/v3/wasm_pb.ts";
+import { file_envoy_extensions_common_matching_v3_extension_matcher } from "../gen/envoy/extensions/common/matching/v3/extension_matcher_pb.ts";
 import { file_envoy_extensions_filters_common_fault_v3_fault } from "../gen/envoy/extensions/filters/common/fault/v3/fault_pb.ts";
+import { file_envoy_extensions_filters_common_matcher_action_v3_skip_action } from "../gen/envoy/extensions/filters/common/matcher/action/v3/skip_action_pb.ts";
 import { file_envoy_extensions_filters_common_set_filter_state_v3_value } from "../gen/envoy/extensions/filters/common/set_filter_state/v3/value_pb.ts";
 import { file_envoy_extensions_filters_http_cors_v3_cors } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts";
 import { file_envoy_extensions_filters_http_fault_v3_fault } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
@@ -63,6 +65,7 @@ import { file_envoy_extensions_upstreams_http_v3_http_protocol_options } from ".
 import { file_envoy_extensions_wasm_v3_wasm } from "../gen/envoy/extensions/wasm/v3/wasm_pb.ts";
 import { file_envoy_service_discovery_v3_discovery } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { file_envoy_service_runtime_v3_rtds } from "../gen/envoy/service/runtime/v3/rtds_pb.ts";
+import { file_envoy_type_matcher_v3_http_inputs } from "../gen/envoy/type/matcher/v3/http_inputs_pb.ts";
 import { file_google_rpc_status } from "../gen/google/rpc/status_pb.ts";
 import { file_io_istio_http_peer_metadata_config } from "../gen/io/istio/http/peer_metadata/config_pb.ts";
 import { file_stats_config } from "../gen/stats/config_pb.ts";
@@ -93,7 +96,9 @@ export const messageTypes: Registry = lazyRegistry([
   file_envoy_extensions_access_loggers_file_v3_file,
   file_envoy_extensions_access_loggers_stream_v3_stream,
   file_envoy_extensions_access_loggers_wasm_v3_wasm,
+  file_envoy_extensions_common_matching_v3_extension_matcher,
   file_envoy_extensions_filters_common_fault_v3_fault,
+  file_envoy_extensions_filters_common_matcher_action_v3_skip_action,
   file_envoy_extensions_filters_common_set_filter_state_v3_value,
   file_envoy_extensions_filters_http_cors_v3_cors,
   file_envoy_extensions_filters_http_fault_v3_fault,
@@ -128,6 +133,7 @@ export const messageTypes: Registry = lazyRegistry([
   file_envoy_extensions_wasm_v3_wasm,
   file_envoy_service_discovery_v3_discovery,
   file_envoy_service_runtime_v3_rtds,
+  file_envoy_type_matcher_v3_http_inputs,
   file_google_rpc_status,
   file_io_istio_http_peer_metadata_config,
   file_stats_config,

@@ -194,6 +194,75 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
       shared_with_upstream: "there are no upstream filters",
     },
   },
+  "envoy.extensions.common.matching.v3.ExtensionWithMatcher": {
+    supported: "matcher xds_matcher extension_config",
+  },
+  "envoy.extensions.common.matching.v3.ExtensionWithMatcherPerRoute": {
+    supported: "xds_matcher",
+  },
+  "xds.type.matcher.v3.Matcher": {
+    supported: "matcher_list matcher_tree on_no_match",
+  },
+  "xds.type.matcher.v3.Matcher.OnMatch": {
+    supported: "matcher action",
+    refused: {
+      keep_matching: "filters do not know it, in Envoy neither",
+    },
+  },
+  "xds.type.matcher.v3.Matcher.MatcherList": {
+    supported: "matchers",
+  },
+  "xds.type.matcher.v3.Matcher.MatcherList.FieldMatcher": {
+    supported: "predicate on_match",
+  },
+  "xds.type.matcher.v3.Matcher.MatcherList.Predicate": {
+    supported: "single_predicate or_matcher and_matcher not_matcher",
+  },
+  "xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate": {
+    supported: "input value_match",
+    refused: {
+      custom_match: "this extension point is not supported",
+    },
+  },
+  "xds.type.matcher.v3.Matcher.MatcherList.Predicate.PredicateList": {
+    supported: "predicate",
+  },
+  "xds.type.matcher.v3.Matcher.MatcherTree": {
+    supported: "input exact_match_map prefix_match_map",
+    refused: {
+      custom_match: "this extension point is not supported",
+    },
+  },
+  "xds.type.matcher.v3.Matcher.MatcherTree.MatchMap": {
+    supported: "map",
+  },
+  "xds.type.matcher.v3.StringMatcher": {
+    supported: "exact prefix suffix safe_regex contains ignore_case",
+    refused: {
+      custom: "this extension point is not supported",
+    },
+  },
+  "xds.type.matcher.v3.RegexMatcher": {
+    supported: "google_re2 regex",
+  },
+  "xds.type.matcher.v3.RegexMatcher.GoogleRE2": {
+    supported: "",
+  },
+  "xds.core.v3.TypedExtensionConfig": {
+    supported: "name typed_config",
+  },
+  "envoy.type.matcher.v3.HttpRequestHeaderMatchInput": {
+    supported: "header_name",
+  },
+  "envoy.type.matcher.v3.HttpRequestTrailerMatchInput": {
+    supported: "header_name",
+  },
+  "envoy.type.matcher.v3.HttpResponseHeaderMatchInput": {
+    supported: "header_name",
+  },
+  "envoy.type.matcher.v3.HttpResponseTrailerMatchInput": {
+    supported: "header_name",
+  },
   "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation": {
     supported: "mutations most_specific_header_mutations_wins",
   },

@@ -31,6 +31,7 @@ export const EXTENSION_ROWS: Readonly<Record<ExtensionKind, ExtensionRows>> = {
       `${HTTP}router.v3.Router`,
       `${HTTP}set_filter_state.v3.Config`,
       `${HTTP}wasm.v3.Wasm`,
+      "envoy.extensions.common.matching.v3.ExtensionWithMatcher",
       "io.istio.http.peer_metadata.Config",
       "stats.PluginConfig",
     ],
@@ -58,6 +59,7 @@ export const EXTENSION_ROWS: Readonly<Record<ExtensionKind, ExtensionRows>> = {
       `${HTTP}fault.v3.HTTPFault`,
       `${HTTP}header_mutation.v3.HeaderMutationPerRoute`,
       `${HTTP}wasm.v3.Wasm`,
+      "envoy.extensions.common.matching.v3.ExtensionWithMatcherPerRoute",
       "envoy.extensions.wasm.v3.PluginConfig",
     ],
     accepted: {

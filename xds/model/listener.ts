@@ -1,6 +1,7 @@
 // Listeners in the proxy's words. Source: envoy.config.listener.v3 and the HTTP connection manager.
 // Decoded by xds/decode/listener.ts and http-connection-manager.ts, run by sidecar/worker.ts. Types only.
 
+import type { MatchTree } from "./match-tree.ts";
 import type { AccessLog } from "./access-log.ts";
 import type { Address, CidrRange } from "./address.ts";
 import type { BuiltinFilter, IstioStats } from "./builtin-filter.ts";
@@ -29,6 +30,8 @@ export interface FilterChainMatch {
 
 export interface HttpFilter {
   readonly name: string;
+  /** Which streams pass the filter by; absent: it stands under no tree, and no route gives it one. */
+  readonly matcher?: MatchTree;
   readonly disabled: boolean;
   readonly isOptional: boolean;
   readonly config:

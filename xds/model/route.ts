@@ -1,6 +1,7 @@
 // Routes in the proxy's words. Source: envoy.config.route.v3.
 // Decoded by xds/decode/route.ts, compiled by sidecar/route/route-table.ts. Types only.
 
+import type { MatchTree } from "./match-tree.ts";
 import type { BuiltinSettings } from "./builtin-filter.ts";
 import type { ConfigSource } from "./config-source.ts";
 import type { DataSource, PluginConfig } from "./plugin-config.ts";
@@ -169,6 +170,8 @@ export interface FilterOverride {
   readonly plugin?: PluginConfig;
   /** For a filter of the proxy's own. */
   readonly builtin?: BuiltinSettings;
+  /** Another tree, for a filter that stands under one. */
+  readonly matcher?: MatchTree;
 }
 
 export interface Route {

@@ -7,12 +7,23 @@ const FAULT = `${HTTP}fault.v3.HTTPFault`;
 const GRPC_STATS = `${HTTP}grpc_stats.v3.FilterConfig`;
 const STATE = `${HTTP}set_filter_state.v3.Config`;
 const MUTATION = `${HTTP}header_mutation.v3.HeaderMutation`;
+const MATCHED = `${TYPE}envoy.extensions.common.matching.v3.ExtensionWithMatcher`;
 const OURS_REFUSES = "Envoy has the filter";
 
 const value = (fields: string): string => `${STATE}, on_request_headers: [{${fields}}]`;
 const TEXT = 'format_string: {text_format_source: {inline_string: "%REQ(a)%"}}';
 
 const mutation = (list: string, rule: string): string => `${MUTATION}, mutations: {${list}_mutations: [{${rule}}]}`;
+
+const CORS = `{name: c, typed_config: {"@type": ${HTTP}cors.v3.Cors}}`;
+const SKIP = `action: {name: s, typed_config: {"@type": ${TYPE}envoy.extensions.filters.common.matcher.action.v3.SkipFilter}}`;
+const input = (type: string, name = "x") =>
+  `input: {name: i, typed_config: {"@type": ${TYPE}envoy.type.matcher.v3.Http${type}MatchInput, header_name: "${name}"}}`;
+const tree = (text: string): string => `${MATCHED}, extension_config: ${CORS}, xds_matcher: {${text}}`;
+const list = (predicate: string, then = SKIP): string =>
+  tree(`matcher_list: {matchers: [{predicate: {${predicate}}, on_match: {${then}}}]}`);
+const single = (text: string, type = "RequestHeader"): string => `single_predicate: {${input(type)}, ${text}}`;
+const VALUE = single("value_match: {exact: a}");
 
 export const BUILTINS: readonly Row[] = [
   [`${HTTP}cors.v3.Cors`],
@@ -65,5 +76,38 @@ export const BUILTINS: readonly Row[] = [
   [mutation("query_parameter", 'append: {record: {key: "", value: b}}'), "key"],
   [mutation("query_parameter", 'append: {record: {key: a, value: "%NO_SUCH%"}}'), "NO_SUCH"],
   [mutation("query_parameter", ""), "needs append or remove"],
+  [`${MATCHED}, extension_config: ${CORS}`],
+  [MATCHED, "extension_config"],
+  [tree("")],
+  [list(VALUE)],
+  [list(single("value_match: {exact: a, ignore_case: true}", "ResponseHeader"))],
+  [list(single("value_match: {contains: a}", "RequestTrailer"))],
+  [list(single("value_match: {safe_regex: {regex: a.b, google_re2: {}}}", "ResponseTrailer"))],
+  [list(single("value_match: {safe_regex: {regex: a.b}}")), "engine_type"],
+  [list(single('value_match: {safe_regex: {regex: "(", google_re2: {}}}')), "regex"],
+  [list(single("value_match: {safe_regex: {regex: a, google_re2: {}}, ignore_case: true}")), "ignore_case"],
+  [list(single('value_match: {prefix: ""}')), "prefix"],
+  [list(single("value_match: {}")), "match_pattern"],
+  [list("single_predicate: {value_match: {exact: a}}"), "input"],
+  [list(`single_predicate: {${input("RequestHeader")}}`), "matcher"],
+  [list(`and_matcher: {predicate: [{${VALUE}}, {not_matcher: {${VALUE}}}]}`)],
+  [list(`or_matcher: {predicate: [{${VALUE}}]}`), "at least 2"],
+  [list(""), "match_type"],
+  [list(VALUE, ""), "on_match"],
+  [list(VALUE, `${SKIP}, keep_matching: true`), "keep_matching"],
+  [list(VALUE, `action: ${CORS}`), "is not supported"],
+  [list(VALUE, `matcher: {on_no_match: {${SKIP}}}`)],
+  [tree("matcher_list: {matchers: []}"), "at least 1"],
+  [tree(`on_no_match: {${SKIP}}`)],
+  [tree("on_no_match: {}"), "on_match"],
+  [tree(`matcher_tree: {${input("RequestHeader", ":path")}, prefix_match_map: {map: {/a: {${SKIP}}}}}`)],
+  [tree(`matcher_tree: {${input("RequestHeader")}, exact_match_map: {map: {}}}`), "map"],
+  [tree(`matcher_tree: {${input("RequestHeader")}}`), "tree_type"],
+  [tree(`matcher_tree: {exact_match_map: {map: {a: {${SKIP}}}}}`), "input"],
+  [
+    `${MATCHED}, extension_config: {name: r, typed_config: {"@type": ${HTTP}router.v3.Router}}`,
+    "cannot stand under a matcher",
+    "a router that is not last would answer in the middle of the chain",
+  ],
   [`${HTTP}csrf.v3.CsrfPolicy, filter_enabled: {default_value: {numerator: 100}}`, "unprotected", OURS_REFUSES],
 ];

@@ -7,20 +7,43 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "../../../../../descriptors/lazy-file.ts";
+import type { TypedExtensionConfig } from "../../../core/v3/extension_pb.ts";
+import { file_xds_core_v3_extension } from "../../../core/v3/extension_pb.ts";
+import type { StringMatcher } from "./string_pb.ts";
+import { file_xds_type_matcher_v3_string } from "./string_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file xds/type/matcher/v3/matcher.proto.
  */
 export const file_xds_type_matcher_v3_matcher: GenFile = /*@__PURE__*/
-  fileDesc("CiF4ZHMvdHlwZS9tYXRjaGVyL3YzL21hdGNoZXIucHJvdG8SE3hkcy50eXBlLm1hdGNoZXIudjMiCQoHTWF0Y2hlcmIGcHJvdG8z");
+  fileDesc("CiF4ZHMvdHlwZS9tYXRjaGVyL3YzL21hdGNoZXIucHJvdG8SE3hkcy50eXBlLm1hdGNoZXIudjMivA0KB01hdGNoZXISQAoMbWF0Y2hlcl9saXN0GAEgASgLMigueGRzLnR5cGUubWF0Y2hlci52My5NYXRjaGVyLk1hdGNoZXJMaXN0SAASQAoMbWF0Y2hlcl90cmVlGAIgASgLMigueGRzLnR5cGUubWF0Y2hlci52My5NYXRjaGVyLk1hdGNoZXJUcmVlSAASOQoLb25fbm9fbWF0Y2gYAyABKAsyJC54ZHMudHlwZS5tYXRjaGVyLnYzLk1hdGNoZXIuT25NYXRjaBqSAQoHT25NYXRjaBIvCgdtYXRjaGVyGAEgASgLMhwueGRzLnR5cGUubWF0Y2hlci52My5NYXRjaGVySAASMwoGYWN0aW9uGAIgASgLMiEueGRzLmNvcmUudjMuVHlwZWRFeHRlbnNpb25Db25maWdIABIVCg1rZWVwX21hdGNoaW5nGAMgASgIQgoKCG9uX21hdGNoGv0GCgtNYXRjaGVyTGlzdBJHCghtYXRjaGVycxgBIAMoCzI1Lnhkcy50eXBlLm1hdGNoZXIudjMuTWF0Y2hlci5NYXRjaGVyTGlzdC5GaWVsZE1hdGNoZXIalAUKCVByZWRpY2F0ZRJeChBzaW5nbGVfcHJlZGljYXRlGAEgASgLMkIueGRzLnR5cGUubWF0Y2hlci52My5NYXRjaGVyLk1hdGNoZXJMaXN0LlByZWRpY2F0ZS5TaW5nbGVQcmVkaWNhdGVIABJWCgpvcl9tYXRjaGVyGAIgASgLMkAueGRzLnR5cGUubWF0Y2hlci52My5NYXRjaGVyLk1hdGNoZXJMaXN0LlByZWRpY2F0ZS5QcmVkaWNhdGVMaXN0SAASVwoLYW5kX21hdGNoZXIYAyABKAsyQC54ZHMudHlwZS5tYXRjaGVyLnYzLk1hdGNoZXIuTWF0Y2hlckxpc3QuUHJlZGljYXRlLlByZWRpY2F0ZUxpc3RIABJJCgtub3RfbWF0Y2hlchgEIAEoCzIyLnhkcy50eXBlLm1hdGNoZXIudjMuTWF0Y2hlci5NYXRjaGVyTGlzdC5QcmVkaWNhdGVIABrEAQoPU2luZ2xlUHJlZGljYXRlEjAKBWlucHV0GAEgASgLMiEueGRzLmNvcmUudjMuVHlwZWRFeHRlbnNpb25Db25maWcSOQoLdmFsdWVfbWF0Y2gYAiABKAsyIi54ZHMudHlwZS5tYXRjaGVyLnYzLlN0cmluZ01hdGNoZXJIABI5CgxjdXN0b21fbWF0Y2gYAyABKAsyIS54ZHMuY29yZS52My5UeXBlZEV4dGVuc2lvbkNvbmZpZ0gAQgkKB21hdGNoZXIaVgoNUHJlZGljYXRlTGlzdBJFCglwcmVkaWNhdGUYASADKAsyMi54ZHMudHlwZS5tYXRjaGVyLnYzLk1hdGNoZXIuTWF0Y2hlckxpc3QuUHJlZGljYXRlQgwKCm1hdGNoX3R5cGUajQEKDEZpZWxkTWF0Y2hlchJFCglwcmVkaWNhdGUYASABKAsyMi54ZHMudHlwZS5tYXRjaGVyLnYzLk1hdGNoZXIuTWF0Y2hlckxpc3QuUHJlZGljYXRlEjYKCG9uX21hdGNoGAIgASgLMiQueGRzLnR5cGUubWF0Y2hlci52My5NYXRjaGVyLk9uTWF0Y2gazAMKC01hdGNoZXJUcmVlEjAKBWlucHV0GAEgASgLMiEueGRzLmNvcmUudjMuVHlwZWRFeHRlbnNpb25Db25maWcSTAoPZXhhY3RfbWF0Y2hfbWFwGAIgASgLMjEueGRzLnR5cGUubWF0Y2hlci52My5NYXRjaGVyLk1hdGNoZXJUcmVlLk1hdGNoTWFwSAASTQoQcHJlZml4X21hdGNoX21hcBgDIAEoCzIxLnhkcy50eXBlLm1hdGNoZXIudjMuTWF0Y2hlci5NYXRjaGVyVHJlZS5NYXRjaE1hcEgAEjkKDGN1c3RvbV9tYXRjaBgEIAEoCzIhLnhkcy5jb3JlLnYzLlR5cGVkRXh0ZW5zaW9uQ29uZmlnSAAapQEKCE1hdGNoTWFwEkcKA21hcBgBIAMoCzI6Lnhkcy50eXBlLm1hdGNoZXIudjMuTWF0Y2hlci5NYXRjaGVyVHJlZS5NYXRjaE1hcC5NYXBFbnRyeRpQCghNYXBFbnRyeRILCgNrZXkYASABKAkSMwoFdmFsdWUYAiABKAsyJC54ZHMudHlwZS5tYXRjaGVyLnYzLk1hdGNoZXIuT25NYXRjaDoCOAFCCwoJdHJlZV90eXBlQg4KDG1hdGNoZXJfdHlwZWIGcHJvdG8z", [file_xds_core_v3_extension, file_xds_type_matcher_v3_string]);
 
 /**
- * Refused wherever it is used, so its fields are left out.
- *
  * @generated from message xds.type.matcher.v3.Matcher
  */
 export type Matcher = Message<"xds.type.matcher.v3.Matcher"> & {
+  /**
+   * @generated from oneof xds.type.matcher.v3.Matcher.matcher_type
+   */
+  matcherType: {
+    /**
+     * @generated from field: xds.type.matcher.v3.Matcher.MatcherList matcher_list = 1;
+     */
+    value: Matcher_MatcherList;
+    case: "matcherList";
+  } | {
+    /**
+     * @generated from field: xds.type.matcher.v3.Matcher.MatcherTree matcher_tree = 2;
+     */
+    value: Matcher_MatcherTree;
+    case: "matcherTree";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * @generated from field: xds.type.matcher.v3.Matcher.OnMatch on_no_match = 3;
+   */
+  onNoMatch?: Matcher_OnMatch | undefined;
 };
 
 /**
@@ -29,4 +52,226 @@ export type Matcher = Message<"xds.type.matcher.v3.Matcher"> & {
  */
 export const MatcherSchema: GenMessage<Matcher> = /*@__PURE__*/
   messageDesc(file_xds_type_matcher_v3_matcher, 0);
+
+/**
+ * @generated from message xds.type.matcher.v3.Matcher.OnMatch
+ */
+export type Matcher_OnMatch = Message<"xds.type.matcher.v3.Matcher.OnMatch"> & {
+  /**
+   * @generated from oneof xds.type.matcher.v3.Matcher.OnMatch.on_match
+   */
+  onMatch: {
+    /**
+     * @generated from field: xds.type.matcher.v3.Matcher matcher = 1;
+     */
+    value: Matcher;
+    case: "matcher";
+  } | {
+    /**
+     * @generated from field: xds.core.v3.TypedExtensionConfig action = 2;
+     */
+    value: TypedExtensionConfig;
+    case: "action";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * @generated from field: bool keep_matching = 3;
+   */
+  keepMatching: boolean;
+};
+
+/**
+ * Describes the message xds.type.matcher.v3.Matcher.OnMatch.
+ * Use `create(Matcher_OnMatchSchema)` to create a new message.
+ */
+export const Matcher_OnMatchSchema: GenMessage<Matcher_OnMatch> = /*@__PURE__*/
+  messageDesc(file_xds_type_matcher_v3_matcher, 0, 0);
+
+/**
+ * @generated from message xds.type.matcher.v3.Matcher.MatcherList
+ */
+export type Matcher_MatcherList = Message<"xds.type.matcher.v3.Matcher.MatcherList"> & {
+  /**
+   * @generated from field: repeated xds.type.matcher.v3.Matcher.MatcherList.FieldMatcher matchers = 1;
+   */
+  matchers: Matcher_MatcherList_FieldMatcher[];
+};
+
+/**
+ * Describes the message xds.type.matcher.v3.Matcher.MatcherList.
+ * Use `create(Matcher_MatcherListSchema)` to create a new message.
+ */
+export const Matcher_MatcherListSchema: GenMessage<Matcher_MatcherList> = /*@__PURE__*/
+  messageDesc(file_xds_type_matcher_v3_matcher, 0, 1);
+
+/**
+ * @generated from message xds.type.matcher.v3.Matcher.MatcherList.Predicate
+ */
+export type Matcher_MatcherList_Predicate = Message<"xds.type.matcher.v3.Matcher.MatcherList.Predicate"> & {
+  /**
+   * @generated from oneof xds.type.matcher.v3.Matcher.MatcherList.Predicate.match_type
+   */
+  matchType: {
+    /**
+     * @generated from field: xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate single_predicate = 1;
+     */
+    value: Matcher_MatcherList_Predicate_SinglePredicate;
+    case: "singlePredicate";
+  } | {
+    /**
+     * @generated from field: xds.type.matcher.v3.Matcher.MatcherList.Predicate.PredicateList or_matcher = 2;
+     */
+    value: Matcher_MatcherList_Predicate_PredicateList;
+    case: "orMatcher";
+  } | {
+    /**
+     * @generated from field: xds.type.matcher.v3.Matcher.MatcherList.Predicate.PredicateList and_matcher = 3;
+     */
+    value: Matcher_MatcherList_Predicate_PredicateList;
+    case: "andMatcher";
+  } | {
+    /**
+     * @generated from field: xds.type.matcher.v3.Matcher.MatcherList.Predicate not_matcher = 4;
+     */
+    value: Matcher_MatcherList_Predicate;
+    case: "notMatcher";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message xds.type.matcher.v3.Matcher.MatcherList.Predicate.
+ * Use `create(Matcher_MatcherList_PredicateSchema)` to create a new message.
+ */
+export const Matcher_MatcherList_PredicateSchema: GenMessage<Matcher_MatcherList_Predicate> = /*@__PURE__*/
+  messageDesc(file_xds_type_matcher_v3_matcher, 0, 1, 0);
+
+/**
+ * @generated from message xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate
+ */
+export type Matcher_MatcherList_Predicate_SinglePredicate = Message<"xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate"> & {
+  /**
+   * @generated from field: xds.core.v3.TypedExtensionConfig input = 1;
+   */
+  input?: TypedExtensionConfig | undefined;
+
+  /**
+   * @generated from oneof xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate.matcher
+   */
+  matcher: {
+    /**
+     * @generated from field: xds.type.matcher.v3.StringMatcher value_match = 2;
+     */
+    value: StringMatcher;
+    case: "valueMatch";
+  } | {
+    /**
+     * @generated from field: xds.core.v3.TypedExtensionConfig custom_match = 3;
+     */
+    value: TypedExtensionConfig;
+    case: "customMatch";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate.
+ * Use `create(Matcher_MatcherList_Predicate_SinglePredicateSchema)` to create a new message.
+ */
+export const Matcher_MatcherList_Predicate_SinglePredicateSchema: GenMessage<Matcher_MatcherList_Predicate_SinglePredicate> = /*@__PURE__*/
+  messageDesc(file_xds_type_matcher_v3_matcher, 0, 1, 0, 0);
+
+/**
+ * @generated from message xds.type.matcher.v3.Matcher.MatcherList.Predicate.PredicateList
+ */
+export type Matcher_MatcherList_Predicate_PredicateList = Message<"xds.type.matcher.v3.Matcher.MatcherList.Predicate.PredicateList"> & {
+  /**
+   * @generated from field: repeated xds.type.matcher.v3.Matcher.MatcherList.Predicate predicate = 1;
+   */
+  predicate: Matcher_MatcherList_Predicate[];
+};
+
+/**
+ * Describes the message xds.type.matcher.v3.Matcher.MatcherList.Predicate.PredicateList.
+ * Use `create(Matcher_MatcherList_Predicate_PredicateListSchema)` to create a new message.
+ */
+export const Matcher_MatcherList_Predicate_PredicateListSchema: GenMessage<Matcher_MatcherList_Predicate_PredicateList> = /*@__PURE__*/
+  messageDesc(file_xds_type_matcher_v3_matcher, 0, 1, 0, 1);
+
+/**
+ * @generated from message xds.type.matcher.v3.Matcher.MatcherList.FieldMatcher
+ */
+export type Matcher_MatcherList_FieldMatcher = Message<"xds.type.matcher.v3.Matcher.MatcherList.FieldMatcher"> & {
+  /**
+   * @generated from field: xds.type.matcher.v3.Matcher.MatcherList.Predicate predicate = 1;
+   */
+  predicate?: Matcher_MatcherList_Predicate | undefined;
+
+  /**
+   * @generated from field: xds.type.matcher.v3.Matcher.OnMatch on_match = 2;
+   */
+  onMatch?: Matcher_OnMatch | undefined;
+};
+
+/**
+ * Describes the message xds.type.matcher.v3.Matcher.MatcherList.FieldMatcher.
+ * Use `create(Matcher_MatcherList_FieldMatcherSchema)` to create a new message.
+ */
+export const Matcher_MatcherList_FieldMatcherSchema: GenMessage<Matcher_MatcherList_FieldMatcher> = /*@__PURE__*/
+  messageDesc(file_xds_type_matcher_v3_matcher, 0, 1, 1);
+
+/**
+ * @generated from message xds.type.matcher.v3.Matcher.MatcherTree
+ */
+export type Matcher_MatcherTree = Message<"xds.type.matcher.v3.Matcher.MatcherTree"> & {
+  /**
+   * @generated from field: xds.core.v3.TypedExtensionConfig input = 1;
+   */
+  input?: TypedExtensionConfig | undefined;
+
+  /**
+   * @generated from oneof xds.type.matcher.v3.Matcher.MatcherTree.tree_type
+   */
+  treeType: {
+    /**
+     * @generated from field: xds.type.matcher.v3.Matcher.MatcherTree.MatchMap exact_match_map = 2;
+     */
+    value: Matcher_MatcherTree_MatchMap;
+    case: "exactMatchMap";
+  } | {
+    /**
+     * @generated from field: xds.type.matcher.v3.Matcher.MatcherTree.MatchMap prefix_match_map = 3;
+     */
+    value: Matcher_MatcherTree_MatchMap;
+    case: "prefixMatchMap";
+  } | {
+    /**
+     * @generated from field: xds.core.v3.TypedExtensionConfig custom_match = 4;
+     */
+    value: TypedExtensionConfig;
+    case: "customMatch";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message xds.type.matcher.v3.Matcher.MatcherTree.
+ * Use `create(Matcher_MatcherTreeSchema)` to create a new message.
+ */
+export const Matcher_MatcherTreeSchema: GenMessage<Matcher_MatcherTree> = /*@__PURE__*/
+  messageDesc(file_xds_type_matcher_v3_matcher, 0, 2);
+
+/**
+ * @generated from message xds.type.matcher.v3.Matcher.MatcherTree.MatchMap
+ */
+export type Matcher_MatcherTree_MatchMap = Message<"xds.type.matcher.v3.Matcher.MatcherTree.MatchMap"> & {
+  /**
+   * @generated from field: map<string, xds.type.matcher.v3.Matcher.OnMatch> map = 1;
+   */
+  map: { [key: string]: Matcher_OnMatch };
+};
+
+/**
+ * Describes the message xds.type.matcher.v3.Matcher.MatcherTree.MatchMap.
+ * Use `create(Matcher_MatcherTree_MatchMapSchema)` to create a new message.
+ */
+export const Matcher_MatcherTree_MatchMapSchema: GenMessage<Matcher_MatcherTree_MatchMap> = /*@__PURE__*/
+  messageDesc(file_xds_type_matcher_v3_matcher, 0, 2, 0);
 

@@ -1,0 +1,175 @@
+// Filters under a tree of matchers (ExtensionWithMatcher): Envoy and outrigger with the same bootstrap pass the same ones by.
+// Each filter puts its name into a field of the request and of the response, and into trailers.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
+import { test } from "node:test";
+import { bootstrap, cluster, listener } from "../support/bootstrap-builder.ts";
+import { ENVOY_MISSING, findEnvoy } from "../support/envoy-binary.ts";
+import { ProxyProcess } from "../support/proxy-process.ts";
+import { RecordingOrigin } from "../support/recording-origin.ts";
+
+const TYPE = "type.googleapis.com/envoy.extensions";
+const MATCHER = `${TYPE}.common.matching.v3.ExtensionWithMatcher`;
+
+const SKIP = {
+  action: { name: "skip", typed_config: { "@type": `${TYPE}.filters.common.matcher.action.v3.SkipFilter` } },
+};
+const input = (header_name: string, of = "RequestHeader") => ({
+  name: "input",
+  typed_config: { "@type": `type.googleapis.com/envoy.type.matcher.v3.Http${of}MatchInput`, header_name },
+});
+const is = (name: string, value_match: object, of?: string) => ({
+  single_predicate: { input: input(name, of), value_match },
+});
+const list = (...matchers: readonly (readonly [predicate: object, onMatch?: object])[]) => ({
+  matcher_list: { matchers: matchers.map(([predicate, on_match = SKIP]) => ({ predicate, on_match })) },
+});
+const map = (by: string, name: string, entries: object) => ({
+  matcher_tree: { input: input(name), [`${by}_match_map`]: { map: entries } },
+});
+
+const X = is("x", { exact: "a" });
+const Y = is("y", { exact: "b" });
+const ORIGIN = is("x-origin", { exact: "o" }, "ResponseHeader");
+const regex = { safe_regex: { regex: "a.c", google_re2: {} } };
+
+const TREES: Readonly<Record<string, object | undefined>> = {
+  none: undefined,
+  empty: {},
+  exact: list([X]),
+  "ignoring-case": list([is("X", { exact: "A", ignore_case: true })]),
+  regex: list([is("x", regex)]),
+  joined: list([is("x", { contains: "a,b" })], [is("x", { suffix: "z" })]),
+  method: list([is(":method", { exact: "PUT" })], [is(":authority", { prefix: "shop" }), { matcher: list([Y]) }]),
+  and: list([{ and_matcher: { predicate: [X, Y] } }]),
+  or: list([{ or_matcher: { predicate: [X, Y] } }]),
+  not: list([{ not_matcher: X }]),
+  "on-no-match": { ...list([X, { matcher: list([Y]) }]), on_no_match: { matcher: list([is("z", { exact: "c" })]) } },
+  "next-in-list": list([X, { matcher: list([Y]) }], [is("z", { exact: "c" })]),
+  map: { ...map("exact", "x", { a: SKIP, z: { matcher: list([Y]) } }), on_no_match: { matcher: list([Y]) } },
+  prefixes: {
+    ...map("prefix", ":path", { "/a": { matcher: list([Y]) }, "/a/b": { matcher: list([X]) }, "/c": SKIP }),
+    on_no_match: { matcher: list([is("z", { exact: "c" })]) },
+  },
+  response: list([ORIGIN]),
+  status: list([is(":status", { prefix: "4" }, "ResponseHeader")]),
+  "either-side": list([{ or_matcher: { predicate: [ORIGIN, X] } }]),
+  "both-sides": list([{ and_matcher: { predicate: [X, ORIGIN] } }]),
+  "waits-for-first": list([ORIGIN], [X]),
+  "not-response": list([{ not_matcher: ORIGIN }]),
+  "request-trailer": list([is("t", { exact: "1" }, "RequestTrailer")]),
+  "response-trailer": list([is("x-end", { exact: "e" }, "ResponseTrailer")]),
+  "by-route": list([X]),
+};
+
+const ROUTE_TREES = {
+  "by-route": { "@type": `${MATCHER}PerRoute`, xds_matcher: list([Y]) },
+  none: { "@type": `${MATCHER}PerRoute`, xds_matcher: list([Y]) },
+  exact: { "@type": `${MATCHER}PerRoute` },
+};
+
+const added = (key: string, name: string) => [{ append: { header: { key, value: name } } }];
+const filter = (name: string, tree: object | undefined) => ({
+  name,
+  typed_config: {
+    "@type": MATCHER,
+    ...(tree === undefined ? {} : { xds_matcher: tree }),
+    extension_config: {
+      name: "inner",
+      typed_config: {
+        "@type": `${TYPE}.filters.http.header_mutation.v3.HeaderMutation`,
+        mutations: {
+          request_mutations: added("x-passed", name),
+          response_mutations: added("x-passed", name),
+          request_trailers_mutations: added("x-passed-end", name),
+          response_trailers_mutations: added("x-passed-end", name),
+        },
+      },
+    },
+  },
+});
+
+type Fields = Readonly<Record<string, string | string[]>>;
+const REQUESTS: readonly (readonly [path: string, headers: Fields, trailers?: Record<string, string>])[] = [
+  ["/", {}],
+  ["/", { x: "a" }],
+  ["/", { x: "A", y: "b" }],
+  ["/", { x: "abc", z: "c" }],
+  ["/", { x: ["a", "b"] }],
+  ["/", { x: "a", y: "b" }],
+  ["/", { x: "z", y: "b" }],
+  ["/", { x: "a", z: "c" }],
+  ["/a/b/c", { x: "a" }],
+  ["/a/b/c", { y: "b" }],
+  ["/a", { x: "a" }],
+  ["/c", {}],
+  ["/trailers", { x: "a" }, { t: "1" }],
+  ["/trailers", {}, { t: "2" }],
+  ["/route", { x: "a" }],
+  ["/route", { y: "b" }],
+  ["/direct", { x: "a" }],
+];
+
+const ANSWER =
+  "HTTP/1.1 200 OK\r\nx-origin: o\r\ntransfer-encoding: chunked\r\ntrailer: x-end\r\n\r\n2\r\nhi\r\n0\r\nx-end: e\r\n\r\n";
+const ROUTES = [
+  { match: { prefix: "/direct" }, direct_response: { status: 418 } },
+  { match: { prefix: "/route" }, route: { cluster: "origin" }, typed_per_filter_config: ROUTE_TREES },
+  { match: { prefix: "/" }, route: { cluster: "origin" } },
+];
+
+async function seen(envoy: string | undefined): Promise<readonly unknown[]> {
+  await using origin = await RecordingOrigin.start(() => ANSWER);
+  const options = {
+    typed_extension_protocol_options: {
+      "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": `${TYPE}.upstreams.http.v3.HttpProtocolOptions`,
+        explicit_http_config: { http_protocol_options: { enable_trailers: true } },
+      },
+    },
+  };
+  const filters = Object.entries(TREES).map(([name, tree]) => filter(name, tree));
+  const manager = { http_protocol_options: { enable_trailers: true } };
+  const listeners = [listener("http", { filters, manager, routes: ROUTES })];
+  const config = bootstrap({ listeners, clusters: [cluster("origin", [origin.port], options)] });
+  await using proxy = await ProxyProcess.start(envoy, config);
+  const results: unknown[] = [];
+  for (const [path, headers, trailers] of REQUESTS) {
+    const asked = request({ port: proxy.port("http"), path, method: "POST", headers: { host: "shop", ...headers } });
+    if (trailers !== undefined) {
+      asked.setHeader("trailer", Object.keys(trailers).join(", "));
+      asked.write("body");
+      asked.addTrailers(trailers);
+    }
+    asked.end();
+    const [response] = (await once(asked, "response")) as [IncomingMessage];
+    response.resume();
+    await once(response, "end");
+    const arrived = path === "/direct" ? undefined : origin.requests.at(-1);
+    const values = (fields: readonly (readonly [string, string])[] = []) =>
+      fields.filter(([name]) => name.startsWith("x-passed")).map(([, value]) => value);
+    results.push({
+      request: [path, headers, response.statusCode],
+      requestHeaders: values(arrived?.fields),
+      requestTrailers: values(arrived?.trailers),
+      responseHeaders: response.headersDistinct["x-passed"],
+      responseTrailers: response.trailersDistinct["x-passed-end"],
+    });
+  }
+  return results;
+}
+
+const envoy = findEnvoy();
+
+test(
+  "a tree of matchers passes the same filters by as in Envoy",
+  { skip: envoy === undefined ? ENVOY_MISSING : false },
+  async () => {
+    const [ours, theirs] = await Promise.all([seen(undefined), seen(envoy)]);
+    for (const [index, result] of ours.entries()) {
+      assert.deepEqual(result, theirs[index]);
+    }
+  },
+);
