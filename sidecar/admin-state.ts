@@ -15,10 +15,11 @@ import {
   EXTENSION_CONFIG_TYPE,
   LISTENER_TYPE,
   ROUTE_TYPE,
+  SCOPED_ROUTE_TYPE,
   SECRET_TYPE,
 } from "../xds/type-urls.ts";
 import { AdminServer, DEFAULT_ADMIN_ADDRESS } from "./admin/admin.ts";
-import { inlineEndpoints, inlineRoutes } from "./admin/inline-config.ts";
+import { inlineEndpoints, inlineRoutes, scopedRoutes } from "./admin/inline-config.ts";
 import type * as Ports from "./admin/ports.ts";
 import type { Supervisor } from "./supervisor.ts";
 import { parseLogLevel } from "./telemetry/log-level.ts";
@@ -101,6 +102,7 @@ class AdminState implements Ports.AdminPorts {
       clusters,
       listeners,
       routes: [...dump(ROUTE_TYPE), ...inlineRoutes(listeners)],
+      scopedRoutes: scopedRoutes(listeners, dump(SCOPED_ROUTE_TYPE)),
       endpoints: [...dump(ENDPOINTS_TYPE), ...inlineEndpoints(clusters)],
       secrets: [...dump(SECRET_TYPE), ...missingSecrets(status?.resources ?? [], startedAt)],
       extensions: dump(EXTENSION_CONFIG_TYPE),

@@ -372,7 +372,7 @@ export class Supervisor {
     }
     this.snapshot = snapshot;
     const now = Date.now();
-    for (const kind of ["listeners", "routes", "clusters", "endpoints", "plugins"] as const) {
+    for (const kind of ["listeners", "routes", "scopes", "clusters", "endpoints", "plugins"] as const) {
       for (const name of changes[kind].changed) {
         this.usage.changed(`${kind} ${name}`, snapshot.version, now);
         this.failures.delete(name);

@@ -3,7 +3,14 @@
 
 import type { XdsStatus } from "../xds/client.ts";
 import type { ResourceView } from "../xds/resource-store.ts";
-import { CLUSTER_TYPE, ENDPOINTS_TYPE, EXTENSION_CONFIG_TYPE, LISTENER_TYPE, ROUTE_TYPE } from "../xds/type-urls.ts";
+import {
+  CLUSTER_TYPE,
+  ENDPOINTS_TYPE,
+  EXTENSION_CONFIG_TYPE,
+  LISTENER_TYPE,
+  ROUTE_TYPE,
+  SCOPED_ROUTE_TYPE,
+} from "../xds/type-urls.ts";
 import type { XdsResourceView, XdsTypeView, XdsView } from "./admin/ports.ts";
 import type { ResourceUse } from "./usage-clock.ts";
 
@@ -11,6 +18,7 @@ import type { ResourceUse } from "./usage-clock.ts";
 const PARTS: Readonly<Record<string, string>> = {
   [LISTENER_TYPE]: "listeners",
   [ROUTE_TYPE]: "routes",
+  [SCOPED_ROUTE_TYPE]: "scopes",
   [CLUSTER_TYPE]: "clusters",
   [ENDPOINTS_TYPE]: "endpoints",
   [EXTENSION_CONFIG_TYPE]: "plugins",

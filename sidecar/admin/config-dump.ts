@@ -2,7 +2,7 @@
 // Source: Envoy's config_dump_handler.cc and config_dump.proto. Keys and passwords are redacted. Pure.
 
 import type { NameFilter } from "../stats/filter.ts";
-import type { ConfigDumpView, DumpedResource, JsonObject, JsonValue } from "./ports.ts";
+import type { ConfigDumpView, DumpedResource, JsonObject, JsonValue, ScopedRoutesView } from "./ports.ts";
 
 export interface ConfigDumpQuery {
   /** Name of a repeated field: `dynamic_active_clusters`. */
@@ -28,7 +28,7 @@ const SINGULAR = new Set(["bootstrap", "version_info", "last_updated"]);
 const ELEMENT_FIELDS = new Set(
   (
     "name version_info last_updated error_state client_status active_state warming_state draining_state " +
-    "cluster listener route_config endpoint_config secret ecds_filter"
+    "cluster listener route_config scoped_route_configs endpoint_config secret ecds_filter"
   ).split(" "),
 );
 
@@ -102,7 +102,7 @@ function buildSections(view: ConfigDumpView, query: ConfigDumpQuery): Section[] 
     ...(view.extensions.length > 0 ? [extensionsSection(wanted(view.extensions))] : []),
     ...(query.includeEds ? [endpointsSection(wanted(view.endpoints))] : []),
     listenersSection(wanted(view.listeners)),
-    { type: "ScopedRoutesConfigDump", fields: {}, message: {} },
+    scopedRoutesSection(view.scopedRoutes, query.names),
     routesSection(wanted(view.routes)),
     secretsSection(wanted(view.secrets)),
   ];
@@ -169,6 +169,34 @@ function routesSection(routes: readonly DumpedResource[]): Section {
       dynamic_route_configs: routes
         .filter((route) => route.state !== "static")
         .map((route) => dynamicEntry("route_config", route)),
+    }),
+  };
+}
+
+/** The pattern of names holds for the scopes, as in Envoy. */
+function scopedRoutesSection(views: readonly ScopedRoutesView[], names: NameFilter | undefined): Section {
+  const entries = (isInline: boolean) =>
+    views
+      .filter((view) => view.isInline === isInline)
+      .map(({ lastUpdated, name, scopes, versionInfo }) =>
+        compact({
+          name,
+          version_info: versionInfo,
+          scoped_route_configs: scopes
+            .filter((scope) => names === undefined || names.test(scope.name))
+            .map(({ value }) => value),
+          last_updated: lastUpdated,
+        }),
+      );
+  return {
+    type: "ScopedRoutesConfigDump",
+    fields: {
+      inline_scoped_route_configs: "InlineScopedRouteConfigs",
+      dynamic_scoped_route_configs: "DynamicScopedRouteConfigs",
+    },
+    message: compact({
+      inline_scoped_route_configs: entries(true),
+      dynamic_scoped_route_configs: entries(false),
     }),
   };
 }

@@ -50,11 +50,24 @@ export interface DumpedResource {
   };
 }
 
+export interface ScopedRoutesView {
+  /** `ScopedRoutes.name` of the connection manager. */
+  readonly name: string;
+  readonly isInline: boolean;
+  /** Empty for inline scopes, and before the first has come. */
+  readonly versionInfo: string;
+  /** RFC 3339. */
+  readonly lastUpdated: string;
+  readonly scopes: readonly { readonly name: string; readonly value: JsonObject }[];
+}
+
 export interface ConfigDumpView {
   readonly bootstrap: { readonly value: JsonObject; readonly lastUpdated: string };
   readonly clusters: readonly DumpedResource[];
   readonly listeners: readonly DumpedResource[];
   readonly routes: readonly DumpedResource[];
+  /** One for each connection manager with scopes of its own, and for each that gets them by SRDS. */
+  readonly scopedRoutes: readonly ScopedRoutesView[];
   readonly endpoints: readonly DumpedResource[];
   readonly secrets: readonly DumpedResource[];
   /** ECDS filters (TypedExtensionConfig). */

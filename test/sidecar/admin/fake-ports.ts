@@ -80,6 +80,7 @@ export const DUMP: ConfigDumpView = {
       value: { "@type": "type.googleapis.com/envoy.config.listener.v3.Listener", name: "in" },
     },
   ],
+  scopedRoutes: [],
   routes: [],
   endpoints: [
     {
