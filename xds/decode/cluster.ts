@@ -38,6 +38,7 @@ export function decodeCluster(message: ClusterMessage, path: string, findings: F
   const discovery = decodeDiscovery(message, path, findings);
   const lbPolicy = decodeLbPolicy(message, discovery?.kind === "original_dst", path, findings);
   const http = decodeUpstreamHttp(message, path, findings);
+  checkOutlierDetection(message.outlierDetection, child(path, "outlier_detection"), findings);
   if (discovery === undefined) return undefined;
   const dnsRefreshRateMs = durationMs(message.dnsRefreshRate, DEFAULT_DNS_REFRESH_MS);
   return {
@@ -60,6 +61,16 @@ export function decodeCluster(message: ClusterMessage, path: string, findings: F
     ...sockets,
     source: discovery.kind === "eds" ? discovery.source : undefined,
   };
+}
+
+const DEFAULT_EJECTION_MS = 30_000;
+
+/** It has no effect yet. */
+function checkOutlierDetection(message: ClusterMessage["outlierDetection"], path: string, findings: Findings): void {
+  const baseMs = durationMs(message?.baseEjectionTime, DEFAULT_EJECTION_MS);
+  if (durationMs(message?.maxEjectionTime, baseMs) < baseMs) {
+    findings.issue(child(path, "max_ejection_time"), "must be at least base_ejection_time");
+  }
 }
 
 /** The kernel's own default. */

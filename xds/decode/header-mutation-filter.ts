@@ -40,7 +40,7 @@ export function decodeMutations(message: MutationsMessage | undefined, path: str
   };
 }
 
-function decodeHeaderChange(
+export function decodeHeaderChange(
   { action }: HeaderMutationMessage,
   path: string,
   findings: Findings,

@@ -3,7 +3,7 @@
 import type { RetryPolicy as RetryPolicyMessage } from "../gen/envoy/config/route/v3/route_components_pb.ts";
 import type { RetryPolicy } from "../model/route.ts";
 import { durationMs } from "./duration.ts";
-import { child, type Findings } from "./issues.ts";
+import { child, item, type Findings } from "./issues.ts";
 import { decodeEach, decodeHeaderMatcher } from "./matcher.ts";
 
 const DEFAULT_BACKOFF_BASE_MS = 25;
@@ -18,6 +18,13 @@ export function decodeRetryPolicy(
   const backoffMaxMs = durationMs(message.retryBackOff?.maxInterval, 10 * backoffBaseMs);
   if (backoffMaxMs < backoffBaseMs) {
     findings.issue(child(path, "retry_back_off.max_interval"), "must be at least base_interval");
+  }
+  if (message.retryPriority !== undefined && message.retryPriority.configType.case === undefined) {
+    findings.issue(child(path, "retry_priority"), "needs typed_config");
+  }
+  for (const [index, { configType }] of message.retryHostPredicate.entries()) {
+    const at = item(child(path, "retry_host_predicate"), index);
+    if (configType.case === undefined) findings.issue(at, "needs typed_config");
   }
   return {
     retryOn: message.retryOn

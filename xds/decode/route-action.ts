@@ -24,6 +24,7 @@ import { durationMs } from "./duration.ts";
 import { decodeHeaderMutations } from "./header-mutation.ts";
 import { child, type Findings } from "./issues.ts";
 import { decodeEach, decodeRegexRewrite } from "./matcher.ts";
+import { checkMirrorPolicies } from "./mirror-policy.ts";
 import { decodePerFilterConfig } from "./per-filter-config.ts";
 import { decodeRetryPolicy } from "./retry-policy.ts";
 import { decodeUpgrades } from "./upgrade.ts";
@@ -41,6 +42,7 @@ export function decodeForwardAction(
   if (message.prefixRewrite !== "" && regexRewrite !== undefined) {
     findings.issue(child(path, "regex_rewrite"), "cannot be set together with prefix_rewrite");
   }
+  checkMirrorPolicies(message.requestMirrorPolicies, path, findings);
   if (cluster === undefined) return undefined;
   const maxStream = message.maxStreamDuration;
   const grpcMax = maxStream?.grpcTimeoutHeaderMax;

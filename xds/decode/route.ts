@@ -19,6 +19,7 @@ import { decodeEach, decodeFraction } from "./matcher.ts";
 import { decodePerFilterConfig } from "./per-filter-config.ts";
 import { decodeDirectResponse, decodeForwardAction, decodeRedirectAction } from "./route-action.ts";
 import { decodeRouteMatch } from "./route-match.ts";
+import { checkMirrorPolicies } from "./mirror-policy.ts";
 import { decodeRetryPolicy } from "./retry-policy.ts";
 
 export const DEFAULT_MAX_BODY_BYTES = 4096;
@@ -31,6 +32,7 @@ export function decodeRouteConfiguration(
   const maxDirectResponseBodyBytes = message.maxDirectResponseBodySizeBytes ?? DEFAULT_MAX_BODY_BYTES;
   const hostsPath = child(path, "virtual_hosts");
   checkDomains(message.virtualHosts, hostsPath, findings);
+  checkMirrorPolicies(message.requestMirrorPolicies, path, findings);
   const source = decodeHostSource(message.vhds, child(path, "vhds"), findings);
   return {
     ...(source === undefined ? {} : { virtualHostSource: source }),
@@ -80,6 +82,7 @@ export function decodeVirtualHost(
   path: string,
   findings: Findings,
 ): VirtualHost {
+  checkMirrorPolicies(message.requestMirrorPolicies, path, findings);
   return {
     name: message.name,
     domains: message.domains.map((domain) => domain.toLowerCase()),
