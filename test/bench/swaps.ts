@@ -24,6 +24,9 @@ export interface SwapsOptions {
   /** Requests per second. */
   readonly rate: number;
   readonly concurrency: number;
+  /** Goes on, up to ten times as long, until the requests are so many and have seen so many versions. Default 0. */
+  readonly minRequests?: number;
+  readonly minSeen?: number;
   /** False: no swaps to warm up, and no resident memory, which takes some seconds. Default true. */
   readonly measuresMemory?: boolean;
 }
@@ -81,11 +84,15 @@ export async function measureSwaps(owner: Owner, options: SwapsOptions): Promise
     }
     return count;
   };
-  const { measuresMemory = true } = options;
+  const { measuresMemory = true, minRequests = 0, minSeen = 0 } = options;
   if (measuresMemory) await swap((count) => count >= WARM_UP_SWAPS);
   const rssBeforeMib = measuresMemory ? await settledRss(sidecar) : 0;
-  const end = performance.now() + options.seconds * 1_000;
-  const swaps = await swap(() => performance.now() >= end);
+  const startedAt = performance.now();
+  const swaps = await swap(() => {
+    const seconds = (performance.now() - startedAt) / 1_000;
+    const isEnough = client.requests >= minRequests && client.seen.size >= minSeen;
+    return seconds >= options.seconds * (isEnough ? 1 : 10);
+  });
   const last = String(version);
   await until(
     "the last version",

@@ -2,9 +2,21 @@
 // start. Made anew when a source has changed, and kept in .cache/built. OUTRIGGER_TEST_SOURCES=1 starts the sources themselves,
 // as some tests always do (the walk-through, captured pods, the demo).
 
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
-import { basename, join } from "node:path";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
 
 const ROOT = join(import.meta.dirname, "../..");
 /** Below the root. */
@@ -15,6 +27,10 @@ const FOLDERS = ["sidecar", "plugins", "xds"];
 const NOT_LOADED: ReadonlySet<string> = new Set(["plugins/examples", "plugins/templates"]);
 /** What stands beside the joined files, as in the repository. */
 const BESIDE = ["package.json", "node_modules", "plugins", "xds", "deploy"];
+/** In a build that is complete. */
+const READY = "ready";
+const ASK_AGAIN_MS = 50;
+const GIVE_UP_MS = 60_000;
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
 export interface Program {
@@ -33,7 +49,11 @@ export function builtProgram(): Promise<Program> {
 async function findOrMake(): Promise<Program> {
   if (process.env["OUTRIGGER_TEST_SOURCES"] === "1") return { launcher: join(ROOT, "outrigger"), env: {} };
   const home = join(ROOT, BUILT, digestOfSources());
-  if (!existsSync(home)) await make(home);
+  // Several test files may come here at once: one makes it, the others wait.
+  while (!existsSync(join(home, READY))) {
+    if (isMine(`${home}.lock`)) await make(home);
+    else await delay(ASK_AGAIN_MS);
+  }
   return { launcher: join(home, "outrigger"), env: { NODE_COMPILE_CACHE: join(home, "compiled") } };
 }
 
@@ -55,20 +75,36 @@ function modulesIn(folder: string): string[] {
   });
 }
 
-/** Several test files may do so at once: the first that is done counts. */
-async function make(home: string): Promise<void> {
-  const { bundleSources } = await import("../../deploy/npm/bundle.ts");
-  const folder = `${home}.${process.pid}`;
-  mkdirSync(folder, { recursive: true });
-  await bundleSources(ROOT, `${BUILT}/${basename(folder)}/sidecar`);
-  for (const name of BESIDE) symlinkSync(join(ROOT, name), join(folder, name));
-  copyFileSync(join(ROOT, "outrigger"), join(folder, "outrigger"));
-  removeOld();
+/** Takes the lock, also of a maker that has not come to an end in long. */
+function isMine(lock: string): boolean {
+  mkdirSync(dirname(lock), { recursive: true });
+  const { mtimeMs } = statSync(lock, { throwIfNoEntry: false }) ?? { mtimeMs: Date.now() };
+  if (Date.now() - mtimeMs > GIVE_UP_MS) rmSync(lock, { recursive: true, force: true });
   try {
-    renameSync(folder, home);
-  } catch (error) {
-    rmSync(folder, { recursive: true, force: true });
-    if (!existsSync(home)) throw error;
+    mkdirSync(lock);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function make(home: string): Promise<void> {
+  try {
+    // Another may have come to an end just before the lock was taken.
+    if (existsSync(join(home, READY))) return;
+    const { bundleSources } = await import("../../deploy/npm/bundle.ts");
+    rmSync(home, { recursive: true, force: true });
+    mkdirSync(home);
+    await bundleSources(ROOT, `${BUILT}/${basename(home)}/sidecar`);
+    for (const name of BESIDE) symlinkSync(join(ROOT, name), join(home, name));
+    copyFileSync(join(ROOT, "outrigger"), join(home, "outrigger"));
+    // The first start of a version fills its compile cache; not each of those that come at once.
+    const env = { ...process.env, NODE_COMPILE_CACHE: join(home, "compiled") };
+    await promisify(execFile)(join(home, "outrigger"), ["run", "--help"], { env });
+    writeFileSync(join(home, READY), "");
+    removeOld();
+  } finally {
+    rmSync(`${home}.lock`, { recursive: true, force: true });
   }
 }
 

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
 
-const DEADLINE_MS = 5_000;
+const DEADLINE_MS = 15_000;
 
 /** Rejects when `promise` takes longer than the deadline; `what` names what did not happen. */
 export async function within<T>(promise: Promise<T>, what: string, ms = DEADLINE_MS): Promise<T> {

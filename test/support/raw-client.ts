@@ -2,7 +2,7 @@
 
 import { connect, type Socket } from "node:net";
 
-const DEADLINE_MS = 5_000;
+const DEADLINE_MS = 15_000;
 
 export class RawClient {
   readonly #socket: Socket;
