@@ -26,7 +26,8 @@ interface Story extends AsyncDisposable {
 }
 
 async function story(...args: readonly string[]): Promise<Story> {
-  const owned = new AsyncDisposableStack();
+  // What was started goes when the next does not start, too: an open server would keep this file from ending.
+  await using owned = new AsyncDisposableStack();
   const upstream = owned.use(await FakeUpstream.start());
   const routes = [{ match: { prefix: "/" }, route: { cluster: "origin", timeout: "0s" } }];
   const sidecar = owned.use(
@@ -35,6 +36,7 @@ async function story(...args: readonly string[]): Promise<Story> {
       { args },
     ),
   );
+  const kept = owned.move();
   return {
     sidecar,
     upstream,
@@ -46,7 +48,7 @@ async function story(...args: readonly string[]): Promise<Story> {
       await connection.untilRequests(1);
       return { client, origin: connection };
     },
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 

@@ -30,7 +30,8 @@ async function pod(
   env: Readonly<Record<string, string>> = {},
   respond?: string,
 ): Promise<Pod> {
-  const owned = new AsyncDisposableStack();
+  // What was started goes when the next does not start, too: an open server would keep this file from ending.
+  await using owned = new AsyncDisposableStack();
   const upstream = owned.use(await FakeUpstream.start(respond === undefined ? {} : { respond }));
   const [statusPort, healthPort] = [await freePort(), await freePort()];
   const sidecar = owned.use(
@@ -45,12 +46,13 @@ async function pod(
       { args: ["--status-port", String(statusPort), "--health-port", String(healthPort), ...args], env },
     ),
   );
+  const kept = owned.move();
   return {
     sidecar,
     upstream,
     status: `http://127.0.0.1:${statusPort}`,
     health: `http://127.0.0.1:${healthPort}/healthz/ready`,
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { builtProgram } from "./built-program.ts";
 
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 30_000;
 const OURS = await builtProgram();
 
 export class ProxyProcess implements AsyncDisposable {

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { folderWith, launch, type Launched, type Owner } from "./launcher.ts";
 import type { AdsVariant } from "./xds-resources.ts";
 
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 30_000;
 const ASK_AGAIN_MS = 15;
 
 /** Asks until `test` accepts the answer; the last answer, or why there was none, is in the failure. */
