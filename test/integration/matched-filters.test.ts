@@ -5,10 +5,12 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { test } from "node:test";
-import { bootstrap, cluster, listener } from "../support/bootstrap-builder.ts";
+import { bootstrap, cluster, guest, listener, wasmFilter } from "../support/bootstrap-builder.ts";
 import { ENVOY_MISSING, findEnvoy } from "../support/envoy-binary.ts";
 import { ProxyProcess } from "../support/proxy-process.ts";
 import { RecordingOrigin } from "../support/recording-origin.ts";
+import { logged, names } from "../support/tcp-plugins.ts";
+import { until } from "../support/sidecar-story.ts";
 
 const TYPE = "type.googleapis.com/envoy.extensions";
 const MATCHER = `${TYPE}.common.matching.v3.ExtensionWithMatcher`;
@@ -171,5 +173,44 @@ test(
     for (const [index, result] of ours.entries()) {
       assert.deepEqual(result, theirs[index]);
     }
+  },
+);
+
+/** Callbacks of a plugin under a tree, by request. */
+async function callbacks(envoy: string | undefined): Promise<readonly unknown[]> {
+  await using origin = await RecordingOrigin.start(() => "HTTP/1.1 200 OK\r\nx-origin: o\r\ncontent-length: 0\r\n\r\n");
+  const tree = list([X], [{ and_matcher: { predicate: [Y, ORIGIN] } }]);
+  const typed_config = {
+    "@type": MATCHER,
+    xds_matcher: tree,
+    extension_config: wasmFilter("callbacks", guest("callbacks")),
+  };
+  const listeners = [listener("http", { filters: [{ name: "callbacks", typed_config }] })];
+  const config = bootstrap({ listeners, clusters: [cluster("origin", [origin.port])] });
+  await using proxy = await ProxyProcess.start(envoy, config, ["--component-log-level", "wasm:info"]);
+  const results: unknown[] = [];
+  for (const headers of [{}, { x: "a" }, { y: "b" }]) {
+    const from = logged(proxy, "callbacks").length;
+    const asked = request({ port: proxy.port("http"), headers });
+    asked.end();
+    const [response] = (await once(asked, "response")) as [IncomingMessage];
+    response.resume();
+    await once(response, "end");
+    const lines = await until(
+      "the stream's end",
+      () => names(logged(proxy, "callbacks").slice(from)),
+      (all) => all.includes("proxy_on_delete []"),
+    );
+    results.push([headers, lines]);
+  }
+  return results;
+}
+
+test(
+  "a plugin under a tree has the callbacks that it has in Envoy",
+  { skip: envoy === undefined ? ENVOY_MISSING : false },
+  async () => {
+    const [ours, theirs] = await Promise.all([callbacks(undefined), callbacks(envoy)]);
+    assert.deepEqual(ours, theirs);
   },
 );
