@@ -26,8 +26,8 @@ LABEL org.opencontainers.image.title="outrigger" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# nft and iptables are the init container's, libstdc++ is Node.js's.
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates iproute2 iptables libstdc++6 nftables && rm -rf /var/lib/apt/lists/* && install -d -o 1337 -g 1337 /var/lib/outrigger && ln -s /opt/outrigger/deploy/image/outrigger.js /usr/local/bin/outrigger
+# nft and iptables are the init container's, libatomic and libstdc++ are Node.js's.
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates iproute2 iptables libatomic1 libstdc++6 nftables && rm -rf /var/lib/apt/lists/* && install -d -o 1337 -g 1337 /var/lib/outrigger && ln -s /opt/outrigger/deploy/image/outrigger.js /usr/local/bin/outrigger
 COPY --from=install /usr/local/bin/node /usr/local/bin/node
 COPY --from=install /opt/outrigger /opt/outrigger
 ENV NODE_COMPILE_CACHE=/opt/outrigger/compile-cache \

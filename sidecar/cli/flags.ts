@@ -84,16 +84,23 @@ function valueOf(flag: Flag, text: string | undefined): string | number | boolea
       return text === undefined || text === "true" ? true : text === "false" ? false : undefined;
     case "number": {
       const number = Number(text);
-      return text !== "" && Number.isInteger(number) && number >= 0 ? number : undefined;
+      return text !== "" && Number.isInteger(number) && number >= 0 && number <= largest(flag) ? number : undefined;
     }
     case "string":
       return flag.allowed === undefined || flag.allowed.includes(text as string) ? text : undefined;
   }
 }
 
+function largest(flag: Flag): number {
+  return flag.value === "PORT" ? 65_535 : Number.MAX_SAFE_INTEGER;
+}
+
 function allowedText(flag: Flag): string {
   if (flag.allowed !== undefined) {
     return `one of ${flag.allowed.join(", ")}`;
+  }
+  if (flag.value === "PORT") {
+    return "a port from 0 to 65535";
   }
   return flag.kind === "number" ? "a whole number of at least 0" : flag.kind === "boolean" ? "true or false" : "a text";
 }

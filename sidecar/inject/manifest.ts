@@ -73,6 +73,12 @@ function injectYaml(source: ManifestSource, settings: InjectSettings): InjectedM
       problems.push(...(value === undefined ? [] : [`${at(document.range?.[0] ?? 0)}: ${value.problem}`]));
       continue;
     }
+    // An empty document is nothing; a text or a list was meant to be something else.
+    if (value.value !== null && value.value !== undefined && !isObject(value.value)) {
+      problems.push(
+        `${at(document.range?.[0] ?? 0)}: this is no Kubernetes object, which has apiVersion, kind and metadata`,
+      );
+    }
     const found = walk(value.value, [], source.namespace, settings);
     outcomes.push(...found.map(({ outcome }) => outcome));
     problems.push(...found.flatMap((each) => problemsOf(each, () => at(offsetOf(document, each.path)))));

@@ -5,15 +5,19 @@ import { type Document, LineCounter, parseAllDocuments, parseDocument } from "ya
 
 export type YamlResult =
   | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly problem: string };
+  /** `line` from 1, where the problem has a place. */
+  | { readonly ok: false; readonly problem: string; readonly line?: number };
 
 /** Aliases are limited: ten of ten of ten would be a thousand copies. */
 const MAX_ALIASES = 100;
 
 export function readYaml(text: string): YamlResult {
-  const document = parseDocument(text, { merge: true, prettyErrors: false });
+  const lines = new LineCounter();
+  const document = parseDocument(text, { merge: true, prettyErrors: false, lineCounter: lines });
   const [error] = document.errors;
-  return error === undefined ? valueOf(document) : { ok: false, problem: error.message };
+  return error === undefined
+    ? valueOf(document)
+    : { ok: false, problem: error.message, line: lines.linePos(error.pos[0]).line };
 }
 
 /** The plain value of a document; refused when its aliases are a bomb. */

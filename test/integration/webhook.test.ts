@@ -4,7 +4,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
 import { request } from "node:https";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { WEBHOOK } from "../../sidecar/cli/pod/webhook.ts";
@@ -162,6 +164,20 @@ suite("outrigger webhook", () => {
     await replica.stderr.first("the old ones again", (line) => line.includes("read again") && line.includes("[]"));
     const after = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
     assert.match(after, /^outrigger_webhook_settings_stale 0$/m);
+  });
+
+  test("a port that is taken, or none, is said with its flag", async (t) => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    t.after(() => taken.close());
+    const { port } = taken.address() as AddressInfo;
+    const folder = folderWith(t, {});
+    const { io, err } = printed();
+    const args = ["--cert-dir", folder, "--address", "127.0.0.1"];
+    assert.equal(await WEBHOOK.run([...args, "--metrics-port", String(port)], io), 1);
+    assert.match(err(), new RegExp(`cannot listen at --metrics-port ${port}: the port is taken`));
+    assert.equal(await WEBHOOK.run([...args, "--port", "70000"], io), 2);
+    assert.match(err(), /flag --port got "70000": must be a port from 0 to 65535/);
   });
 
   test("without a place for certificates it says so; a bad settings file is named", async (t) => {

@@ -266,7 +266,8 @@ export function parseSettings(ownFlags: readonly Flag[], argv: readonly string[]
   }
   const [extra] = parsed.positionals;
   if (extra !== undefined) {
-    return { ok: false, problem: `unexpected argument "${extra}"`, exitCode: 2 };
+    const hint = ownFlags.some(({ short }) => short === "f") ? `: a file comes after -f` : "";
+    return { ok: false, problem: `unexpected argument "${extra}"${hint}`, exitCode: 2 };
   }
   const problem = valueProblem(parsed.values);
   if (problem !== undefined) {
@@ -317,7 +318,7 @@ function readSettingsFile(path: string): FileResult {
   }
   const yaml = readYaml(text);
   if (!yaml.ok) {
-    return { ok: false, problem: `${path}: ${yaml.problem}` };
+    return { ok: false, problem: `${path}:${yaml.line === undefined ? "" : `${yaml.line}:`} ${yaml.problem}` };
   }
   if (yaml.value !== null && !isObject(yaml.value)) {
     return { ok: false, problem: `${path}: must be a mapping of settings` };

@@ -76,9 +76,12 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
     }
     const injected = injectManifest({ name, text: read.text, namespace }, parsed.settings);
     problems.push(...injected.problems);
+    if (injected.outcomes.length === 0 && injected.problems.length === 0) {
+      notes.push(`${name}: there is no object in it\n`);
+    }
     texts.push(texts.length > 0 ? withMarker(injected.text) : injected.text);
     for (const outcome of injected.outcomes) {
-      if (parsed.values["explain"] === true || outcome.injection?.kind === "skipped") {
+      if (parsed.values["explain"] === true || outcome.injection?.kind === "skipped" || outcome.kind === "") {
         notes.push(explain(outcome));
       }
     }

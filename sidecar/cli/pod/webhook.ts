@@ -191,7 +191,10 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
       : (): void => undefined;
   try {
     // Probes and scrapes are answered while the certificates are still waited for.
-    const plain = await server.listenPlain({ address, port: number("metrics-port", DEFAULTS.metricsPort) });
+    const metricsPort = number("metrics-port", DEFAULTS.metricsPort);
+    const plain = await server
+      .listenPlain({ address, port: metricsPort })
+      .catch((error: unknown) => cannotListen("metrics-port", metricsPort, error));
     await keeper.start();
     const stopped = new Promise<void>((resolve) => {
       io.stop.addEventListener("abort", () => resolve(), { once: true });
@@ -201,7 +204,10 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
     });
     await Promise.race([first.promise, stopped]);
     if (!io.stop.aborted) {
-      const port = await server.listen({ address, port: number("port", DEFAULTS.port) });
+      const wanted = number("port", DEFAULTS.port);
+      const port = await server
+        .listen({ address, port: wanted })
+        .catch((error: unknown) => cannotListen("port", wanted, error));
       log.info({ port, metrics_port: plain, image: settings.image, control_plane: settings.controlPlane }, "serving");
       await stopped;
     }
@@ -272,6 +278,19 @@ function report(log: RootLog, event: KeeperEvent): void {
         event.step === "trust" ? "cannot publish the CA bundle" : "cannot keep certificates",
       );
   }
+}
+
+/** Says which flag is to blame. */
+function cannotListen(flag: string, port: number, error: unknown): never {
+  const text = error instanceof Error ? error.message : String(error);
+  const reason = text.includes("EADDRINUSE")
+    ? "the port is taken"
+    : text.includes("EACCES")
+      ? "permission denied; choose a port above 1023"
+      : /ENOTFOUND|EADDRNOTAVAIL|EAI_AGAIN/.test(text)
+        ? `--address is none of this machine (${text})`
+        : text;
+  throw new Error(`cannot listen at --${flag} ${port}: ${reason}`, { cause: error });
 }
 
 /** Until the time is over, or somebody cannot wait. */

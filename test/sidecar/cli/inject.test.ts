@@ -76,7 +76,7 @@ suite("outrigger inject", () => {
 
   const wrong: readonly { argv: readonly string[]; says: RegExp }[] = [
     { argv: [], says: /needs a file/ },
-    { argv: ["-f", "x", "extra"], says: /unexpected argument "extra"/ },
+    { argv: ["-f", "x", "extra"], says: /unexpected argument "extra": a file comes after -f/ },
     { argv: ["-f", "x", "--imag", "y"], says: /did you mean --image\?/ },
     { argv: ["-f", "x", "--control-plane", "nowhere"], says: /--control-plane got "nowhere": must be host:port/ },
     { argv: ["-f", "x", "--exclude-inbound-ports", "1,x"], says: /must be ports, comma-separated/ },
@@ -89,6 +89,23 @@ suite("outrigger inject", () => {
       assert.match(err(), says);
     });
   }
+
+  test("what is no object is a problem, and no object at all is told", async (t) => {
+    const folder = folderWith(t, {
+      "text.yaml": "hello",
+      "empty.yaml": "# nothing\n",
+      "twice.yaml": "image: a\nimage: b\n",
+    });
+    const text = await inject("-f", join(folder, "text.yaml"));
+    assert.deepEqual([text.code, text.out()], [1, ""]);
+    assert.match(text.err(), /text\.yaml:1:1: this is no Kubernetes object/);
+    const empty = await inject("-f", join(folder, "empty.yaml"));
+    assert.equal(empty.code, 0);
+    assert.match(empty.err(), /empty\.yaml: there is no object in it/);
+    const twice = await inject("-f", join(folder, "empty.yaml"), "--settings", join(folder, "twice.yaml"));
+    assert.equal(twice.code, 1);
+    assert.match(twice.err(), /twice\.yaml:2: Map keys must be unique/);
+  });
 
   test("a settings file has the flags' names, and a flag wins over it", async (t) => {
     const folder = folderWith(t, {
