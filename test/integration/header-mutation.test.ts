@@ -32,6 +32,7 @@ const OWN = {
     append("x-not-there", "over", "OVERWRITE_IF_EXISTS"),
     append("x-set", "own", "OVERWRITE_IF_EXISTS_OR_ADD"),
     append("x-empty", "%REQ(none)%"),
+    { append: { header: { key: "x-both", value: "text", raw_value: "cmF3" } } },
     append("x-kept", "%REQ(none)%", "APPEND_IF_EXISTS_OR_ADD", { keep_empty_value: true }),
     { remove_on_match: { key_matcher: { prefix: "x-secret-" } } },
     { remove_on_match: { key_matcher: { exact: "X-CASE", ignore_case: true } } },

@@ -64,10 +64,8 @@ export function decodeHeaderToAdd(
       `${quoted(header.key)} cannot be changed here; use host_rewrite or path rewrites`,
     );
   }
-  if (header.value !== "" && header.rawValue.length > 0) {
-    findings.issue(child(path, "header"), "value and raw_value are both set");
-  }
-  const value = header.rawValue.length > 0 ? Buffer.from(header.rawValue).toString("latin1") : header.value;
+  // With both, the text counts, as in Envoy, which passes bytes alone over.
+  const value = header.value === "" ? Buffer.from(header.rawValue).toString("latin1") : header.value;
   findings.format(child(path, "header.value"), value);
   return {
     name: header.key,

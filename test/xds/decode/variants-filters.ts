@@ -61,6 +61,7 @@ export const BUILTINS: readonly Row[] = [
   [mutation("request", 'append: {header: {key: x, value: "%NO_SUCH%"}}'), "NO_SUCH"],
   [mutation("response", "append: {header: {key: x, value: v}, append: false, append_action: ADD_IF_ABSENT}"), "append"],
   [mutation("response", 'append: {header: {key: x, value: "a\\nb"}}'), "must not contain NUL, CR or LF"],
+  [mutation("request", "append: {header: {key: x, value: v, raw_value: eA==}}")],
   [mutation("request", 'remove: ":path"')],
   [mutation("request", 'remove: ""')],
   [mutation("request", "remove: a b")],
