@@ -8,6 +8,8 @@ import { join } from "node:path";
 /** Until the application is seen: a short one must not come and go between two looks. One costs a listing of /proc when nothing is new there. */
 const FIRST_LOOK_MS = 50;
 const LOOK_MS = 1_000;
+/** A new process may join its control group a moment after it is listed: so many looks see the same list before it is trusted, until as many later. */
+const SETTLED_LOOKS = 20;
 /** Between two looks a script may have ended one program and not begun the next. */
 const GONE_LOOKS = 2;
 
@@ -18,6 +20,7 @@ export class ApplicationWatch {
   #wasThere = false;
   /** The process ids of the last look without an application. */
   #known = "";
+  #looksAlike = 0;
   #goneLooks = 0;
 
   /** `onGone` is called once, when application processes were seen and are there no more. */
@@ -60,10 +63,11 @@ export class ApplicationWatch {
   #hasApplication(): boolean {
     const pids = readdirSync(this.#proc).filter((name) => /^\d+$/.test(name));
     const listed = pids.join(" ");
-    if (!this.#wasThere && listed === this.#known) {
+    this.#looksAlike = listed === this.#known ? this.#looksAlike + 1 : 0;
+    this.#known = listed;
+    if (!this.#wasThere && this.#looksAlike % SETTLED_LOOKS !== 0 && this.#looksAlike > SETTLED_LOOKS) {
       return false;
     }
-    this.#known = listed;
     const own = this.#read("self", "cgroup");
     return pids.some((pid) => {
       const group = this.#read(pid, "cgroup");

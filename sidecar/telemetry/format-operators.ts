@@ -318,8 +318,10 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
     compile: (args) => timeOperator(args, () => performance.timeOrigin + performance.now()),
   },
   PROTOCOL: field((facts) => text(facts.protocol)),
-  // Until the head is sent: what is to be sent.
-  RESPONSE_CODE: field((facts) => (facts.status === 0 ? (facts.responseHead?.status ?? 0) : facts.status)),
+  // Until the head is sent: what is to be sent. A stream that is over has what was sent.
+  RESPONSE_CODE: field((facts) =>
+    facts.status === 0 && facts.endedAt === 0 ? (facts.responseHead?.status ?? 0) : facts.status,
+  ),
   RESPONSE_CODE_DETAILS: {
     args: "optional",
     length: false,

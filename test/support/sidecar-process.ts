@@ -90,9 +90,9 @@ export class SidecarProcess implements AsyncDisposable {
     return logOf(this.output);
   }
 
-  /** Bytes of memory that the process holds (Linux). */
+  /** Bytes of memory that the process holds of its own (Linux): what is read of its program's file is not growth. */
   get residentBytes(): number {
-    return Number(readFileSync(`/proc/${this.pid}/statm`, "utf8").split(" ")[1]) * 4096;
+    return Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${this.pid}/status`, "utf8"))?.[1]) * 1024;
   }
 
   /** Entries of the log, parsed; lines that are no JSON as `{ line }`. */

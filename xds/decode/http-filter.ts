@@ -20,7 +20,8 @@ import { decodeMatchTree, SKIPS_ALWAYS } from "./match-tree.ts";
 import { decodePluginConfig } from "./wasm.ts";
 
 export const ROUTER_TYPE = "envoy.extensions.filters.http.router.v3.Router";
-const MATCHED_TYPE: ExtensionWithMatcher["$typeName"] = "envoy.extensions.common.matching.v3.ExtensionWithMatcher";
+export const MATCHED_TYPE: ExtensionWithMatcher["$typeName"] =
+  "envoy.extensions.common.matching.v3.ExtensionWithMatcher";
 export const HTTP_WASM_TYPE = "envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /** All filters, in order; the router must be the last and only once. */

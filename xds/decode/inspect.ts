@@ -122,7 +122,7 @@ class Inspection {
       const path = child(parent, field.name);
       if (rule.required === true && field.oneof === undefined) this.#findings.issue(path, "is required");
       else if (hasImplicitValue(field)) this.#value(field, zeroValue(field), rule, path);
-      else if (field.fieldKind === "list") this.#list(field, [], rule, path);
+      else if (field.fieldKind === "list" || field.fieldKind === "map") this.#list(field, [], rule, path);
       return;
     }
     const path = child(parent, field.name);

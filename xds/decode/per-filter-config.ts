@@ -20,7 +20,7 @@ import { configurationBytes, decodePluginConfig } from "./wasm.ts";
 
 const FILTER_CONFIG = "envoy.config.route.v3.FilterConfig";
 const PLUGIN_TYPE = "envoy.extensions.wasm.v3.PluginConfig";
-const MATCHER_TYPE: ExtensionWithMatcherPerRoute["$typeName"] =
+export const MATCHER_TYPE: ExtensionWithMatcherPerRoute["$typeName"] =
   "envoy.extensions.common.matching.v3.ExtensionWithMatcherPerRoute";
 const KIND = "Settings of HTTP filters for routes";
 const SWITCHED_ON: FilterOverride = { disabled: false, configuration: undefined };

@@ -5,8 +5,9 @@ import { suite, test } from "node:test";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { BUILTIN_FILTER_TYPES, BUILTIN_SETTINGS_TYPES } from "../../../xds/decode/builtin-filter.ts";
-import { HTTP_WASM_TYPE, ROUTER_TYPE } from "../../../xds/decode/http-filter.ts";
+import { HTTP_WASM_TYPE, MATCHED_TYPE, ROUTER_TYPE } from "../../../xds/decode/http-filter.ts";
 import { formatIssues } from "../../../xds/decode/issues.ts";
+import { MATCHER_TYPE } from "../../../xds/decode/per-filter-config.ts";
 import { messageTypes } from "../../../xds/decode/registry.ts";
 import { decodeResource } from "../../../xds/decode/resource.ts";
 import { EXTENSION_ROWS } from "../../../xds/fields.ts";
@@ -55,9 +56,14 @@ suite("an HTTP filter that is not supported", () => {
   }
 
   test("is none of those that the table calls supported", () => {
-    const known = [ROUTER_TYPE, HTTP_WASM_TYPE, ...BUILTIN_FILTER_TYPES].toSorted();
+    const known = [ROUTER_TYPE, HTTP_WASM_TYPE, MATCHED_TYPE, ...BUILTIN_FILTER_TYPES].toSorted();
     assert.deepEqual(EXTENSION_ROWS["HTTP filters"].supported.toSorted(), known);
-    const settings = [HTTP_WASM_TYPE, "envoy.extensions.wasm.v3.PluginConfig", ...BUILTIN_SETTINGS_TYPES].toSorted();
+    const settings = [
+      HTTP_WASM_TYPE,
+      MATCHER_TYPE,
+      "envoy.extensions.wasm.v3.PluginConfig",
+      ...BUILTIN_SETTINGS_TYPES,
+    ].toSorted();
     assert.deepEqual(EXTENSION_ROWS["Settings of HTTP filters for routes"].supported.toSorted(), settings);
   });
 

@@ -20,7 +20,11 @@ const EMPTY_ON_PURPOSE: ReadonlySet<string> = new Set([
   "envoy.config.core.v3.QuicProtocolOptions",
   "envoy.config.listener.v3.ApiListener",
   "envoy.config.listener.v3.UdpListenerConfig",
-  "xds.type.matcher.v3.Matcher",
+]);
+
+/** Messages of two names and one shape: a field of the one is declared as the other, and read alike. */
+const SAME_SHAPE: ReadonlyMap<string, string> = new Map([
+  ["envoy.config.common.matcher.v3.Matcher", "xds.type.matcher.v3.Matcher"],
 ]);
 
 /** Packages of Istio, which Envoy lacks. */
@@ -49,11 +53,27 @@ function ourField(field: DescField): string {
 function envoyField(field: FieldDescriptorProto, message: DescriptorProto): string {
   const kind = field.label === Label.REPEATED ? "list" : "single";
   const entry = message.nestedType.find(({ name }) => field.typeName.endsWith(`.${message.name}.${name}`));
-  const named = entry?.options?.mapEntry === true ? "map" : field.typeName.slice(1);
+  const typeName = field.typeName.slice(1);
+  const named = entry?.options?.mapEntry === true ? "map" : (SAME_SHAPE.get(typeName) ?? typeName);
   const type = field.typeName === "" ? Type[field.type] : named;
   const oneof =
     Object.hasOwn(field, "oneofIndex") && !field.proto3Optional ? message.oneofDecl[field.oneofIndex]?.name : "";
   return `${field.name}=${field.number} ${kind} ${type} ${oneof ?? ""}`;
+}
+
+/** The fields of a message and of those declared inside it, by number and kind; types from elsewhere by their last name. */
+function shapeOf(
+  messages: ReadonlyMap<string, DescriptorProto>,
+  root: string,
+  name = root,
+  above: readonly string[] = [],
+): unknown {
+  const inside = (typeName: string): unknown => {
+    const isOwn = typeName.startsWith(`${root}.`) && !above.includes(typeName);
+    return isOwn ? shapeOf(messages, root, typeName, [...above, typeName]) : typeName.split(".").at(-1);
+  };
+  const fields = messages.get(name)?.field;
+  return fields?.map(({ number, label, type, typeName }) => [number, label, type, inside(typeName.slice(1))]);
 }
 
 const envoy = findEnvoy();
@@ -72,5 +92,6 @@ test(
       const expected = message.field.map((field) => envoyField(field, message)).toSorted();
       assert.deepEqual(desc.fields.map(ourField).toSorted(), expected, name);
     }
+    for (const [one, other] of SAME_SHAPE) assert.deepEqual(shapeOf(theirs, one), shapeOf(theirs, other));
   },
 );
