@@ -10,10 +10,13 @@ import type { Supervisor } from "./supervisor.ts";
 /** --exit-with-application: a Job's sidecar ends with the Job. */
 export function watchApplication(supervisor: Supervisor): void {
   const log = supervisor.deps.log.child("pod");
-  const watch = new ApplicationWatch(() => {
-    log.info({}, "the processes of the other containers are gone");
-    supervisor.quit();
-  });
+  const watch = new ApplicationWatch(
+    () => log.info({}, "the processes of the other containers are there"),
+    () => {
+      log.info({}, "the processes of the other containers are gone");
+      supervisor.quit();
+    },
+  );
   watch.start();
 }
 

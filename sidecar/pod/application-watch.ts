@@ -15,6 +15,7 @@ const GONE_LOOKS = 2;
 
 export class ApplicationWatch {
   readonly #proc: string;
+  readonly #onSeen: () => void;
   readonly #onGone: () => void;
   #timer: NodeJS.Timeout | undefined;
   #wasThere = false;
@@ -23,8 +24,9 @@ export class ApplicationWatch {
   #looksAlike = 0;
   #goneLooks = 0;
 
-  /** `onGone` is called once, when application processes were seen and are there no more. */
-  constructor(onGone: () => void, proc = "/proc") {
+  /** Each is called once: when application processes are seen, and when they are there no more. */
+  constructor(onSeen: () => void, onGone: () => void, proc = "/proc") {
+    this.#onSeen = onSeen;
     this.#onGone = onGone;
     this.#proc = proc;
   }
@@ -44,6 +46,7 @@ export class ApplicationWatch {
       this.#goneLooks = 0;
       if (!this.#wasThere) {
         this.#wasThere = true;
+        this.#onSeen();
         if (this.#timer !== undefined) {
           this.#every(LOOK_MS);
         }

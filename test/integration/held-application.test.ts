@@ -78,6 +78,7 @@ suite("an application that its sidecar holds", { skip: podsMissing(), timeout: 9
     ]);
     // Seen by the watch as another container's.
     const sidecar = kubelet.process("outrigger-proxy");
+    await sidecar.stderr.first("the application seen", (line) => line.includes("other containers are there"));
     app.stdin.end();
     assert.deepEqual(await app.ended, { code: 0, signal: null });
     assert.deepEqual(await sidecar.untilEnded(), { code: 0, signal: null }, sidecar.stderr.all.join("\n"));

@@ -17,7 +17,12 @@ test("ApplicationWatch tells when processes of other containers were there and a
   };
   const end = (pid: string): void => rmSync(join(proc, pid), { recursive: true });
   let gone = 0;
-  const watch = new ApplicationWatch(() => gone++, proc);
+  let seen = 0;
+  const watch = new ApplicationWatch(
+    () => seen++,
+    () => gone++,
+    proc,
+  );
   const look = (times: number): void => {
     for (let i = 0; i < times; i++) {
       watch.look();
@@ -29,7 +34,13 @@ test("ApplicationWatch tells when processes of other containers were there and a
   put("9", "sh", "");
   look(5);
   assert.equal(gone, 0, "an application that has not come yet is not gone");
+  // It is listed in its parent's group, and joins its own a moment later.
+  put("20", "job", "");
+  look(2);
+  assert.equal(seen, 0);
   put("20", "job", "../app");
+  look(1);
+  assert.equal(seen, 1);
   put("21", "helper", "../app");
   look(3);
   end("20");
@@ -58,7 +69,7 @@ test("ApplicationWatch sees an application that is there for a moment only", asy
   put("self", "");
   put("7", "");
   const gone = Promise.withResolvers<void>();
-  const watch = new ApplicationWatch(gone.resolve, proc);
+  const watch = new ApplicationWatch(() => {}, gone.resolve, proc);
   t.after(() => watch.stop());
   watch.start();
   put("20", "../app");
