@@ -31,25 +31,29 @@ export type GoRequest = {
 };
 
 export class GoControlPlane {
-  readonly requests = new EventLog<GoRequest>();
+  readonly requests: EventLog<GoRequest>;
   readonly port: number;
   readonly #process: ChildProcess;
 
-  private constructor(child: ChildProcess, port: number) {
+  private constructor(child: ChildProcess, port: number, requests: EventLog<GoRequest>) {
     this.#process = child;
     this.port = port;
+    this.requests = requests;
   }
 
   static async start(port = 0): Promise<GoControlPlane> {
     const child = spawn(BINARY, [String(port)], { stdio: ["pipe", "pipe", "inherit"] });
     const lines = createInterface({ input: child.stdout });
+    const requests = new EventLog<GoRequest>();
     const bound = await new Promise<number>((resolve, reject) => {
-      lines.once("line", (line) => resolve((JSON.parse(line) as { port: number }).port));
+      lines.once("line", (line) => {
+        resolve((JSON.parse(line) as { port: number }).port);
+        // A client that has waited for the port may ask in the same piece of output.
+        lines.on("line", (next) => requests.push(JSON.parse(next) as GoRequest));
+      });
       child.once("exit", () => reject(new assert.AssertionError({ message: "go-control-plane did not start" })));
     });
-    const server = new GoControlPlane(child, bound);
-    lines.on("line", (line) => server.requests.push(JSON.parse(line) as GoRequest));
-    return server;
+    return new GoControlPlane(child, bound, requests);
   }
 
   serve(snapshot: GoSnapshot): void {
