@@ -114,13 +114,28 @@ function compilePredicate(predicate: Predicate): PredicateTest {
     case "and": {
       const all = predicate.predicates.map(compilePredicate);
       // The first that is open or false decides, in order.
-      return (data) => all.map((test) => test(data)).find((result) => result !== true) ?? true;
+      return (data) => {
+        for (const test of all) {
+          const result = test(data);
+          if (result !== true) {
+            return result;
+          }
+        }
+        return true;
+      };
     }
     case "or": {
       const some = predicate.predicates.map(compilePredicate);
       return (data) => {
-        const results = some.map((test) => test(data));
-        return results.includes(true) ? true : results.includes("open") ? "open" : false;
+        let answer: boolean | "open" = false;
+        for (const test of some) {
+          const result = test(data);
+          if (result === true) {
+            return true;
+          }
+          answer = result === "open" ? "open" : answer;
+        }
+        return answer;
       };
     }
   }

@@ -22,8 +22,7 @@ import type { MatchBranches, MatchInput, MatchTree, OnMatch, Predicate } from ".
 import type { StringMatcher } from "../model/matcher.ts";
 import { unpackAny } from "./any.ts";
 import { child, item, type Findings } from "./issues.ts";
-import { decodeEach } from "./matcher.ts";
-import { regexProblem } from "./regex.ts";
+import { decodeEach, decodeStringMatcher } from "./matcher.ts";
 
 const SKIP: SkipFilter["$typeName"] = "envoy.extensions.filters.common.matcher.action.v3.SkipFilter";
 
@@ -163,25 +162,8 @@ function typeOf(config: TypedExtensionConfig): string {
 }
 
 function decodeValue(message: StringMatcherMessage, path: string, findings: Findings): StringMatcher | undefined {
-  const pattern = message.matchPattern;
-  switch (pattern.case) {
-    case "exact":
-    case "prefix":
-    case "suffix":
-    case "contains":
-      return { kind: pattern.case, value: pattern.value, ignoreCase: message.ignoreCase };
-    case "safeRegex": {
-      const problem = regexProblem(pattern.value.regex);
-      if (problem !== undefined) findings.issue(child(path, "safe_regex.regex"), problem);
-      if (message.ignoreCase) {
-        findings.issue(child(path, "ignore_case"), "has no effect with safe_regex; use (?i) in the regex");
-      }
-      return { kind: "regex", value: pattern.value.regex, ignoreCase: false };
-    }
-    case "custom":
-      findings.issue(child(path, "custom"), "this extension point is not supported");
-      return undefined;
-    case undefined:
-      return undefined;
+  if (message.matchPattern.case === "custom") {
+    findings.issue(child(path, "custom"), "this extension point is not supported");
   }
+  return decodeStringMatcher(message, path, findings);
 }

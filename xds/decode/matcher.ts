@@ -7,19 +7,17 @@ import type {
   HeaderMatcher as HeaderMatcherMessage,
   QueryParameterMatcher as QueryParameterMatcherMessage,
 } from "../gen/envoy/config/route/v3/route_components_pb.ts";
-import type {
-  RegexMatchAndSubstitute,
-  RegexMatcher as RegexMatcherMessage,
-} from "../gen/envoy/type/matcher/v3/regex_pb.ts";
+import type { RegexMatchAndSubstitute } from "../gen/envoy/type/matcher/v3/regex_pb.ts";
 import type { StringMatcher as StringMatcherMessage } from "../gen/envoy/type/matcher/v3/string_pb.ts";
+import type { StringMatcher as XdsStringMatcher } from "../gen/xds/type/matcher/v3/string_pb.ts";
 import type { RegexRewrite, RuntimeFraction, StringMatcher } from "../model/matcher.ts";
 import type { HeaderMatcher, QueryParameterMatcher } from "../model/route.ts";
 import { child, type Findings } from "./issues.ts";
 import { regexGroupCount, regexProblem } from "./regex.ts";
 
-/** Undefined when the oneof is empty, which inspection has already reported. */
+/** Undefined when the oneof is empty or a custom one, which inspection has already reported. */
 export function decodeStringMatcher(
-  message: StringMatcherMessage,
+  message: StringMatcherMessage | XdsStringMatcher,
   path: string,
   findings: Findings,
 ): StringMatcher | undefined {
@@ -45,10 +43,10 @@ export function decodeStringMatcher(
 }
 
 /** The pattern, checked as RE2. */
-export function decodeRegex(message: RegexMatcherMessage, path: string, findings: Findings): string {
-  const problem = regexProblem(message.regex);
+export function decodeRegex({ regex }: { readonly regex: string }, path: string, findings: Findings): string {
+  const problem = regexProblem(regex);
   if (problem !== undefined) findings.issue(child(path, "regex"), problem);
-  return message.regex;
+  return regex;
 }
 
 export function decodeRegexRewrite(
