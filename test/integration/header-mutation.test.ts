@@ -1,13 +1,12 @@
 // The filter header_mutation: Envoy and outrigger with the same bootstrap send the same fields, trailers and paths.
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { type IncomingMessage, request } from "node:http";
 import { test } from "node:test";
 import { bootstrap, cluster, listener } from "../support/bootstrap-builder.ts";
 import { ENVOY_MISSING, findEnvoy } from "../support/envoy-binary.ts";
 import { ProxyProcess } from "../support/proxy-process.ts";
 import { RecordingOrigin } from "../support/recording-origin.ts";
+import { exchange, TRAILERS_ENABLED, UPSTREAM_TRAILERS_ENABLED } from "../support/trailers-exchange.ts";
 
 const TYPE = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3";
 const NAME = "envoy.filters.http.header_mutation";
@@ -126,30 +125,13 @@ async function seen(envoy: string | undefined, mostSpecificWins: boolean): Promi
       most_specific_header_mutations_wins: mostSpecificWins,
     },
   };
-  const manager = { route_config: ROUTES, http_protocol_options: { enable_trailers: true } };
-  const options = {
-    typed_extension_protocol_options: {
-      "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        explicit_http_config: { http_protocol_options: { enable_trailers: true } },
-      },
-    },
-  };
+  const manager = { route_config: ROUTES, ...TRAILERS_ENABLED };
   const listeners = [listener("http", { filters: [filter], manager })];
-  const config = bootstrap({ listeners, clusters: [cluster("origin", [origin.port], options)] });
+  const config = bootstrap({ listeners, clusters: [cluster("origin", [origin.port], UPSTREAM_TRAILERS_ENABLED)] });
   await using proxy = await ProxyProcess.start(envoy, config);
   const answers: unknown[] = [];
   for (const [path, headers = {}, trailers] of REQUESTS) {
-    const asked = request({ port: proxy.port("http"), path, method: "POST", headers: { host: "shop", ...headers } });
-    if (trailers !== undefined) {
-      asked.setHeader("trailer", Object.keys(trailers).join(", "));
-      asked.write("body");
-      asked.addTrailers(trailers);
-    }
-    asked.end();
-    const [response] = (await once(asked, "response")) as [IncomingMessage];
-    response.resume();
-    await once(response, "end");
+    const response = await exchange(proxy.port("http"), path, headers, trailers);
     const answer = Object.entries(response.headersDistinct).filter(([name]) => /^(x-(?!envoy)|server)/.test(name));
     answers.push([path, response.statusCode, answer, response.trailersDistinct]);
   }

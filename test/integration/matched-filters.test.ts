@@ -9,6 +9,7 @@ import { bootstrap, cluster, guest, listener, wasmFilter } from "../support/boot
 import { ENVOY_MISSING, findEnvoy } from "../support/envoy-binary.ts";
 import { ProxyProcess } from "../support/proxy-process.ts";
 import { RecordingOrigin } from "../support/recording-origin.ts";
+import { exchange, TRAILERS_ENABLED, UPSTREAM_TRAILERS_ENABLED } from "../support/trailers-exchange.ts";
 import { logged, names } from "../support/tcp-plugins.ts";
 import { until } from "../support/sidecar-story.ts";
 
@@ -124,31 +125,13 @@ const ROUTES = [
 
 async function seen(envoy: string | undefined): Promise<readonly unknown[]> {
   await using origin = await RecordingOrigin.start(() => ANSWER);
-  const options = {
-    typed_extension_protocol_options: {
-      "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-        "@type": `${TYPE}.upstreams.http.v3.HttpProtocolOptions`,
-        explicit_http_config: { http_protocol_options: { enable_trailers: true } },
-      },
-    },
-  };
   const filters = Object.entries(TREES).map(([name, tree]) => filter(name, tree));
-  const manager = { http_protocol_options: { enable_trailers: true } };
-  const listeners = [listener("http", { filters, manager, routes: ROUTES })];
-  const config = bootstrap({ listeners, clusters: [cluster("origin", [origin.port], options)] });
+  const listeners = [listener("http", { filters, manager: TRAILERS_ENABLED, routes: ROUTES })];
+  const config = bootstrap({ listeners, clusters: [cluster("origin", [origin.port], UPSTREAM_TRAILERS_ENABLED)] });
   await using proxy = await ProxyProcess.start(envoy, config);
   const results: unknown[] = [];
   for (const [path, headers, trailers] of REQUESTS) {
-    const asked = request({ port: proxy.port("http"), path, method: "POST", headers: { host: "shop", ...headers } });
-    if (trailers !== undefined) {
-      asked.setHeader("trailer", Object.keys(trailers).join(", "));
-      asked.write("body");
-      asked.addTrailers(trailers);
-    }
-    asked.end();
-    const [response] = (await once(asked, "response")) as [IncomingMessage];
-    response.resume();
-    await once(response, "end");
+    const response = await exchange(proxy.port("http"), path, headers, trailers);
     const arrived = path === "/direct" ? undefined : origin.requests.at(-1);
     const values = (fields: readonly (readonly [string, string])[] = []) =>
       fields.filter(([name]) => name.startsWith("x-passed")).map(([, value]) => value);
