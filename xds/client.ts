@@ -18,10 +18,10 @@ import { Intake } from "./intake.ts";
 import type { Decode, Prepare } from "./intake.ts";
 import type { ClusterCounts } from "./load-reporter.ts";
 import type { XdsLog } from "./log.ts";
+import { Collections, type Collection } from "./collections.ts";
 import { Demands } from "./demands.ts";
 import type { Demand } from "./model/demand.ts";
 import type { Bootstrap, Runtime } from "./model/bootstrap.ts";
-import type { ConfigSource } from "./model/config-source.ts";
 import type { Snapshot } from "./model/snapshot.ts";
 import { buildNode } from "./node-identity.ts";
 import type { PathStatus } from "./path-source.ts";
@@ -97,19 +97,6 @@ const PREPARE_TIMEOUT_MS = 10_000;
 /** Fields that were remarked on are remembered up to this many; after that remarks are left out. */
 const MAX_WARNED = 1_000;
 
-/** LDS or CDS. "answered" covers a refused response and a timeout: both let the start go on. */
-type Collection = {
-  readonly typeUrl: string;
-  readonly source: ConfigSource;
-  isAnswered: boolean;
-  /** The latest response was refused, at least in part, or has just been repaired. */
-  isRefused: boolean;
-  cancelRepaired: (() => void) | undefined;
-};
-
-/** After a repair of CDS, the routes that belong to it follow within this time. */
-const REPAIR_MS = 2_000;
-
 const NOTHING: Interest = { isWildcard: false, names: new Set() };
 const EVERYTHING: Interest = { isWildcard: true, names: new Set() };
 
@@ -127,7 +114,7 @@ class Client implements XdsClient {
   readonly #timers: WaitTimers;
   readonly #secrets: Secrets;
   readonly #demands: Demands;
-  readonly #collections: Collection[] = [];
+  readonly #collections: Collections;
   readonly #overdue = new WeakSet<object>();
   readonly #ttls = new Map<string, () => void>();
   readonly #warned = new Set<string>();
@@ -187,13 +174,11 @@ class Client implements XdsClient {
       log,
     });
     // CDS before LDS: also the order in which a new stream asks for them.
-    for (const [typeUrl, source] of [
+    const collections = [
       [CLUSTER_TYPE, bootstrap.cds],
       [LISTENER_TYPE, bootstrap.lds],
-    ] as const) {
-      if (source !== undefined)
-        this.#collections.push({ typeUrl, source, isAnswered: false, isRefused: false, cancelRepaired: undefined });
-    }
+    ] as const;
+    this.#collections = new Collections(collections, this.#clock, () => this.#scheduleUpdate());
   }
 
   get snapshot(): Snapshot {
@@ -213,7 +198,7 @@ class Client implements XdsClient {
         this.#store.addStatic(typeUrl, model.name, model, raw.get(`${typeUrl} ${model.name}`), now);
       }
     }
-    for (const { typeUrl, source } of this.#collections) this.#sources.setInterest(source, typeUrl, EVERYTHING);
+    for (const { typeUrl, source } of this.#collections.list) this.#sources.setInterest(source, typeUrl, EVERYTHING);
     const { loads } = this.#options;
     if (loadStats !== undefined && loads !== undefined) this.#sources.reportLoad(loadStats, loads);
     this.#update();
@@ -225,7 +210,7 @@ class Client implements XdsClient {
     this.#timers.close();
     this.#demands.close();
     for (const cancel of this.#ttls.values()) cancel();
-    for (const { cancelRepaired } of this.#collections) cancelRepaired?.();
+    this.#collections.close();
     this.#sources.close();
     this.#secrets.close();
   }
@@ -273,18 +258,15 @@ class Client implements XdsClient {
   #take(source: string, response: DiscoveryResponse): Outcome | Promise<Outcome> {
     const { typeUrl } = response;
     const outcome = this.#intake.take(response, { source, interest: () => this.#interestOf(source, typeUrl) });
-    if (!(outcome instanceof Promise)) return this.#taken(response, outcome);
-    return outcome.then((settled) => this.#taken(response, settled));
+    if (!(outcome instanceof Promise)) return this.#taken(source, response, outcome);
+    return outcome.then((settled) => this.#taken(source, response, settled));
   }
 
-  #taken(response: DiscoveryResponse, outcome: Outcome): Outcome {
+  #taken(source: string, response: DiscoveryResponse, outcome: Outcome): Outcome {
     if (this.#isClosed) return outcome;
     const { typeUrl } = response;
-    for (const collection of this.#collections) {
-      if (collection.typeUrl !== typeUrl) continue;
-      collection.isAnswered = true;
-      this.#noteVerdict(collection, outcome.error !== undefined);
-    }
+    const collection = this.#collectionOf(source, typeUrl);
+    if (collection !== undefined) this.#collections.onAnswer(collection, outcome.error !== undefined);
     this.#store.markAnswered(typeUrl, "*");
     if (typeUrl === VIRTUAL_HOST_TYPE) this.#demands.onHosts(response);
     this.#stats.count(response, outcome, this.#clock.now());
@@ -292,30 +274,22 @@ class Client implements XdsClient {
     return outcome;
   }
 
-  #noteVerdict(collection: Collection, isRefused: boolean): void {
-    if (!isRefused && (!collection.isRefused || collection.cancelRepaired !== undefined)) return;
-    collection.cancelRepaired?.();
-    collection.cancelRepaired = undefined;
-    collection.isRefused = true;
-    if (isRefused) return;
-    collection.cancelRepaired = this.#clock.after(REPAIR_MS, () => {
-      collection.cancelRepaired = undefined;
-      collection.isRefused = false;
-      this.#scheduleUpdate();
-    });
-  }
-
   #interestOf(source: string, typeUrl: string): Interest {
-    const isCollection = this.#collections.some(
-      (each) => each.typeUrl === typeUrl && this.#sources.nameOf(each.source, typeUrl) === source,
-    );
-    if (isCollection) return EVERYTHING;
-    const names = new Set<string>();
+    const isCollection = this.#collectionOf(source, typeUrl) !== undefined;
+    const names = new Set<string>(isCollection ? ["*"] : []);
     for (const wanted of this.#wantedKeys.values()) {
       if (wanted.typeUrl !== typeUrl) continue;
       if (this.#sources.nameOf(wanted.source, typeUrl) === source) names.add(wanted.name);
     }
     return interestIn(names);
+  }
+
+  /** LDS or CDS, when this source brings it. */
+  #collectionOf(source: string, typeUrl: string): Collection | undefined {
+    const collection = this.#collections.of(typeUrl);
+    return collection !== undefined && this.#sources.nameOf(collection.source, typeUrl) === source
+      ? collection
+      : undefined;
   }
 
   #scheduleUpdate(): void {
@@ -328,7 +302,7 @@ class Client implements XdsClient {
     this.#cancelUpdate = undefined;
     if (this.#isClosed) return;
     const previous = this.#assembly.snapshot;
-    const cds = this.#collections.find(({ typeUrl }) => typeUrl === CLUSTER_TYPE);
+    const cds = this.#collections.of(CLUSTER_TYPE);
     const layers = this.#options.bootstrap.runtimeLayers;
     if (this.#secrets.use(this.#store.tables.secrets)) this.#sources.onSecrets();
     this.#runtime = mergeRuntime(layers, (name) => this.#store.model(RUNTIME_TYPE, name), this.#runtime);
@@ -343,10 +317,11 @@ class Client implements XdsClient {
       demands: this.#demands.list,
     });
     this.#ask([...this.#assembly.wanted, ...wantedRuntime(layers)]);
-    this.#timers.sync([...this.#assembly.waits, ...this.#collectionWaits()], (wait) => this.#canRun(wait));
+    this.#timers.sync([...this.#assembly.waits, ...this.#collections.waits()], (wait) => this.#canRun(wait));
     this.#demands.review(
       this.#assembly.snapshot.settled,
-      ({ kind, name }) => kind === "host" && this.#store.isAbsent(VIRTUAL_HOST_TYPE, name),
+      ({ kind, name }) =>
+        kind !== "scope" && this.#store.isAbsent(kind === "host" ? VIRTUAL_HOST_TYPE : CLUSTER_TYPE, name),
     );
     this.#isInitialized ||= this.#unfinished().length === 0;
     const { snapshot } = this.#assembly;
@@ -360,8 +335,11 @@ class Client implements XdsClient {
     if (sameWanted(wanted, this.#wanted)) return;
     this.#wanted = wanted;
     const keys = new Map(wanted.map((each) => [`${each.typeUrl} ${each.name}`, each]));
-    for (const [key, { typeUrl, name }] of this.#wantedKeys) {
+    for (const [key, each] of this.#wantedKeys) {
+      const { typeUrl, name } = each;
       if (keys.has(key)) continue;
+      // Part of what is asked for as a whole, unless the server says otherwise.
+      if (this.#store.model(typeUrl, name) !== undefined && this.#isOfCollection(each)) continue;
       this.#forget(typeUrl, name === "*" ? ["*", ...this.#store.names(typeUrl)] : [name]);
     }
     this.#wantedKeys = keys;
@@ -377,11 +355,18 @@ class Client implements XdsClient {
     const before = this.#asked;
     this.#asked = new Map([...groups].map(([key, group]) => [key, group.first]));
     for (const { first, names } of groups.values()) {
+      // Clusters on demand are asked for beside all others.
+      if (this.#isOfCollection(first)) names.add("*");
       this.#sources.setInterest(first.source, first.typeUrl, interestIn(names));
     }
     for (const [key, first] of before) {
-      if (!groups.has(key)) this.#sources.setInterest(first.source, first.typeUrl, NOTHING);
+      if (groups.has(key)) continue;
+      this.#sources.setInterest(first.source, first.typeUrl, this.#isOfCollection(first) ? EVERYTHING : NOTHING);
     }
+  }
+
+  #isOfCollection({ source, typeUrl }: Wanted): boolean {
+    return this.#collectionOf(this.#sources.nameOf(source, typeUrl), typeUrl) !== undefined;
   }
 
   #forget(typeUrl: string, names: readonly string[]): void {
@@ -390,16 +375,6 @@ class Client implements XdsClient {
       this.#stats.remove(typeUrl, name);
       this.#onTtl(typeUrl, name, undefined);
     }
-  }
-
-  /** The first answer of LDS and CDS is waited for like any resource. */
-  #collectionWaits(): Wait[] {
-    return this.#collections
-      .filter((each) => !each.isAnswered)
-      .map(({ typeUrl, source }) => {
-        const resource: Wanted = { typeUrl, name: "", source };
-        return { key: typeUrl, timeoutMs: source.initialFetchTimeoutMs, resource };
-      });
   }
 
   #canRun(wait: Wait): boolean {
@@ -416,7 +391,7 @@ class Client implements XdsClient {
       const { typeUrl, name } = resource;
       const counts = this.#stats.of(typeUrl, name);
       counts.init_fetch_timeout += 1;
-      const collection = this.#collections.find((each) => each.typeUrl === typeUrl);
+      const collection = name === "" ? this.#collections.of(typeUrl) : undefined;
       if (collection === undefined) this.#store.markTimeout(typeUrl, name);
       else collection.isAnswered = true;
       this.#options.log.warn("no answer within initial_fetch_timeout", { type: typeLabel(typeUrl), name });
@@ -428,7 +403,7 @@ class Client implements XdsClient {
     const named = [...this.#wantedKeys.values()];
     for (const { typeUrl, name, source: from } of [
       ...named,
-      ...this.#collections.map((each) => ({ ...each, name: "" })),
+      ...this.#collections.list.map((each) => ({ ...each, name: "" })),
     ]) {
       if (this.#sources.nameOf(from, typeUrl) === source) this.#stats.countFailure(typeUrl, name);
     }
@@ -459,10 +434,9 @@ class Client implements XdsClient {
   }
 
   #unfinished(): string[] {
-    const unanswered = this.#collections.filter((each) => !each.isAnswered).map(({ typeUrl }) => typeLabel(typeUrl));
     const cold = this.#assembly.warming
       .filter((each) => each.isFirst)
       .map((each) => `${typeLabel(each.typeUrl)} ${each.name}: ${each.waitsFor.join(", ")}`);
-    return [...unanswered, ...cold];
+    return [...this.#collections.unanswered, ...cold];
   }
 }

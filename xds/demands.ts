@@ -1,4 +1,4 @@
-// What requests have asked for, of hosts and scopes (model/demand.ts): subscribed to until the server takes it away. One that the
+// What requests have asked for, of hosts, scopes and clusters (model/demand.ts): subscribed to until the server takes it away. One that the
 // server does not have is let go after a moment, so that a request asks again. Owned by client.ts.
 
 import type { Clock } from "./clock.ts";

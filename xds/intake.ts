@@ -153,7 +153,7 @@ export class Intake {
     const { typeUrl } = response;
     const interest = scope.interest();
     // Removals first: a listener may take the address of one that goes.
-    const removed = this.#remove(response, interest, result.candidates);
+    const removed = this.#remove(response, scope.source, interest, result.candidates);
     const accepted = new Map<string, string>();
     const refused = new Set(result.refusals.map(({ candidate }) => candidate));
     for (const candidate of result.candidates) {
@@ -196,7 +196,12 @@ export class Intake {
     this.#deps.onTtl(typeUrl, name, wire.ttlMs);
   }
 
-  #remove(response: DiscoveryResponse, interest: Interest, candidates: readonly Candidate[]): readonly string[] {
+  #remove(
+    response: DiscoveryResponse,
+    source: string,
+    interest: Interest,
+    candidates: readonly Candidate[],
+  ): readonly string[] {
     const { typeUrl } = response;
     const { store } = this.#deps;
     if (response.kind === "delta") {
@@ -210,7 +215,7 @@ export class Intake {
     const present = new Set(candidates.map((candidate) => candidate.name));
     // A heartbeat of a wrapped resource has a name and nothing else: it is still there.
     for (const wire of response.resources) if (wire.bytes === undefined) present.add(wire.name);
-    const gone = store.names(typeUrl).filter((name) => !present.has(name));
+    const gone = store.names(typeUrl, source).filter((name) => !present.has(name));
     for (const name of gone) store.remove(typeUrl, name);
     return gone;
   }

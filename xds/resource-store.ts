@@ -24,6 +24,9 @@ import {
 /** Types that say which clusters can be used. */
 const OF_CLUSTERS: ReadonlySet<string> = new Set([CLUSTER_TYPE, ENDPOINTS_TYPE, SECRET_TYPE]);
 
+/** Types whose resources go when the server says of a name that was asked for that there is none. */
+const GOES_WHEN_ABSENT: ReadonlySet<string> = new Set([CLUSTER_TYPE, EXTENSION_CONFIG_TYPE, VIRTUAL_HOST_TYPE]);
+
 export type ResourceState = "REQUESTED" | "DOES_NOT_EXIST" | "ACKED" | "NACKED" | "TIMEOUT";
 
 /** The last refusal; gone once a later version is accepted. Times are ms since the epoch. */
@@ -144,7 +147,7 @@ export class ResourceStore {
     const entry = this.#entries.get(typeUrl)?.get(name);
     if (entry === undefined || entry.isStatic) return;
     entry.state = "DOES_NOT_EXIST";
-    if (typeUrl !== EXTENSION_CONFIG_TYPE && typeUrl !== VIRTUAL_HOST_TYPE) return;
+    if (!GOES_WHEN_ABSENT.has(typeUrl)) return;
     entry.model = undefined;
     entry.value = undefined;
     this.#drop(typeUrl, name);
@@ -188,11 +191,12 @@ export class ResourceStore {
     this.#drop(typeUrl, name);
   }
 
-  /** Names of a type's dynamic resources, also of those that are only requested or refused. */
-  names(typeUrl: string): string[] {
-    const entries = this.#entries.get(typeUrl);
-    if (entries === undefined) return [];
-    return [...entries.values()].filter((entry) => !entry.isStatic && entry.name !== "*").map((entry) => entry.name);
+  /** Names of a type's dynamic resources, of all sources or of one; also of those that are only requested or refused. */
+  names(typeUrl: string, source?: string): string[] {
+    const entries = [...(this.#entries.get(typeUrl)?.values() ?? [])];
+    return entries
+      .filter((entry) => !entry.isStatic && entry.name !== "*" && (source === undefined || entry.source === source))
+      .map((entry) => entry.name);
   }
 
   /** A copy of everything, in the order it became known. */

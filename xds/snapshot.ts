@@ -74,6 +74,7 @@ class Assembler {
   assemble(): Assembly {
     const { previous, runtime } = this.#input;
     const part = this.#sameClusters() ?? this.#chooseClusters();
+    this.#wantDemandedClusters();
     this.#chooseListeners();
     this.#chooseScopes();
     const routes = this.#usedRoutes();
@@ -191,6 +192,13 @@ class Assembler {
     return missing;
   }
 
+  /** After the part that may stay: a demand is no cluster yet. */
+  #wantDemandedClusters(): void {
+    for (const demand of this.#input.demands ?? []) {
+      if (demand.kind === "cluster") this.#want(CLUSTER_TYPE, demand.name, demand.source, true);
+    }
+  }
+
   #chooseListeners(): void {
     const { tables, previous } = this.#input;
     for (const [name, latest] of tables.listeners) {
@@ -303,6 +311,12 @@ class Assembler {
         if (!isAwaited) settled.add(key);
         continue;
       }
+      if (kind === "cluster") {
+        // In use, so that its endpoints are there; or neither there nor on its way.
+        const isAwaited = tables.clusters.has(name) || tables.standing(CLUSTER_TYPE, name) === "waiting";
+        if (this.#clusters.has(name) || !isAwaited) settled.add(key);
+        continue;
+      }
       const isAnswered = tables.virtualHosts.has(name) || tables.standing(VIRTUAL_HOST_TYPE, name) !== "waiting";
       const inUse = routes.get(demand.routes);
       if (inUse === undefined || (isAnswered && inUse === this.#latestRoutes(demand.routes))) settled.add(key);
@@ -376,6 +390,7 @@ class Assembler {
   #tableOf(typeUrl: string): ReadonlyMap<string, unknown> {
     const { tables } = this.#input;
     if (typeUrl === ENDPOINTS_TYPE) return tables.endpoints;
+    if (typeUrl === CLUSTER_TYPE) return tables.clusters;
     if (typeUrl === SCOPED_ROUTE_TYPE) return tables.scopes;
     if (typeUrl === VIRTUAL_HOST_TYPE) return tables.virtualHosts;
     if (typeUrl === SECRET_TYPE) return tables.secrets;

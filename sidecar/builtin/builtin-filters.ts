@@ -29,7 +29,7 @@ export function compileBuiltin(
       return policies.length === 0 ? undefined : new CorsFilterFactory(name, policies, deps);
     }
     case "on_demand":
-      return new OnDemandFilterFactory(name, deps.demands);
+      return new OnDemandFilterFactory(name, filter.clusters, deps);
     case "fault": {
       const own = levels.find((level) => level.kind === "fault");
       const fault = own?.fault ?? filter.fault;

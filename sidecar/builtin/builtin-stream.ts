@@ -4,6 +4,7 @@ import type { Runtime } from "../../xds/model/bootstrap.ts";
 import type { TimerWheel } from "../http/timer-wheel.ts";
 import type { Demand } from "../../xds/model/demand.ts";
 import type { LiveDemands } from "../live-demands.ts";
+import type { FilterOverrides } from "../route/filter-overrides.ts";
 import type { RouteMatch } from "../route/route-table.ts";
 import type { ProcessScope } from "../stats/scope.ts";
 import type { FormatContext } from "../telemetry/format-operator.ts";
@@ -16,6 +17,8 @@ export interface BuiltinStream {
   readonly route: {
     demand(): Demand | undefined;
     chooseAnew(): void;
+    /** Of the route that is chosen. */
+    readonly filterOverrides: FilterOverrides | undefined;
   };
 }
 

@@ -34,6 +34,7 @@ const ROOTS = [
   `${EXTENSIONS}.access_loggers.stream.v3.StderrAccessLog`,
   `${EXTENSIONS}.access_loggers.wasm.v3.WasmAccessLog`,
   `${EXTENSIONS}.filters.http.on_demand.v3.OnDemand`,
+  `${EXTENSIONS}.filters.http.on_demand.v3.PerRouteConfig`,
   `${EXTENSIONS}.filters.http.cors.v3.Cors`,
   `${EXTENSIONS}.filters.http.cors.v3.CorsPolicy`,
   `${EXTENSIONS}.filters.http.fault.v3.HTTPFault`,

@@ -8,7 +8,7 @@ import type {
   HeaderMutation,
   HeaderMutationPerRoute,
 } from "../gen/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.ts";
-import type { OnDemand } from "../gen/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.ts";
+import type { OnDemand, PerRouteConfig } from "../gen/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.ts";
 import type { FilterConfig as GrpcStatsConfig } from "../gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.ts";
 import type { Config as SetFilterState } from "../gen/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.ts";
 import type { Config as PeerMetadataConfig } from "../gen/io/istio/http/peer_metadata/config_pb.ts";
@@ -19,14 +19,20 @@ import { decodeMutations } from "./header-mutation-filter.ts";
 import { decodeIstioStats, decodePeerMetadata } from "./istio-filter.ts";
 import { child, type Findings } from "./issues.ts";
 import { decodeEach, decodeRuntimeFraction, decodeStringMatcher } from "./matcher.ts";
+import { decodeClustersOnDemand } from "./on-demand-filter.ts";
 import { decodeFilterStateValue } from "./set-filter-state.ts";
 
 type Decoder<T> = (message: Message, path: string, findings: Findings) => T | undefined;
 
 const FILTERS: Readonly<Record<string, Decoder<BuiltinFilter>>> = {
   ["envoy.extensions.filters.http.cors.v3.Cors" satisfies Cors["$typeName"]]: () => ({ kind: "cors" }),
-  ["envoy.extensions.filters.http.on_demand.v3.OnDemand" satisfies OnDemand["$typeName"]]: () => ({
+  ["envoy.extensions.filters.http.on_demand.v3.OnDemand" satisfies OnDemand["$typeName"]]: (
+    message,
+    path,
+    findings,
+  ) => ({
     kind: "on_demand",
+    clusters: decodeClustersOnDemand((message as OnDemand).odcds, child(path, "odcds"), findings),
   }),
   ["envoy.extensions.filters.http.fault.v3.HTTPFault" satisfies HTTPFault["$typeName"]]: (message, path, findings) => ({
     kind: "fault",
@@ -75,6 +81,14 @@ const SETTINGS: Readonly<Record<string, Decoder<BuiltinSettings>>> = {
     path,
     findings,
   ) => ({ kind: "cors", policy: decodeCorsPolicy(message as CorsPolicyMessage, path, findings) }),
+  ["envoy.extensions.filters.http.on_demand.v3.PerRouteConfig" satisfies PerRouteConfig["$typeName"]]: (
+    message,
+    path,
+    findings,
+  ) => ({
+    kind: "on_demand",
+    clusters: decodeClustersOnDemand((message as PerRouteConfig).odcds, child(path, "odcds"), findings),
+  }),
   ["envoy.extensions.filters.http.fault.v3.HTTPFault" satisfies HTTPFault["$typeName"]]: (message, path, findings) => ({
     kind: "fault",
     fault: decodeFault(message as HTTPFault, path, findings),

@@ -133,8 +133,14 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
     },
   },
   "envoy.extensions.filters.http.on_demand.v3.OnDemand": {
-    supported: "",
-    refused: { odcds: "clusters are discovered by CDS as a whole, not on demand" },
+    supported: "odcds",
+  },
+  "envoy.extensions.filters.http.on_demand.v3.PerRouteConfig": {
+    supported: "odcds",
+  },
+  "envoy.extensions.filters.http.on_demand.v3.OnDemandCds": {
+    supported: "source timeout",
+    refused: { resources_locator: "xdstp: names are not supported" },
   },
   "envoy.extensions.filters.http.cors.v3.Cors": {
     supported: "",

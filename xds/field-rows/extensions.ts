@@ -58,6 +58,7 @@ export const EXTENSION_ROWS: Readonly<Record<ExtensionKind, ExtensionRows>> = {
       `${HTTP}cors.v3.CorsPolicy`,
       `${HTTP}fault.v3.HTTPFault`,
       `${HTTP}header_mutation.v3.HeaderMutationPerRoute`,
+      `${HTTP}on_demand.v3.PerRouteConfig`,
       `${HTTP}wasm.v3.Wasm`,
       "envoy.extensions.common.matching.v3.ExtensionWithMatcherPerRoute",
       "envoy.extensions.wasm.v3.PluginConfig",

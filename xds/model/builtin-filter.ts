@@ -1,13 +1,14 @@
 // HTTP filters that are the proxy's own, as configuration names them. Decoded by xds/decode/builtin-filter.ts,
 // run by sidecar/builtin/. Types only; plain values, because they travel to the workers.
 
+import type { ConfigSource } from "./config-source.ts";
 import type { RuntimeFraction, StringMatcher } from "./matcher.ts";
 import type { HeaderAppendAction, HeaderMatcher, HeaderToAdd } from "./route.ts";
 
 /** A filter of the connection manager. */
 export type BuiltinFilter =
   | { readonly kind: "cors" }
-  | { readonly kind: "on_demand" }
+  | { readonly kind: "on_demand"; readonly clusters: ClustersOnDemand | undefined }
   | { readonly kind: "fault"; readonly fault: Fault }
   | { readonly kind: "grpc_stats"; readonly stats: GrpcStats }
   | {
@@ -22,8 +23,16 @@ export type BuiltinFilter =
 /** What one level of a route says to such a filter (`typed_per_filter_config`). */
 export type BuiltinSettings =
   | { readonly kind: "cors"; readonly policy: CorsPolicy }
+  | { readonly kind: "on_demand"; readonly clusters: ClustersOnDemand | undefined }
   | { readonly kind: "header_mutation"; readonly mutations: Mutations }
   | { readonly kind: "fault"; readonly fault: Fault };
+
+/** Source: envoy.extensions.filters.http.on_demand.v3.OnDemandCds. Where clusters come from that are not known yet. */
+export interface ClustersOnDemand {
+  readonly source: ConfigSource;
+  /** Of a request's wait, at least 1. */
+  readonly timeoutMs: number;
+}
 
 /** Source: envoy.extensions.filters.http.header_mutation.v3.Mutations. Each list is applied in its order. */
 export interface Mutations {

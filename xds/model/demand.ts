@@ -1,5 +1,8 @@
-// What a request needs that nobody has asked the control plane for yet: the virtual host of its authority (VHDS), or the routes
-// of its scope (SRDS, on_demand). Workers make them, the xDS client subscribes. Types only.
+// What a request needs that nobody has asked the control plane for yet: the virtual host of its authority (VHDS), the routes
+// of its scope (SRDS, on_demand), or the cluster that its route names (CDS on demand). Workers make them, the xDS client
+// subscribes. Types only.
+
+import type { ConfigSource } from "./config-source.ts";
 
 export type Demand = Readonly<{
   /** Equal for equal demands. */
@@ -13,4 +16,5 @@ export type Demand = Readonly<{
         name: string;
       }>
     | Readonly<{ kind: "scope"; name: string }>
+    | Readonly<{ kind: "cluster"; name: string; source: ConfigSource }>
   );

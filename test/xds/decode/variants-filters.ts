@@ -8,6 +8,11 @@ const GRPC_STATS = `${HTTP}grpc_stats.v3.FilterConfig`;
 const STATE = `${HTTP}set_filter_state.v3.Config`;
 const MUTATION = `${HTTP}header_mutation.v3.HeaderMutation`;
 const MATCHED = `${TYPE}envoy.extensions.common.matching.v3.ExtensionWithMatcher`;
+const ON_DEMAND = `${HTTP}on_demand.v3.OnDemand`;
+const asksOf = (source: string, more = ""): string => `${ON_DEMAND}, odcds: {source: {${source}}${more}}`;
+const api = (type: string): string =>
+  `api_config_source: {api_type: ${type}, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: local}}]}`;
+const FIRST_ANSWER = "Envoy takes it, and ends with the first answer";
 const OURS_REFUSES = "Envoy has the filter";
 
 const value = (fields: string): string => `${STATE}, on_request_headers: [{${fields}}]`;
@@ -27,6 +32,20 @@ const VALUE = single("value_match: {exact: a}");
 
 export const BUILTINS: readonly Row[] = [
   [`${HTTP}cors.v3.Cors`],
+  [ON_DEMAND],
+  [asksOf("ads: {}")],
+  [asksOf(api("DELTA_GRPC"), ", timeout: 0s")],
+  [asksOf(api("DELTA_GRPC"), ", timeout: -1s"), "timeout"],
+  [asksOf(api("GRPC")), "must be DELTA_GRPC", FIRST_ANSWER],
+  [asksOf("path: /dev/null"), "is a file", FIRST_ANSWER],
+  [asksOf("self: {}"), "must be ads or api_config_source"],
+  [asksOf(""), "source"],
+  [`${ON_DEMAND}, odcds: {}`, "must be ads or api_config_source"],
+  [
+    asksOf(api("DELTA_GRPC"), ", resources_locator: xdstp://a/envoy.config.cluster.v3.Cluster/b/*"),
+    "xdstp: names are not supported",
+    OURS_REFUSES,
+  ],
   [FAULT],
   [`${FAULT}, delay: {fixed_delay: 1s, percentage: {numerator: 100}}, max_active_faults: 0`],
   [`${FAULT}, delay: {percentage: {numerator: 100}}`, "fault_delay_secifier"],

@@ -1,0 +1,205 @@
+// Clusters on demand: a request whose route goes to a cluster that nobody has announced makes the proxy ask for that one, waits,
+// and goes on (envoy.filters.http.on_demand with odcds). Envoy and outrigger, connected to one scripted control plane, answer the
+// same.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, request as httpRequest } from "node:http";
+import type { AddressInfo } from "node:net";
+import { suite, test, type TestContext } from "node:test";
+import type { FileResource } from "../../xds/decode/resources-file.ts";
+import type { DeltaRequest, SotwRequest } from "../../xds/discovery-messages.ts";
+import { CLUSTER_TYPE } from "../../xds/type-urls.ts";
+import { bootstrap, http2Cluster, listener } from "../support/bootstrap-builder.ts";
+import { ENVOY_MISSING, findEnvoy } from "../support/envoy-binary.ts";
+import { EventLog } from "../support/events.ts";
+import { FakeControlPlane, type FakeStream } from "../support/fake-control-plane.ts";
+import { ProxyProcess } from "../support/proxy-process.ts";
+import { edsCluster, endpoints, staticCluster } from "../support/xds-resources.ts";
+import { delta, sotw } from "../support/xds-scene.ts";
+
+const ADS = { ads: {}, resource_api_version: "V3" };
+const ON_DEMAND = "type.googleapis.com/envoy.extensions.filters.http.on_demand.v3";
+const NAME = "envoy.filters.http.on_demand";
+
+/** An origin that says its name. */
+async function origin(t: TestContext, name: string): Promise<number> {
+  const server = createServer((_request, response) => response.end(name));
+  server.listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  return (server.address() as AddressInfo).port;
+}
+
+/** A control plane that has these resources, and tells everybody of `announced`. It never answers for a name with "mute". */
+class Script {
+  readonly server = new FakeControlPlane();
+  /** Names of clusters in requests, as `+name` and `-name`. */
+  readonly asked = new EventLog<string>();
+  #known = new Map<string, FileResource>();
+  readonly #announced: readonly string[];
+  #nonce = 0;
+
+  constructor(t: TestContext, known: readonly FileResource[], announced: readonly string[]) {
+    for (const each of known) this.#known.set(`${each.typeUrl} ${each.name}`, each);
+    this.#announced = announced;
+    t.after(() => this.server.close());
+    const seen = this.server.streams.push.bind(this.server.streams);
+    this.server.streams.push = (stream) => {
+      seen(stream);
+      this.#serve(stream);
+    };
+  }
+
+  remove(name: string): void {
+    this.#known.delete(`${CLUSTER_TYPE} ${name}`);
+    this.server.streams.all.at(-1)?.send(delta(CLUSTER_TYPE, this.#next(), [], [name]));
+  }
+
+  add(cluster: FileResource): void {
+    this.#known.set(`${CLUSTER_TYPE} ${cluster.name}`, cluster);
+    this.server.streams.all.at(-1)?.send(delta(CLUSTER_TYPE, this.#next(), [cluster]));
+  }
+
+  #next(): string {
+    return `n${(this.#nonce += 1)}`;
+  }
+
+  #serve(stream: FakeStream): void {
+    const seen = stream.requests.push.bind(stream.requests);
+    const take = ({ request }: { request: DeltaRequest | SotwRequest }): void => {
+      if (request.kind === "delta") this.#answer(stream, request);
+      else this.#answerAll(stream, request);
+    };
+    stream.requests.all.forEach(take);
+    stream.requests.push = (event) => {
+      seen(event);
+      take(event);
+    };
+  }
+
+  #answer(stream: FakeStream, { typeUrl, nonce, subscribe, unsubscribe, initialVersions }: DeltaRequest): void {
+    if (typeUrl === CLUSTER_TYPE) {
+      for (const name of subscribe) this.asked.push(`+${name}`);
+      for (const name of unsubscribe) this.asked.push(`-${name}`);
+    }
+    const isAll = subscribe.includes("*") || (nonce === "" && subscribe.length === 0 && unsubscribe.length === 0);
+    const names = [...(isAll ? this.#announced : []), ...subscribe.filter((name) => name !== "*")];
+    const found = names.flatMap((name) => this.#known.get(`${typeUrl} ${name}`) ?? []);
+    const gone = names.filter((name) => !this.#known.has(`${typeUrl} ${name}`) && !name.startsWith("mute"));
+    if (found.length === 0 && gone.length === 0) return;
+    const news = found.filter(({ name }) => !initialVersions.has(name));
+    stream.send(delta(typeUrl, this.#next(), news, gone));
+  }
+
+  #answerAll(stream: FakeStream, { typeUrl, names, nonce }: SotwRequest): void {
+    if (typeUrl === CLUSTER_TYPE && nonce !== "") this.asked.push(names.join(" "));
+    const wanted = typeUrl === CLUSTER_TYPE ? [...this.#announced, ...names] : names;
+    const found = [...new Set(wanted)].flatMap((name) => this.#known.get(`${typeUrl} ${name}`) ?? []);
+    const version = found.map(({ name }) => name).join("-");
+    if (nonce !== `nonce-${version}`) stream.send(sotw(typeUrl, version, ...found));
+  }
+}
+
+function config(port: number, apiType: string, options: { source?: object; cds?: boolean } = {}): object {
+  const odcds = { source: options.source ?? ADS, timeout: "1s" };
+  const header = { cluster_header: "x-cluster" };
+  const perRoute = (content: object) => ({
+    typed_per_filter_config: { [NAME]: { "@type": `${ON_DEMAND}.PerRouteConfig`, ...content } },
+  });
+  const routes = [
+    { match: { prefix: "/fixed" }, route: { cluster: "fixed" } },
+    { match: { prefix: "/off" }, route: header, ...perRoute({}) },
+    { match: { prefix: "/" }, route: header },
+  ];
+  const manager = (asks: object) => ({
+    route_config: {
+      name: "r",
+      validate_clusters: false,
+      response_headers_to_add: [{ header: { key: "x-flags", value: "%RESPONSE_FLAGS%" } }],
+      virtual_hosts: [{ name: "all", domains: ["*"], routes, ...asks }],
+    },
+  });
+  const filter = (content: object) => [{ name: NAME, typed_config: { "@type": `${ON_DEMAND}.OnDemand`, ...content } }];
+  const listeners = [
+    listener("filter", { filters: filter({ odcds }), manager: manager({}) }),
+    listener("host", { filters: filter({}), manager: manager(perRoute({ odcds })) }),
+  ];
+  const grpc_services = [{ envoy_grpc: { cluster_name: "xds" } }];
+  const ads_config = { api_type: apiType, transport_api_version: "V3", grpc_services };
+  const cds = options.cds === false ? {} : { cds_config: ADS };
+  return {
+    ...bootstrap({ listeners, clusters: [http2Cluster("xds", port)] }),
+    dynamic_resources: { ads_config, ...cds },
+  };
+}
+
+type Ask = { readonly path?: string; readonly cluster?: string; readonly body?: string };
+
+/** The body of a 200, else the status and Envoy's response flags. */
+function ask(port: number, { path = "/", cluster, body = "" }: Ask): Promise<string> {
+  const headers = cluster === undefined ? {} : { "x-cluster": cluster };
+  return new Promise((resolve, reject) => {
+    const options = { host: "127.0.0.1", port, method: body === "" ? "GET" : "POST", path, headers, timeout: 15_000 };
+    const sent = httpRequest(options, (response) => {
+      let text = "";
+      response.on("data", (chunk: Buffer) => (text += chunk.toString()));
+      const answer = () => `${response.statusCode} ${String(response.headers["x-flags"])}`;
+      response.on("end", () => resolve(response.statusCode === 200 ? text : answer()));
+    });
+    sent.on("error", reject);
+    sent.on("timeout", () => sent.destroy(new Error(`no answer for ${cluster}`)));
+    sent.end(body);
+  });
+}
+
+/** What there is: `everyone` is announced to all, the rest is there for those that ask. */
+async function resources(t: TestContext): Promise<FileResource[]> {
+  const ports = await Promise.all(["one", "two", "three", "everyone"].map((name) => origin(t, name)));
+  const [one = 0, two = 0, three = 0, everyone = 0] = ports;
+  return [
+    staticCluster("one", one),
+    edsCluster("two"),
+    endpoints("two", two),
+    staticCluster("fixed", three),
+    staticCluster("everyone", everyone),
+  ];
+}
+
+async function answers(proxy: ProxyProcess): Promise<string[]> {
+  const [filter, host] = [proxy.port("filter"), proxy.port("host")];
+  return [
+    await ask(filter, { cluster: "everyone" }),
+    // Nobody asks for it where the route says so.
+    await ask(filter, { path: "/off", cluster: "one" }),
+    await ask(filter, { cluster: "one" }),
+    await ask(filter, { path: "/off", cluster: "one" }),
+    await ask(host, { cluster: "two", body: "a body ".repeat(1_000) }),
+    await ask(host, { path: "/fixed" }),
+    await ask(filter, { cluster: "none" }),
+    await ask(host, { cluster: "mute" }),
+    await ask(filter, {}),
+  ];
+}
+
+const EXPECTED = ["everyone", "503 NC", "one", "one", "two", "three", "503 NC", "503 NC", "503 NC"];
+const envoy = findEnvoy();
+const without = { skip: envoy === undefined ? ENVOY_MISSING : false };
+
+suite("clusters on demand", { concurrency: 3 }, () => {
+  for (const variant of ["DELTA_GRPC", "GRPC"]) {
+    test(`run waits with a request for its cluster, as Envoy does, over ${variant}`, async (t) => {
+      const script = new Script(t, await resources(t), ["everyone"]);
+      await using ours = await ProxyProcess.start(undefined, config(await script.server.listen(), variant));
+      const a = await answers(ours);
+      assert.deepEqual(a, EXPECTED);
+    });
+
+    test(`Envoy gives the same answers over ${variant}`, without, async (t) => {
+      const script = new Script(t, await resources(t), ["everyone"]);
+      await using theirs = await ProxyProcess.start(envoy, config(await script.server.listen(), variant));
+      const a = await answers(theirs);
+      assert.deepEqual(a, EXPECTED);
+    });
+  }
+});
