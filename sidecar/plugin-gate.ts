@@ -3,10 +3,13 @@
 
 import type { Issue } from "../xds/decode/issues.ts";
 import type { Resource } from "../xds/decode/resource.ts";
+import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import type { PluginCodeLoader } from "./code/code-loader.ts";
 import { pluginsOf } from "./listener-plugins.ts";
 import { pluginsOfRoutes } from "./route-plugins.ts";
 import type { ApplyFailure } from "./worker-link.ts";
+
+const NO_ISSUES: readonly Issue[] = [];
 
 export class PluginGate {
   readonly #code: Pick<PluginCodeLoader, "problemOf">;
@@ -21,19 +24,30 @@ export class PluginGate {
     return this.#refusals;
   }
 
-  /** Every reason to refuse the resource because of its plugins. */
-  async issuesOf({ kind, value }: Resource): Promise<readonly Issue[]> {
+  /** Every reason to refuse the resource because of its plugins; at once where it has none. */
+  issuesOf({ kind, value }: Resource): readonly Issue[] | Promise<readonly Issue[]> {
     if (kind !== "listener" && kind !== "plugin" && kind !== "route") {
-      return [];
+      return NO_ISSUES;
     }
     const plugins = kind === "listener" ? pluginsOf(value) : kind === "plugin" ? [value] : pluginsOfRoutes(value);
+    if (plugins.length === 0) {
+      this.#refusals.delete(value.name);
+      return NO_ISSUES;
+    }
+    return this.#load(kind, value.name, plugins);
+  }
+
+  async #load(
+    resource: ApplyFailure["resource"],
+    name: string,
+    plugins: readonly PluginConfig[],
+  ): Promise<readonly Issue[]> {
     const problems = await Promise.all(plugins.map((plugin) => this.#code.problemOf(plugin)));
     const found = problems.flatMap((problem) => problem ?? []);
-    const { name } = value;
     if (found.length === 0) {
       this.#refusals.delete(name);
     } else {
-      this.#refusals.set(name, { resource: kind, name, problem: found.join("; ") });
+      this.#refusals.set(name, { resource, name, problem: found.join("; ") });
     }
     return found.map((problem): Issue => ({ path: "", problem }));
   }

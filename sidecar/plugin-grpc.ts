@@ -122,7 +122,7 @@ export class PluginGrpcCalls implements GrpcCaller, ExchangeOwner {
     }
     const live = new Set<Host>();
     for (const cluster of this.#deps.clusters().values()) {
-      for (const host of cluster.hosts) {
+      for (const host of cluster.madeHosts) {
         live.add(host);
       }
     }

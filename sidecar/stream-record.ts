@@ -113,7 +113,7 @@ export class StreamRecord implements StreamInfo, StreamFacts {
     return this.cluster !== undefined;
   }
   get clusterEndpoints(): number {
-    return this.cluster?.hosts.length ?? 0;
+    return this.cluster?.hostCount ?? 0;
   }
   get listenerMetadata(): Uint8Array | undefined {
     return this.origin.listenerMetadata;

@@ -404,8 +404,7 @@ export class Supervisor {
   }
 
   #checkLive(): void {
-    // The state first: status() shows every resource, and this is asked after each change.
-    if (this.#state !== "INITIALIZING" || this.#isFatal || this.client?.status().isInitialized !== true) {
+    if (this.#state !== "INITIALIZING" || this.#isFatal || this.client?.isInitialized !== true) {
       return;
     }
     if ([...this.#held].some((key) => this.usage.of(key)?.inUseAt === 0)) {

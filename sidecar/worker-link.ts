@@ -12,6 +12,7 @@ import type { PluginConfig, PluginService } from "../xds/model/plugin-config.ts"
 import type { RouteConfiguration } from "../xds/model/route.ts";
 import type { ScopedRoute } from "../xds/model/scoped-routes.ts";
 import type { SentRoutes } from "./route-patch.ts";
+import type { SentEndpoints } from "./sent-endpoints.ts";
 import type { StatUpdate } from "./stats/pages.ts";
 import type { SamplingPolicy } from "./telemetry/sampling.ts";
 import type { LogLine } from "./telemetry/worker-log.ts";
@@ -42,8 +43,11 @@ export interface ConfigDelta {
   readonly retiredModules: readonly string[];
 }
 
-/** As it travels: route configurations that the worker has in an older version come as what changed. */
-export type SentDelta = Omit<ConfigDelta, "routes"> & { readonly routes: Changes<SentRoutes> };
+/** As it travels: route configurations that the worker has in an older version come as what changed, most endpoints as bytes. */
+export type SentDelta = Omit<ConfigDelta, "routes" | "endpoints"> & {
+  readonly routes: Changes<SentRoutes>;
+  readonly endpoints: Changes<SentEndpoints>;
+};
 
 /** What a worker is told once, at its start. */
 export interface WorkerSettings {

@@ -41,6 +41,7 @@ import type { StreamTrace } from "./telemetry/stream-trace.ts";
 import { viewTrace } from "./telemetry/trace-view.ts";
 import { PulseWriter } from "./worker-pulse.ts";
 import { RouteJoiner } from "./route-patch.ts";
+import { joinEndpoints } from "./sent-endpoints.ts";
 import type {
   ApplyFailure,
   ConfigDelta,
@@ -188,7 +189,7 @@ class DataWorker {
   }
 
   #joined(delta: SentDelta): ConfigDelta {
-    return { ...delta, routes: this.#received.join(delta.routes) };
+    return { ...delta, routes: this.#received.join(delta.routes), endpoints: joinEndpoints(delta.endpoints) };
   }
 
   async #apply(delta: ConfigDelta): Promise<void> {

@@ -24,7 +24,7 @@ const ADDRESS_ARITHMETIC = /^import \{ (?:(?:BlockList|isIP|isIPv4|isIPv6)(?:, )
 
 /** Not for workers: each costs megabytes and start-up time in every worker, and belongs to the main thread. */
 const MAIN_THREAD_ONLY =
-  /^(?:xds\/(?!model\/)|sidecar\/(?:cli|admin)\/|sidecar\/supervisor\.ts|@bufbuild\/|@grpc\/|@opentelemetry\/|yaml$)/;
+  /^(?:xds\/(?!model\/|endpoint-bytes\.ts)|sidecar\/(?:cli|admin)\/|sidecar\/supervisor\.ts|@bufbuild\/|@grpc\/|@opentelemetry\/|yaml$)/;
 
 const FILES = sourceFiles();
 const IMPORTS = FILES.flatMap((file) => importsOf(file));

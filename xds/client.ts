@@ -85,6 +85,8 @@ export interface XdsClient {
   close(): void;
   readonly snapshot: Snapshot;
   status(): XdsStatus;
+  /** As `status()` says it. */
+  readonly isInitialized: boolean;
   /** A request needs this, and waits until a snapshot has its key among `settled`. */
   demand(demand: Demand): void;
   /** Envoy's names → values. */
@@ -125,7 +127,7 @@ class Client implements XdsClient {
   #wantedKeys = new Map<string, Wanted>();
   #assembly: Assembly = EMPTY_ASSEMBLY;
   #runtime: Runtime = EMPTY_ASSEMBLY.snapshot.runtime;
-  #isInitialized = false;
+  isInitialized = false;
   #isClosed = false;
   #expired = 0;
   #cancelUpdate: (() => void) | undefined;
@@ -220,14 +222,13 @@ class Client implements XdsClient {
   }
 
   status(): XdsStatus {
-    const { warming } = this.#assembly;
     return {
       resources: this.#store.view(),
       servers: this.#sources.servers,
       files: this.#sources.files,
-      warming,
-      isInitialized: this.#isInitialized,
-      waitsFor: this.#isInitialized ? [] : this.#unfinished(),
+      warming: this.#assembly.warming,
+      isInitialized: this.isInitialized,
+      waitsFor: this.isInitialized ? [] : this.#unfinished(),
     };
   }
 
@@ -323,7 +324,7 @@ class Client implements XdsClient {
       ({ kind, name }) =>
         kind !== "scope" && this.#store.isAbsent(kind === "host" ? VIRTUAL_HOST_TYPE : CLUSTER_TYPE, name),
     );
-    this.#isInitialized ||= this.#unfinished().length === 0;
+    this.isInitialized ||= this.#unfinished().length === 0;
     const { snapshot } = this.#assembly;
     const isNews = snapshot !== previous || snapshot.version === 0;
     if (isNews) this.#options.onSnapshot(snapshot, snapshotChanges(previous, snapshot));

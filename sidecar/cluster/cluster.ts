@@ -3,13 +3,13 @@
 // `updateEndpoints`. proxy.ts asks `dropCategory`, then `choose`, then the host's pool.
 
 import type { Cluster } from "../../xds/model/cluster.ts";
-import type { ClusterLoadAssignment } from "../../xds/model/endpoints.ts";
+import type { ClusterLoadAssignment, Endpoint, EndpointCounts, Locality } from "../../xds/model/endpoints.ts";
 import type { TimerWheel } from "../http/timer-wheel.ts";
 import type { StatsScope } from "../stats/scope.ts";
 import { addressText } from "../upstream/address-text.ts";
 import { ConnectionPool } from "../upstream/pool.ts";
 import type { PoolContext } from "../upstream/pool.ts";
-import type { HostCounts } from "../upstream/stream-pool.ts";
+import { createHostCounts, type HostCounts } from "../upstream/stream-pool.ts";
 import { createCircuitBreaker } from "./breaker.ts";
 import type { CircuitBreaker } from "./breaker.ts";
 import { CLUSTER_FAMILY, resolveClusterStats, resolveMembershipStats } from "./cluster-stats.ts";
@@ -44,6 +44,7 @@ export interface HostView {
 }
 
 const EMPTY_ASSIGNMENT: Omit<ClusterLoadAssignment, "clusterName"> = {
+  counted: { total: 0, healthy: 0, degraded: 0 },
   localities: [],
   overprovisioningFactor: 140,
   dropOverloads: [],
@@ -61,7 +62,8 @@ export class LiveCluster {
   readonly #membership: MembershipStats;
   readonly #random: () => number;
   readonly #hosts: HostSet;
-  #selection: HostSelection;
+  /** undefined: the latest endpoints have not been read yet, which the first request does. */
+  #selection: HostSelection | undefined = undefined;
   #assignment: ClusterLoadAssignment;
   /** Hosts that take TLS only; undefined where the cluster has none. */
   #secureHosts: ReadonlySet<Host> | undefined = undefined;
@@ -101,7 +103,6 @@ export class LiveCluster {
         : undefined;
     this.#hosts = new HostSet(createPool, discovery.kind === "logical_dns");
     this.#assignment = { ...EMPTY_ASSIGNMENT, clusterName: model.name };
-    this.#selection = this.#select();
     if (discovery.kind === "static") {
       this.updateEndpoints(discovery.assignment);
     } else {
@@ -119,8 +120,22 @@ export class LiveCluster {
     return this.#warm;
   }
 
+  /** All of them: makes those that no request has needed yet. */
   get hosts(): readonly Host[] {
+    if (this.#selection === undefined) {
+      this.#makeHosts();
+    }
+    return this.madeHosts;
+  }
+
+  /** Hosts that a request may have chosen: none, as long as none was chosen. */
+  get madeHosts(): readonly Host[] {
     return this.original?.hosts ?? this.#hosts.hosts;
+  }
+
+  /** As many as `hosts`. */
+  get hostCount(): number {
+    return this.original?.hosts.length ?? this.#assignment.counted?.total ?? this.hosts.length;
   }
 
   /** Hosts named before keep their pools and counts; hosts not named any more finish what they have and are gone. */
@@ -128,19 +143,27 @@ export class LiveCluster {
     if (this.#disposed) {
       return;
     }
+    const previous = this.#assignment;
     this.#warm = true;
     this.#assignment = assignment;
-    if (this.#hosts.update(assignment).membershipChanged) {
+    const { counted } = assignment;
+    if (counted !== undefined && this.#selection === undefined) {
+      if (hasOtherMembers(previous, assignment)) {
+        this.#membership.change.inc();
+      }
+      this.#count(counted);
+      return;
+    }
+    const wasRead = this.#selection !== undefined || previous.counted === undefined;
+    const isOther = this.#makeHosts();
+    if (wasRead ? isOther : hasOtherMembers(previous, assignment)) {
       this.#membership.change.inc();
     }
-    this.#selection = this.#select();
-    const hosts = this.#hosts.hosts;
-    if (usesTls(this.model)) {
-      this.#secureHosts = new Set(hosts.filter((host) => needsTls(this.model, host.socketMatch)));
-    }
-    this.#membership.total.set(hosts.length);
-    this.#membership.healthy.set(hosts.filter((host) => host.availability === "healthy").length);
-    this.#membership.degraded.set(hosts.filter((host) => host.availability === "degraded").length);
+    this.#count({
+      total: this.#hosts.hosts.length,
+      healthy: this.#hosts.hosts.filter((host) => host.availability === "healthy").length,
+      degraded: this.#hosts.hosts.filter((host) => host.availability === "degraded").length,
+    });
   }
 
   /**
@@ -159,7 +182,10 @@ export class LiveCluster {
 
   /** A host for one request; undefined when none may be used, or it takes TLS only, which is not supported yet. `hash`: see Balancer. */
   choose(hash?: number): Host | undefined {
-    const host = this.#selection.choose(hash);
+    if (this.#selection === undefined) {
+      this.#makeHosts();
+    }
+    const host = this.#selection?.choose(hash);
     if (host === undefined || this.#secureHosts?.has(host) === true) {
       this.stats.cxNoneHealthy.inc();
       return undefined;
@@ -169,17 +195,14 @@ export class LiveCluster {
 
   /** Plain objects, fit for posting to the main thread. */
   view(): HostView[] {
-    return this.hosts.map((host) => ({
-      address: addressText(host.address),
-      hostname: host.hostname,
-      health: host.health,
-      weight: host.weight,
-      priority: host.priority,
-      region: host.locality.region,
-      zone: host.locality.zone,
-      subZone: host.locality.subZone,
-      counts: { ...host.counts },
-    }));
+    if (this.#selection !== undefined || this.original !== undefined) {
+      return this.madeHosts.map((host) => hostView(host, host.priority, host.locality, host.counts));
+    }
+    // Nobody has needed a host: none is made for looking at it.
+    const groups = this.#assignment.localities.toSorted((a, b) => a.priority - b.priority);
+    return groups.flatMap(({ endpoints, priority, locality }) =>
+      endpoints.map((endpoint) => hostView(endpoint, priority, locality, createHostCounts())),
+    );
   }
 
   /** Retires the cluster softly: requests that have chosen a host still finish, no idle connection stays. */
@@ -200,6 +223,22 @@ export class LiveCluster {
     this.#selection = this.#select();
   }
 
+  /** Brings the hosts up to the latest endpoints; true: some came or went. */
+  #makeHosts(): boolean {
+    const { membershipChanged } = this.#hosts.update(this.#assignment);
+    this.#selection = this.#select();
+    if (usesTls(this.model)) {
+      this.#secureHosts = new Set(this.#hosts.hosts.filter((host) => needsTls(this.model, host.socketMatch)));
+    }
+    return membershipChanged;
+  }
+
+  #count({ total, healthy, degraded }: EndpointCounts): void {
+    this.#membership.total.set(total);
+    this.#membership.healthy.set(healthy);
+    this.#membership.degraded.set(degraded);
+  }
+
   /** Once: a successor of the same name has retained them by now. */
   #releaseStats(): void {
     if (!this.#isReleased) {
@@ -217,6 +256,28 @@ export class LiveCluster {
       onPanic: () => this.stats.lbHealthyPanic.inc(),
     });
   }
+}
+
+function hostView(
+  { address, hostname, health, weight }: Pick<Endpoint, "address" | "hostname" | "health" | "weight">,
+  priority: number,
+  { region, zone, subZone }: Locality,
+  counts: HostCounts,
+): HostView {
+  const place = { priority, region, zone, subZone };
+  return { address: addressText(address), hostname, health, weight, ...place, counts: { ...counts } };
+}
+
+/** Whether an address came or went. */
+function hasOtherMembers(previous: ClusterLoadAssignment, next: ClusterLoadAssignment): boolean {
+  if (previous.counted !== undefined && next.counted !== undefined && previous.counted.total !== next.counted.total) {
+    return true;
+  }
+  return addressesOf(previous).symmetricDifference(addressesOf(next)).size > 0;
+}
+
+function addressesOf({ localities }: ClusterLoadAssignment): Set<string> {
+  return new Set(localities.flatMap(({ endpoints }) => endpoints.map(({ address }) => addressText(address))));
 }
 
 export function compileCluster(model: Cluster, deps: ClusterDeps): LiveCluster {

@@ -88,7 +88,7 @@ export class TcpRecord implements StreamFacts {
     return this.cluster !== undefined;
   }
   get clusterEndpoints(): number {
-    return this.cluster?.hosts.length ?? 0;
+    return this.cluster?.hostCount ?? 0;
   }
   get listenerMetadata(): Uint8Array | undefined {
     return this.#origin.listenerMetadata;

@@ -3,7 +3,7 @@
  * found, for Envoy with the same bootstrap, in turn. From the start of the process until the last virtual host is answered by
  * its cluster; resident memory then; and how long one changed route takes until a request goes by it.
  * The control plane runs in this process on the other core.
- * Run: node test/bench/xds-scale.ts [--hosts 5000] [--endpoints 10] [--rounds 3] [--pushes 50] [--variant GRPC]
+ * Run: node test/bench/xds-scale.ts [--hosts 5000] [--endpoints 10] [--rounds 3] [--pushes 50] [--variant GRPC] [--sources]
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -20,6 +20,7 @@ import { createControlPlane } from "../../xds/server/control-plane.ts";
 import type { ServedResource } from "../../xds/server/resource-set.ts";
 import { CLUSTER_TYPE, ENDPOINTS_TYPE, ROUTE_TYPE } from "../../xds/type-urls.ts";
 import { parseResources } from "../../xds/decode/resources-file.ts";
+import { builtProgram } from "../support/built-program.ts";
 import { findEnvoy } from "../support/envoy-binary.ts";
 import { adsBootstrapText } from "../support/sidecar-story.ts";
 import type { AdsVariant } from "../support/xds-resources.ts";
@@ -30,14 +31,20 @@ import { freePorts, PROXY_CORE } from "./variants.ts";
 
 const text = { type: "string" } as const;
 const { values } = parseArgs({
-  options: { hosts: text, endpoints: text, rounds: text, pushes: text, variant: text },
+  options: { hosts: text, endpoints: text, rounds: text, pushes: text, variant: text, sources: { type: "boolean" } },
 });
 const HOSTS = Number(values.hosts ?? 5000);
 const ENDPOINTS = Number(values.endpoints ?? 10);
 const ROUNDS = Number(values.rounds ?? 3);
 const PUSHES = Number(values.pushes ?? 50);
 const VARIANT: AdsVariant = values.variant === "DELTA_GRPC" ? "DELTA_GRPC" : "GRPC";
+const SOURCES = join(import.meta.dirname, "../../outrigger");
 const START_DEADLINE_MS = 120_000;
+
+interface Proxy {
+  readonly env: Readonly<Record<string, string>>;
+  readonly commandOf: (file: string) => string[];
+}
 
 interface Result {
   readonly startMs: number;
@@ -148,7 +155,7 @@ async function untilVersion(port: number, agent: Agent, version: number, everyMs
   }
 }
 
-async function measure(fixed: readonly ServedResource[], commandOf: (file: string) => string[]): Promise<Result> {
+async function measure(fixed: readonly ServedResource[], { env, commandOf }: Proxy): Promise<Result> {
   const [port = 0] = await freePorts(1);
   const folder = mkdtempSync(join(tmpdir(), "outrigger-scale-"));
   const set = (version: number): ServedResource[] => [...fixed, listener(port), routes(version)];
@@ -159,7 +166,7 @@ async function measure(fixed: readonly ServedResource[], commandOf: (file: strin
     const file = join(folder, "bootstrap.yaml");
     writeFileSync(file, adsBootstrapText(await plane.listen("127.0.0.1", 0), VARIANT));
     const startedAt = performance.now();
-    child = await start("proxy", PROXY_CORE, commandOf(file));
+    child = await start("proxy", PROXY_CORE, commandOf(file), env);
     await untilVersion(port, agent, 0, 20);
     const startMs = performance.now() - startedAt;
     const startCpu = cpuSpent(new Map(), cpuTimes(child.pid)) / 1e9;
@@ -191,20 +198,22 @@ async function main(): Promise<void> {
     origin.listen(0, "127.0.0.1", resolve);
   });
   const fixed = [...clusters(), ...assignments((origin.address() as AddressInfo).port)];
-  const launcher = join(import.meta.dirname, "../../outrigger");
+  // The program as it is installed; `--sources` starts the sources themselves.
+  const { launcher, env } = values.sources === true ? { launcher: SOURCES, env: {} } : await builtProgram();
   const envoy = findEnvoy();
-  const proxies: [string, (file: string) => string[]][] = [
-    ["outrigger", (file) => [launcher, "run", "-c", file, "--concurrency", "1", "-l", "warning"]],
+  const flags = ["--concurrency", "1", "-l"];
+  const proxies: [string, Proxy][] = [
+    ["outrigger", { env, commandOf: (file) => [launcher, "run", "-c", file, ...flags, "warning"] }],
   ];
   if (envoy !== undefined) {
-    const flags = ["--concurrency", "1", "-l", "error", "--use-dynamic-base-id"];
-    proxies.push(["envoy", (file) => [envoy, "-c", file, ...flags]]);
+    const commandOf = (file: string): string[] => [envoy, "-c", file, ...flags, "error", "--use-dynamic-base-id"];
+    proxies.push(["envoy", { env: {}, commandOf }]);
   }
   process.stdout.write(`${HOSTS} virtual hosts, ${HOSTS} clusters, ${HOSTS * ENDPOINTS} endpoints, ${VARIANT}\n`);
   try {
     for (let round = 1; round <= ROUNDS; round++) {
-      for (const [name, commandOf] of proxies) {
-        const { startMs, startCpu, residentMib: mib, pushMs } = await measure(fixed, commandOf);
+      for (const [name, proxy] of proxies) {
+        const { startMs, startCpu, residentMib: mib, pushMs } = await measure(fixed, proxy);
         const sorted = Float64Array.from(pushMs).sort();
         const [p50, p99] = [percentile(sorted, 0.5), percentile(sorted, 0.99)].map((ms) => ms.toFixed(0));
         const start_ = `start to in use ${(startMs / 1000).toFixed(2)} s (${startCpu.toFixed(2)} s of CPU)`;

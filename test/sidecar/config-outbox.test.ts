@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ConfigOutbox, joinDeltas } from "../../sidecar/config-outbox.ts";
+import { joinEndpoints } from "../../sidecar/sent-endpoints.ts";
 import { RouteJoiner } from "../../sidecar/route-patch.ts";
 import type { Changes, ConfigDelta } from "../../sidecar/worker-link.ts";
 
@@ -30,7 +31,12 @@ function outbox() {
   let joined = 0;
   const joiner = new RouteJoiner();
   const box = new ConfigOutbox({
-    post: (each) => posted.push({ ...each, routes: joiner.join(structuredClone(each.routes)) }),
+    post: (each) =>
+      posted.push({
+        ...each,
+        routes: joiner.join(structuredClone(each.routes)),
+        endpoints: joinEndpoints(each.endpoints),
+      }),
     onJoined: () => (joined += 1),
   });
   return { box, posted, joined: () => joined };

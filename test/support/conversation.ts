@@ -138,7 +138,7 @@ class Player {
 function describe(snapshot: Snapshot): string {
   const { clusters, endpoints: assignments, listeners, scopes, routes: tables, plugins, runtime } = snapshot;
   const ports = (name: string) => {
-    const port = JSON.stringify(assignments.get(name) ?? {}).match(/"port":(\d+)/)?.[1];
+    const port = JSON.stringify(assignments.get(name)?.localities ?? []).match(/"port":(\d+)/)?.[1];
     return port === undefined ? `${name}` : `${name}:${port}`;
   };
   const cluster = ([name, { discovery }]: [string, { discovery: { kind: string } }]) =>

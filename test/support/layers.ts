@@ -13,6 +13,8 @@ export interface Layer {
 }
 
 const MODEL = "xds/model/";
+/** Endpoints as bytes, which a worker reads without the decoders. */
+const ENDPOINT_BYTES = "xds/endpoint-bytes.ts";
 const EVERYTHING = ["sidecar/", "plugins/", "xds/"];
 /** What every stage of a request speaks. */
 const STREAM_WORDS = ["sidecar/http/", "sidecar/errors.ts"];
@@ -24,7 +26,7 @@ export const LAYERS: readonly Layer[] = [
   { at: MODEL, code: [], types: [], why: "the model is the shared language and knows nobody" },
   {
     at: "xds/decode/",
-    code: ["xds/gen/", "xds/descriptors/", "xds/type-urls.ts", "xds/fields.ts"],
+    code: ["xds/gen/", "xds/descriptors/", "xds/type-urls.ts", "xds/fields.ts", ENDPOINT_BYTES],
     types: [MODEL],
     why: "decoding is bytes to value, without the protocol that brought the bytes",
   },
@@ -35,6 +37,7 @@ export const LAYERS: readonly Layer[] = [
     why: "it reads and proves what configuration names, and knows nothing of streams",
   },
   { at: "xds/field-rows/", code: ["xds/fields.ts"], types: [], why: "the table of fields is data" },
+  { at: ENDPOINT_BYTES, code: [], types: [MODEL], why: "bytes to the model for threads without the protobuf library" },
   // Protobuf ends at the wire: what else is in xds/ sees messages that discovery-wire.ts has taken apart.
   { at: "xds/discovery-wire.ts", code: ["xds/"], types: [], why: "xds/ knows neither plugins nor the proxy" },
   { at: "xds/load-report-wire.ts", code: ["xds/"], types: [], why: "xds/ knows neither plugins nor the proxy" },
@@ -345,6 +348,12 @@ export const LAYERS: readonly Layer[] = [
     why: "it brings bytes and compiles them; who needs them and where clusters are is handed to it",
   },
   { at: "sidecar/node-http.ts", code: [], types: [], why: "it hands out a module of Node's" },
+  {
+    at: "sidecar/sent-endpoints.ts",
+    code: [ENDPOINT_BYTES],
+    types: [MODEL, "sidecar/"],
+    why: "endpoints on their way between the main thread and a worker",
+  },
   { at: "sidecar/worker-link.ts", code: [], types: EVERYTHING, why: "messages are types" },
   {
     at: "sidecar/publisher.ts",

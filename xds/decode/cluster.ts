@@ -20,6 +20,7 @@ import { unsupported } from "./http-filter.ts";
 import { inertReason } from "./inert.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeLbPolicy } from "./load-balancing.ts";
+import { decodeEach } from "./matcher.ts";
 import { decodeBindConfig } from "./socket-options.ts";
 import { decodeUpstreamSocket } from "./transport-socket.ts";
 import { decodeUpstreamHttp } from "./upstream-protocol.ts";
@@ -94,10 +95,15 @@ function decodeSockets(
   }
   return {
     tls,
-    socketMatches: message.transportSocketMatches.map(({ match, transportSocket }, index) => {
-      const tls = decodeUpstreamSocket(transportSocket, child(item(matchesPath, index), "transport_socket"), findings);
-      return { match: match ?? {}, tls };
-    }),
+    socketMatches: decodeEach(
+      message.transportSocketMatches,
+      matchesPath,
+      findings,
+      ({ match, transportSocket }, at) => {
+        const tls = decodeUpstreamSocket(transportSocket, child(at, "transport_socket"), findings);
+        return { match: match ?? {}, tls };
+      },
+    ),
   };
 }
 
@@ -212,6 +218,10 @@ const BREAKER_DEFAULTS = { maxConnections: 1024, maxPendingRequests: 1024, maxRe
 
 /** The first entry of a priority counts, as in Envoy. */
 function decodeCircuitBreakers(message: CircuitBreakers | undefined): Cluster["circuitBreakers"] {
+  return message === undefined ? DEFAULT_BREAKERS : breakersOf(message);
+}
+
+function breakersOf(message: CircuitBreakers | undefined): Cluster["circuitBreakers"] {
   const forPriority = (priority: CircuitBreakerThresholds["priority"], wanted: RoutingPriority) => {
     const entry = message?.thresholds.find((candidate) => candidate.priority === wanted);
     return {
@@ -224,3 +234,5 @@ function decodeCircuitBreakers(message: CircuitBreakers | undefined): Cluster["c
   };
   return [forPriority("default", RoutingPriority.DEFAULT), forPriority("high", RoutingPriority.HIGH)];
 }
+
+const DEFAULT_BREAKERS = breakersOf(undefined);

@@ -22,6 +22,8 @@ const DEFAULT_FETCH_TIMEOUT_MS = 15_000;
 const DEFAULT_BACKOFF_BASE_MS = 500;
 const DEFAULT_BACKOFF_MAX_MS = 30_000;
 
+const ADS: ConfigSource = { kind: "ads", initialFetchTimeoutMs: DEFAULT_FETCH_TIMEOUT_MS };
+
 const VERSION_PROBLEM = "must be V3, the only version of the API that is left";
 
 /** Undefined when it cannot be used, which is then reported. */
@@ -40,7 +42,7 @@ export function decodeConfigSource(
     case undefined:
       return undefined;
     case "ads":
-      return { kind: "ads", initialFetchTimeoutMs };
+      return initialFetchTimeoutMs === DEFAULT_FETCH_TIMEOUT_MS ? ADS : { kind: "ads", initialFetchTimeoutMs };
     case "self":
       if (specifier.value.transportApiVersion === ApiVersion.V2) {
         findings.issue(child(path, "self.transport_api_version"), VERSION_PROBLEM);

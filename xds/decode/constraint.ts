@@ -93,11 +93,8 @@ export function zeroValue(field: DescField): unknown {
 function stringProblem(value: string, rule: Constraint): string | undefined {
   if (rule.ignoreEmpty === true && value === "") return undefined;
   if (rule.minLen === 1 && value === "") return "must not be empty";
-  const length = lengthProblem(
-    rule.minLen === undefined && rule.maxLen === undefined ? 0 : characterCount(value),
-    "characters",
-    rule,
-  );
+  const isCounted = (rule.minLen ?? 1) > 1 || rule.maxLen !== undefined;
+  const length = isCounted ? lengthProblem(characterCount(value), "characters", rule) : undefined;
   if (length !== undefined) return length;
   if (rule.maxBytes !== undefined && Buffer.byteLength(value) > rule.maxBytes) {
     return `is ${Buffer.byteLength(value)} bytes long, must be at most ${rule.maxBytes}`;

@@ -8,7 +8,7 @@ import {
 import type { HeaderAppendAction, HeaderMutations, HeaderToAdd } from "../model/route.ts";
 import { quoted } from "./constraint.ts";
 import { child, item, type Findings } from "./issues.ts";
-import { decodeEach } from "./matcher.ts";
+import { decodeEach, NONE } from "./matcher.ts";
 
 /** What every message with header changes has. */
 export interface HeaderMutationFields {
@@ -25,11 +25,26 @@ const ACTIONS: Readonly<Record<number, HeaderAppendAction>> = {
   [Action.OVERWRITE_IF_EXISTS]: "OVERWRITE_IF_EXISTS",
 };
 
+const NO_MUTATIONS: HeaderMutations = {
+  requestToAdd: NONE,
+  requestToRemove: NONE,
+  responseToAdd: NONE,
+  responseToRemove: NONE,
+};
+
 export function decodeHeaderMutations(
   message: HeaderMutationFields,
   path: string,
   findings: Findings,
 ): HeaderMutations {
+  if (
+    message.requestHeadersToAdd.length === 0 &&
+    message.requestHeadersToRemove.length === 0 &&
+    message.responseHeadersToAdd.length === 0 &&
+    message.responseHeadersToRemove.length === 0
+  ) {
+    return NO_MUTATIONS;
+  }
   const toRemove = (names: readonly string[], field: string) =>
     names.map((name, index) => decodeRemoval(name, item(child(path, field), index), findings));
   return {

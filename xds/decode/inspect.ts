@@ -46,7 +46,10 @@ interface FieldPlan {
   readonly rule: Constraint | undefined;
   readonly status: FieldStatus;
   readonly fullName: string;
+  readonly isAny: boolean;
   readonly isOpaqueAny: boolean;
+  /** A message of protobuf's own, other than Any. */
+  readonly isWellKnown: boolean;
 }
 
 interface MessagePlan {
@@ -67,46 +70,60 @@ export function inspectMessage(
   findings: Findings,
   unknownFields: UnknownFieldPolicy,
 ): void {
-  new Inspection(findings, unknownFields).message(desc, message, path, 0, false);
+  new Inspection(path, findings, unknownFields).message(desc, message, 0, false);
 }
 
 class Inspection {
   readonly #findings: Findings;
   readonly #unknownFields: UnknownFieldPolicy;
+  /** Where it is: names of fields and steps, and places in lists and maps. Most messages have nothing to say, so no path is made for them. */
+  readonly #steps: (string | number)[] = [];
+  readonly #start: string;
 
-  constructor(findings: Findings, unknownFields: UnknownFieldPolicy) {
+  constructor(start: string, findings: Findings, unknownFields: UnknownFieldPolicy) {
+    this.#start = start;
     this.#findings = findings;
     this.#unknownFields = unknownFields;
   }
 
+  get #path(): string {
+    let path = this.#start;
+    for (const step of this.#steps) {
+      path = typeof step === "number" ? item(path, step) : step.startsWith("[") ? path + step : child(path, step);
+    }
+    return path;
+  }
+
   /** `isIgnored`: inside a field without effect, where only Envoy's own constraints count. */
-  message(desc: DescMessage, message: Message, path: string, depth: number, isIgnored: boolean): void {
+  message(desc: DescMessage, message: Message, depth: number, isIgnored: boolean): void {
     if (depth > MAX_DEPTH) {
-      this.#findings.issue(path, `is nested deeper than ${MAX_DEPTH} messages`);
+      this.#findings.issue(this.#path, `is nested deeper than ${MAX_DEPTH} messages`);
       return;
     }
-    this.#unknown(desc, message, path);
-    if (desc.typeName === DataSourceSchema.typeName && !isIgnored) this.#namedFile(message as DataSource, path);
+    this.#unknown(desc, message);
+    if (desc.typeName === DataSourceSchema.typeName && !isIgnored) this.#namedFile(message as DataSource);
     const plan = planOf(desc);
     const fields = message as unknown as Fields;
     for (const oneof of plan.requiredOneofs) {
       if ((fields[oneof.localName] as OneofValue).case === undefined) {
-        this.#findings.issue(path, `no ${oneof.name} set, one of ${oneof.members} is needed`);
+        this.#findings.issue(this.#path, `no ${oneof.name} set, one of ${oneof.members} is needed`);
       }
     }
-    for (const field of plan.fields) this.#field(field, fields, path, depth, isIgnored);
+    for (const field of plan.fields) this.#field(field, fields, depth, isIgnored);
   }
 
-  #namedFile(message: DataSource, path: string): void {
+  #namedFile(message: DataSource): void {
     if (message.specifier.case !== "filename") return;
+    const path = this.#path;
     // A token (FileBasedMetadataConfig) is read for each stream, and may come after the start.
     if (path.endsWith(".secret_data")) return;
     this.#findings.files.push({ kind: "data", path: child(path, "filename"), name: message.specifier.value });
   }
 
-  #unknown(desc: DescMessage, message: Message, path: string): void {
+  #unknown(desc: DescMessage, message: Message): void {
     const unknown = message.$unknown;
     if (unknown === undefined || this.#unknownFields === "ignore") return;
+    const path = this.#path;
     for (const { no } of unknown) {
       const problem = `unknown field number ${no} of ${desc.typeName}`;
       if (this.#unknownFields === "refuse") this.#findings.issue(path, problem);
@@ -114,75 +131,88 @@ class Inspection {
     }
   }
 
-  #field(plan: FieldPlan, fields: Fields, parent: string, depth: number, isInIgnored: boolean): void {
+  #field(plan: FieldPlan, fields: Fields, depth: number, isInIgnored: boolean): void {
     const { field, rule, status } = plan;
     const value = setValue(field, fields);
+    if (value === undefined && rule === undefined) return;
+    this.#steps.push(field.name);
     if (value === undefined) {
-      if (rule === undefined) return;
-      const path = child(parent, field.name);
-      if (rule.required === true && field.oneof === undefined) this.#findings.issue(path, "is required");
-      else if (hasImplicitValue(field)) this.#value(field, zeroValue(field), rule, path);
-      else if (field.fieldKind === "list" || field.fieldKind === "map") this.#list(field, [], rule, path);
-      return;
-    }
-    const path = child(parent, field.name);
-    let isIgnored = isInIgnored;
-    if (!isIgnored && !isDefault(field, value)) {
-      if (status.kind === "refused") {
-        this.#findings.issue(path, `is refused: ${status.reason}`);
-        return;
+      this.#absent(field, rule ?? {});
+    } else if (isInIgnored || isDefault(field, value)) {
+      this.#set(plan, value, depth, isInIgnored);
+    } else if (status.kind === "refused") {
+      this.#findings.issue(this.#path, `is refused: ${status.reason}`);
+    } else {
+      const isIgnored = status.kind === "accepted";
+      if (isIgnored) {
+        this.#findings.warn("no_effect", this.#path, plan.fullName, `accepted without effect: ${status.reason}`);
       }
-      if (status.kind === "accepted") {
-        this.#findings.warn("no_effect", path, plan.fullName, `accepted without effect: ${status.reason}`);
-        isIgnored = true;
-      }
+      this.#set(plan, value, depth, isIgnored);
     }
-    this.#set(plan, value, path, depth, isIgnored);
+    this.#steps.pop();
   }
 
-  #set(plan: FieldPlan, value: unknown, path: string, depth: number, isIgnored: boolean): void {
+  #absent(field: DescField, rule: Constraint): void {
+    if (rule.required === true && field.oneof === undefined) this.#findings.issue(this.#path, "is required");
+    else if (hasImplicitValue(field)) this.#value(field, zeroValue(field), rule);
+    else if (field.fieldKind === "list" || field.fieldKind === "map") this.#list(field, [], rule);
+  }
+
+  #set(plan: FieldPlan, value: unknown, depth: number, isIgnored: boolean): void {
     const { field, rule } = plan;
     if (field.fieldKind === "list") {
       const list = value as readonly unknown[];
-      if (rule !== undefined) this.#list(field, list, rule, path);
-      for (const [index, entry] of list.entries()) this.#nested(plan, entry, item(path, index), depth, isIgnored);
+      if (rule !== undefined) this.#list(field, list, rule);
+      if (field.message === undefined) return;
+      for (let index = 0; index < list.length; index++) {
+        this.#steps.push(index);
+        this.#nested(plan, list[index], depth, isIgnored);
+        this.#steps.pop();
+      }
     } else if (field.fieldKind === "map") {
       for (const [key, entry] of Object.entries(value as Fields)) {
-        if (rule?.keys?.minLen === 1 && key === "") this.#findings.issue(path, "has an empty key");
-        this.#nested(plan, entry, item(path, key), depth, isIgnored);
+        if (rule?.keys?.minLen === 1 && key === "") this.#findings.issue(this.#path, "has an empty key");
+        this.#steps.push(item("", key));
+        this.#nested(plan, entry, depth, isIgnored);
+        this.#steps.pop();
       }
     } else {
-      if (rule !== undefined || isDuration(field)) this.#value(field, value, rule ?? {}, path);
-      this.#nested(plan, value, path, depth, isIgnored);
+      if (rule !== undefined || isDuration(field)) this.#value(field, value, rule ?? {});
+      this.#nested(plan, value, depth, isIgnored);
     }
   }
 
-  #list(field: DescField, list: readonly unknown[], rule: Constraint, path: string): void {
+  #list(field: DescField, list: readonly unknown[], rule: Constraint): void {
     const problem = listProblem(list, rule);
-    if (problem !== undefined) this.#findings.issue(path, problem);
+    if (problem !== undefined) this.#findings.issue(this.#path, problem);
     if (rule.items === undefined) return;
-    for (const [index, entry] of list.entries()) this.#value(field, entry, rule.items, item(path, index));
+    for (let index = 0; index < list.length; index++) {
+      this.#steps.push(index);
+      this.#value(field, list[index], rule.items);
+      this.#steps.pop();
+    }
   }
 
-  #value(field: DescField, value: unknown, rule: Constraint, path: string): void {
+  #value(field: DescField, value: unknown, rule: Constraint): void {
     const problem = valueProblem(field, value, rule);
-    if (problem !== undefined) this.#findings.issue(path, problem);
+    if (problem !== undefined) this.#findings.issue(this.#path, problem);
   }
 
-  #nested(plan: FieldPlan, value: unknown, path: string, depth: number, isIgnored: boolean): void {
+  #nested(plan: FieldPlan, value: unknown, depth: number, isIgnored: boolean): void {
     const desc = plan.field.message;
     if (desc === undefined || !isMessage(value)) return;
-    if (desc.typeName !== "google.protobuf.Any") {
-      if (!desc.typeName.startsWith("google.protobuf.")) this.message(desc, value, path, depth + 1, isIgnored);
+    if (!plan.isAny) {
+      if (!plan.isWellKnown) this.message(desc, value, depth + 1, isIgnored);
       return;
     }
     if (plan.isOpaqueAny) return;
     const inner = unpackAny(value as Any);
-    const innerPath = inner.step === "" ? path : child(path, inner.step);
-    if (inner.problem !== undefined) this.#findings.issue(innerPath, inner.problem);
+    if (inner.step !== "") this.#steps.push(inner.step);
+    if (inner.problem !== undefined) this.#findings.issue(this.#path, inner.problem);
     if (inner.desc !== undefined && inner.message !== undefined) {
-      this.message(inner.desc, inner.message, innerPath, depth + 1, isIgnored);
+      this.message(inner.desc, inner.message, depth + 1, isIgnored);
     }
+    if (inner.step !== "") this.#steps.pop();
   }
 }
 
@@ -240,7 +270,17 @@ function makePlan(desc: DescMessage): MessagePlan {
   const fields = desc.fields.map((field): FieldPlan => {
     const fullName = `${desc.typeName}.${field.name}`;
     const status = fieldStatus(desc.typeName, field.name);
-    return { field, rule: rules[field.name], status, fullName, isOpaqueAny: OPAQUE_ANY_FIELDS.has(fullName) };
+    const type = field.message?.typeName ?? "";
+    const isAny = type === "google.protobuf.Any";
+    return {
+      field,
+      rule: rules[field.name],
+      status,
+      fullName,
+      isAny,
+      isOpaqueAny: OPAQUE_ANY_FIELDS.has(fullName),
+      isWellKnown: !isAny && type.startsWith("google.protobuf."),
+    };
   });
   const requiredOneofs = desc.oneofs
     .filter((oneof) => rules[oneof.name]?.oneofRequired === true)

@@ -138,15 +138,22 @@ export function decodeQueryParameterMatcher(
 }
 
 /** Each message of a list, decoded; those that could not be (and were reported) are left out. */
+/**
+ * Nothing, which most lists of a configuration hold. One object for all of them, as for other parts that are mostly as they are
+ * by default: thousands of clusters and routes are smaller by it, and travel to a worker faster.
+ */
+export const NONE: readonly never[] = [];
+
 export function decodeEach<M, T>(
   messages: readonly M[],
   path: string,
   findings: Findings,
   decode: (message: M, path: string, findings: Findings) => T | undefined,
 ): readonly T[] {
+  if (messages.length === 0) return NONE;
   const decoded: T[] = [];
-  for (const [index, message] of messages.entries()) {
-    const value = decode(message, `${path}[${index}]`, findings);
+  for (let index = 0; index < messages.length; index++) {
+    const value = decode(messages[index] as M, `${path}[${index}]`, findings);
     if (value !== undefined) decoded.push(value);
   }
   return decoded;

@@ -8,6 +8,7 @@ import { decodeEach } from "./matcher.ts";
 
 /** `path` is that of the message which has the field `request_mirror_policies`. */
 export function checkMirrorPolicies(policies: readonly MirrorPolicy[], path: string, findings: Findings): void {
+  if (policies.length === 0) return;
   for (const [index, policy] of policies.entries()) {
     const at = item(child(path, "request_mirror_policies"), index);
     if ((policy.cluster === "") === (policy.clusterHeader === "")) {

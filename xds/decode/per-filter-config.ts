@@ -26,14 +26,18 @@ const KIND = "Settings of HTTP filters for routes";
 const SWITCHED_ON: FilterOverride = { disabled: false, configuration: undefined };
 const SWITCHED_OFF: FilterOverride = { disabled: true, configuration: undefined };
 
+const NO_CONFIG: PerFilterConfig = {};
+
 export function decodePerFilterConfig(
   configs: Readonly<Record<string, Any>>,
   path: string,
   findings: Findings,
 ): PerFilterConfig {
+  const entries = Object.entries(configs);
+  if (entries.length === 0) return NO_CONFIG;
   // Names come from a peer: "__proto__" must be a name like any other.
   return Object.fromEntries(
-    Object.entries(configs).flatMap(([name, any]): [string, FilterOverride][] => {
+    entries.flatMap(([name, any]): [string, FilterOverride][] => {
       const entry = decodeEntry(any, name, item(child(path, "typed_per_filter_config"), name), findings);
       return entry === undefined ? [] : [[name, entry]];
     }),

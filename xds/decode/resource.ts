@@ -50,6 +50,7 @@ import { decodeDiscoveredPlugin } from "./http-filter.ts";
 import { inspectMessage, type UnknownFieldPolicy } from "./inspect.ts";
 import { child, Findings, type Decoded, type FormatProblem } from "./issues.ts";
 import { decodeListener } from "./listener.ts";
+import { plainEndpoints } from "./plain-endpoints.ts";
 import { DEFAULT_MAX_BODY_BYTES, decodeRouteConfiguration, decodeVirtualHost } from "./route.ts";
 import { flattenRuntime } from "./runtime.ts";
 import { decodeChangedHosts } from "./virtual-host-reuse.ts";
@@ -120,6 +121,10 @@ export function decodeResource(typeUrl: string, bytes: Uint8Array, options: Deco
     const previous = { bytes: before, value: value as RouteConfiguration };
     const routes = decodeChangedHosts(bytes, previous, findings, options.unknownFields ?? "warn");
     if (routes !== undefined) return findings.result<Resource>({ kind: "route", name: routes.name, value: routes });
+  }
+  if (typeUrl === ENDPOINTS_TYPE) {
+    const value = plainEndpoints(bytes);
+    if (value !== undefined) return findings.result<Resource>({ kind: "endpoints", name: value.clusterName, value });
   }
   const message = parse(type.desc, bytes, findings);
   if (message === undefined) return findings.result<Resource>(undefined);

@@ -10,7 +10,17 @@ import {
   decodeQueryParameterMatcher,
   decodeRegex,
   decodeRuntimeFraction,
+  NONE,
 } from "./matcher.ts";
+
+/** How most routes match: any path. */
+const EVERYTHING: RouteMatch = {
+  path: { kind: "prefix", value: "/", caseSensitive: true },
+  headers: NONE,
+  queryParameters: NONE,
+  grpc: false,
+  runtimeFraction: undefined,
+};
 
 /** Undefined when no path can be matched, which is then reported. */
 export function decodeRouteMatch(
@@ -21,6 +31,7 @@ export function decodeRouteMatch(
   if (message === undefined) return undefined;
   const pathMatcher = decodePathMatcher(message, path, findings);
   if (pathMatcher === undefined) return undefined;
+  if (isEverything(message, pathMatcher)) return EVERYTHING;
   return {
     path: pathMatcher,
     headers: decodeEach(message.headers, child(path, "headers"), findings, decodeHeaderMatcher),
@@ -33,6 +44,18 @@ export function decodeRouteMatch(
     grpc: message.grpc !== undefined,
     runtimeFraction: decodeRuntimeFraction(message.runtimeFraction),
   };
+}
+
+function isEverything(message: RouteMatchMessage, path: PathMatcher): boolean {
+  return (
+    path.kind === "prefix" &&
+    path.value === "/" &&
+    path.caseSensitive &&
+    message.headers.length === 0 &&
+    message.queryParameters.length === 0 &&
+    message.grpc === undefined &&
+    message.runtimeFraction === undefined
+  );
 }
 
 function decodePathMatcher(message: RouteMatchMessage, path: string, findings: Findings): PathMatcher | undefined {

@@ -4,6 +4,7 @@
 import type { UpgradeConfig } from "../model/route.ts";
 import { quoted } from "./constraint.ts";
 import { child, item, type Findings } from "./issues.ts";
+import { NONE } from "./matcher.ts";
 
 interface UpgradeFields {
   readonly upgradeType: string;
@@ -15,6 +16,7 @@ export function decodeUpgrades(
   path: string,
   findings: Findings,
 ): readonly UpgradeConfig[] {
+  if (messages.length === 0) return NONE;
   const seen = new Map<string, number>();
   return messages.map(({ upgradeType, enabled }, index) => {
     const type = upgradeType.toLowerCase();

@@ -41,4 +41,29 @@ export interface ClusterLoadAssignment {
   readonly overprovisioningFactor: number;
   /** Percent of requests dropped by category before a host is chosen. */
   readonly dropOverloads: readonly { readonly category: string; readonly percent: number }[];
+  /** Where `localities` are read anew each time they are asked for: what is known of them without. */
+  readonly counted?: EndpointCounts;
+}
+
+/** Endpoints of an assignment in which no address stands twice. */
+export interface EndpointCounts {
+  readonly total: number;
+  readonly healthy: number;
+  readonly degraded: number;
+}
+
+export interface EndpointMetadata {
+  /** Serialised, as in Endpoint.metadata. */
+  readonly bytes: Uint8Array;
+  readonly socketMatch: SocketMatch | undefined;
+}
+
+/** An assignment as it came (xds/endpoint-bytes.ts): what can be posted to a thread that reads it when it must. */
+export interface EndpointBytes {
+  readonly clusterName: string;
+  /** The bytes of the ClusterLoadAssignment, as Latin-1. */
+  readonly wire: string;
+  /** Of its endpoints, each once, in the order in which they are met. */
+  readonly metadata: readonly EndpointMetadata[];
+  readonly counted: EndpointCounts;
 }

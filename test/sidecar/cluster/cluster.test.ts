@@ -38,7 +38,59 @@ const EDS: Pick<Cluster, "discovery"> = {
   discovery: { kind: "eds", serviceName: "backend", source: { kind: "ads", initialFetchTimeoutMs: 15_000 } },
 };
 
+/** An assignment that is read when it must be, and how often that was. */
+function lateAssignment(hosts: readonly { readonly port: number; readonly health?: HealthStatus }[]) {
+  const whole = buildAssignment(hosts);
+  const are = (health: HealthStatus) => hosts.filter((host) => (host.health ?? "unknown") === health).length;
+  let reads = 0;
+  const assignment: ClusterLoadAssignment = {
+    ...whole,
+    counted: { total: hosts.length, healthy: are("unknown") + are("healthy"), degraded: are("degraded") },
+    get localities() {
+      reads++;
+      return whole.localities;
+    },
+  };
+  return { assignment, reads: () => reads };
+}
+
 describe("LiveCluster", () => {
+  it("makes hosts when the first request needs one; what is shown before is the same", () => {
+    const { assignment, reads } = lateAssignment([{ port: 1 }, { port: 2, health: "degraded" }]);
+    const cluster = compile(assignment, { statName: "late", ...EDS });
+    cluster.updateEndpoints(assignment);
+    const count = (name: string) => scope.gauge(`cluster.late.${name}`).value;
+    const shown = () => ["membership_total", "membership_healthy", "membership_degraded"].map(count);
+    assert.deepEqual([shown(), cluster.hostCount, cluster.isWarm, reads()], [[2, 1, 1], 2, true, 0]);
+    assert.equal(scope.counter("cluster.late.membership_change").value, 1);
+    const before = cluster.view();
+    assert.deepEqual(
+      [before.map(({ address }) => address), cluster.madeHosts.length],
+      [["127.0.0.1:1", "127.0.0.1:2"], 0],
+    );
+    assert.deepEqual(Object.keys(chosen(cluster, 30)), ["1", "2"]);
+    assert.deepEqual([cluster.view(), cluster.madeHosts.length, shown()], [before, 2, [2, 1, 1]]);
+    const read = reads();
+    chosen(cluster, 10);
+    assert.equal(reads(), read, "read once");
+  });
+
+  it("counts a change of membership of hosts that nobody has needed, and of those that somebody has", () => {
+    const changes = () => scope.counter("cluster.unread.membership_change").value + 0;
+    const update = (...ports: number[]) =>
+      cluster.updateEndpoints(lateAssignment(ports.map((port) => ({ port }))).assignment);
+    const cluster = compile(buildAssignment([]), { statName: "unread", ...EDS });
+    const seen = [[], [1, 2], [2, 1], [1, 3], [1]].map((ports) => (update(...ports), changes()));
+    assert.deepEqual(seen, [0, 1, 1, 2, 3]);
+    // The same hosts, now by an assignment that is there as objects.
+    cluster.updateEndpoints(buildAssignment([{ port: 1 }]));
+    assert.equal(changes(), 3);
+    assert.deepEqual(chosen(cluster, 2), { 1: 2 });
+    update(1);
+    update(4);
+    assert.deepEqual([changes(), chosen(cluster, 2)], [4, { 4: 2 }]);
+  });
+
   for (const health of ["unhealthy", "draining", "timeout"] satisfies HealthStatus[]) {
     it(`choose() never gives a host that is ${health}`, () => {
       const cluster = compile(buildAssignment([{ port: 1 }, { port: 2, health }, { port: 3, health: "healthy" }]));
