@@ -2,12 +2,17 @@
 // when a source says `ads`. Called by bootstrap.ts.
 
 import type { Bootstrap as BootstrapMessage } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
+import type { Filter } from "../gen/envoy/config/listener/v3/listener_components_pb.ts";
+import type { RouteConfiguration as RouteConfigurationMessage } from "../gen/envoy/config/route/v3/route_pb.ts";
+import type { HttpConnectionManager } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { Bootstrap } from "../model/bootstrap.ts";
 import type { ApiConfigSource, ConfigSource } from "../model/config-source.ts";
 import type { FilterChain } from "../model/listener.ts";
 import type { RouteConfiguration } from "../model/route.ts";
+import { unpackAny } from "./any.ts";
 import { quoted } from "./constraint.ts";
 import { child, item, type Findings } from "./issues.ts";
+import { mirrorClusters } from "./mirror-policy.ts";
 
 export function checkBootstrapReferences(bootstrap: Bootstrap, message: BootstrapMessage, findings: Findings): void {
   // By name from the message: a cluster that was refused is reported once, not again by all that use it.
@@ -25,15 +30,18 @@ export function checkBootstrapReferences(bootstrap: Bootstrap, message: Bootstra
     if (discovery.kind !== "eds") continue;
     check(discovery.source, child(item("static_resources.clusters", index), "eds_cluster_config.eds_config"));
   }
-  for (const { http, path } of connectionManagers(bootstrap, message)) {
+  for (const chain of connectionManagers(bootstrap, message)) {
+    const { http, path } = chain;
     if (http.routes.kind === "rds") check(http.routes.source, child(path, "rds.config_source"));
     if (http.routes.kind === "scoped" && http.routes.scopes.kind === "srds") {
       check(http.routes.scopes.source, child(path, "scoped_routes.scoped_rds.scoped_rds_config_source"));
       check(http.routes.scopes.routes, child(path, "scoped_routes.rds_config_source"));
     }
-    for (const { config, at } of inlineRoutes(http.routes)) {
+    for (const { config, routes, at } of inlineRoutes(chain)) {
       if (bootstrap.cds !== undefined && config.validateClusters !== true) continue;
-      checkRouteClusters(config, known, child(path, at), findings);
+      if (config.validateClusters === false) continue;
+      checkKnown(routeClusters(config), known, child(path, at), findings);
+      if (routes !== undefined) checkKnown(mirrorClusters(routes), known, child(path, at), findings);
     }
   }
 }
@@ -54,40 +62,69 @@ function checkSource(
   }
 }
 
-/** Route configurations that stand in the connection manager, with their paths. */
-function inlineRoutes(routes: HttpChain["routes"]): { config: RouteConfiguration; at: string }[] {
-  if (routes.kind === "inline") return [{ config: routes.routeConfig, at: "route_config" }];
-  if (routes.kind !== "scoped" || routes.scopes.kind !== "inline") return [];
-  const listPath = "scoped_routes.scoped_route_configurations_list.scoped_route_configurations";
-  return routes.scopes.list.flatMap(({ routes: of }, index) =>
-    of.kind === "inline" ? [{ config: of.routeConfig, at: child(item(listPath, index), "route_configuration") }] : [],
-  );
+interface InlineRoutes {
+  readonly config: RouteConfiguration;
+  /** Whose reading `config` is. */
+  readonly routes: RouteConfigurationMessage | undefined;
+  readonly at: string;
 }
 
-type HttpChain = Extract<FilterChain["filter"], { kind: "http" }>;
+/** Route configurations that stand in the connection manager, with their paths. */
+function inlineRoutes({ http, manager }: ManagerChain): InlineRoutes[] {
+  const specifier = manager?.routeSpecifier;
+  if (http.routes.kind === "inline") {
+    const routes = specifier?.case === "routeConfig" ? specifier.value : undefined;
+    return [{ config: http.routes.routeConfig, routes, at: "route_config" }];
+  }
+  if (http.routes.kind !== "scoped" || http.routes.scopes.kind !== "inline") return [];
+  const scopes = specifier?.case === "scopedRoutes" ? specifier.value.configSpecifier : undefined;
+  const list = scopes?.case === "scopedRouteConfigurationsList" ? scopes.value.scopedRouteConfigurations : [];
+  const listPath = "scoped_routes.scoped_route_configurations_list.scoped_route_configurations";
+  return http.routes.scopes.list.flatMap(({ routes: of }, index) => {
+    if (of.kind !== "inline") return [];
+    const at = child(item(listPath, index), "route_configuration");
+    return [{ config: of.routeConfig, routes: list[index]?.routeConfiguration, at }];
+  });
+}
 
-function* connectionManagers(
-  bootstrap: Bootstrap,
-  message: BootstrapMessage,
-): Generator<{ readonly http: HttpChain; readonly path: string }> {
+interface InlineRoutes {
+  readonly config: RouteConfiguration;
+  /** The message that `config` was made of. */
+  readonly routes: RouteConfigurationMessage | undefined;
+  readonly at: string;
+}
+
+/** A chain that ends with a connection manager, and that one's message and path. */
+interface ManagerChain {
+  readonly http: Extract<FilterChain["filter"], { kind: "http" }>;
+  readonly manager: HttpConnectionManager | undefined;
+  readonly path: string;
+}
+
+function* connectionManagers(bootstrap: Bootstrap, message: BootstrapMessage): Generator<ManagerChain> {
   for (const [index, listener] of bootstrap.listeners.entries()) {
     const path = item("static_resources.listeners", index);
     const listenerMessage = message.staticResources?.listeners[index];
     for (const [chainIndex, { filter }] of listener.filterChains.entries()) {
       const chainPath = item(child(path, "filter_chains"), chainIndex);
-      const filters = listenerMessage?.filterChains[chainIndex]?.filters;
-      if (filter.kind === "http") yield { http: filter, path: lastFilterPath(chainPath, filters) };
+      const filters = listenerMessage?.filterChains[chainIndex]?.filters ?? [];
+      if (filter.kind === "http") yield { http: filter, ...lastFilter(chainPath, filters) };
     }
     const last = listener.defaultFilterChain?.filter;
     if (last?.kind !== "http") continue;
-    const chainPath = child(path, "default_filter_chain");
-    yield { http: last, path: lastFilterPath(chainPath, listenerMessage?.defaultFilterChain?.filters) };
+    const filters = listenerMessage?.defaultFilterChain?.filters ?? [];
+    yield { http: last, ...lastFilter(child(path, "default_filter_chain"), filters) };
   }
 }
 
 /** The connection manager is its chain's last filter. */
-function lastFilterPath(chainPath: string, filters: readonly unknown[] | undefined): string {
-  return `${item(child(chainPath, "filters"), (filters?.length ?? 1) - 1)}.typed_config`;
+function lastFilter(chainPath: string, filters: readonly Filter[]): Pick<ManagerChain, "manager" | "path"> {
+  const config = filters.at(-1)?.configType;
+  const message = config?.case === "typedConfig" ? unpackAny(config.value).message : undefined;
+  return {
+    manager: message as HttpConnectionManager | undefined,
+    path: `${item(child(chainPath, "filters"), Math.max(0, filters.length - 1))}.typed_config`,
+  };
 }
 
 /** Every cluster that a table names, with its path. Also what a snapshot checks when validate_clusters is set. */
@@ -105,14 +142,13 @@ export function* routeClusters(table: RouteConfiguration): Generator<{ readonly 
   }
 }
 
-function checkRouteClusters(
-  table: RouteConfiguration,
+function checkKnown(
+  named: Iterable<{ readonly name: string; readonly path: string }>,
   known: ReadonlySet<string>,
   path: string,
   findings: Findings,
 ): void {
-  if (table.validateClusters === false) return;
-  for (const { name, path: clusterPath } of routeClusters(table)) {
+  for (const { name, path: clusterPath } of named) {
     if (name !== "" && !known.has(name)) {
       findings.issue(
         child(path, clusterPath),

@@ -51,6 +51,8 @@ const HEADER_PROBLEMS: Readonly<Record<"name" | "value" | "text", string>> = {
   text: "must not contain NUL, CR or LF",
 };
 
+const END_OF_SECONDS = 9_223_372_036;
+
 /** What is wrong with one scalar, enum, duration or bytes value, and what is allowed; undefined when nothing is. */
 export function valueProblem(field: DescField, value: unknown, rule: Constraint): string | undefined {
   if (typeof value === "string") return stringProblem(value, rule);
@@ -132,10 +134,12 @@ function numberProblem(value: number, unit: string, rule: Constraint): string | 
   return isInside ? undefined : `is ${value}${unit}, must be ${range(rule, unit)}`;
 }
 
-/** Envoy reads no negative duration, whether the field has a rule or not. */
+/** Envoy reads no negative duration, and none whose nanoseconds do not fit 64 bits, whether the field has a rule or not. */
 function durationProblem(seconds: number, rule: Constraint): string | undefined {
   const problem = numberProblem(seconds, "s", rule);
-  return problem ?? (seconds < 0 ? `is ${seconds}s, must not be negative` : undefined);
+  if (problem !== undefined) return problem;
+  if (seconds < 0) return `is ${seconds}s, must not be negative`;
+  return seconds >= END_OF_SECONDS ? `is ${seconds}s, must be less than ${END_OF_SECONDS}s` : undefined;
 }
 
 function range(rule: Constraint, unit: string): string {

@@ -1,7 +1,8 @@
 // Checks envoy.config.route.v3.RouteAction.RequestMirrorPolicy, which has no effect yet. Called by route.ts and route-action.ts for
-// each level. Source: ShadowPolicyImpl in Envoy's config_impl.cc.
+// each level, and by bootstrap-references.ts. Source: ShadowPolicyImpl and RouteEntryImplBase in Envoy's config_impl.cc.
 
 import type { RouteAction_RequestMirrorPolicy as MirrorPolicy } from "../gen/envoy/config/route/v3/route_components_pb.ts";
+import type { RouteConfiguration } from "../gen/envoy/config/route/v3/route_pb.ts";
 import { decodeHeaderChange } from "./header-mutation-filter.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeEach } from "./matcher.ts";
@@ -15,5 +16,26 @@ export function checkMirrorPolicies(policies: readonly MirrorPolicy[], path: str
       findings.issue(at, "exactly one of cluster and cluster_header must be set");
     }
     decodeEach(policy.requestHeadersMutations, child(at, "request_headers_mutations"), findings, decodeHeaderChange);
+  }
+}
+
+/** Every cluster that requests would be mirrored to, with its path: the nearest policies of each route that forwards. */
+export function* mirrorClusters(
+  table: RouteConfiguration,
+): Generator<{ readonly name: string; readonly path: string }> {
+  for (const [hostIndex, host] of table.virtualHosts.entries()) {
+    const hostPath = item("virtual_hosts", hostIndex);
+    for (const [routeIndex, { action }] of host.routes.entries()) {
+      if (action.case !== "route") continue;
+      const levels: readonly (readonly [readonly MirrorPolicy[], string])[] = [
+        [action.value.requestMirrorPolicies, `${hostPath}.routes[${routeIndex}].route`],
+        [host.requestMirrorPolicies, hostPath],
+        [table.requestMirrorPolicies, ""],
+      ];
+      const [policies, path] = levels.find(([list]) => list.length > 0) ?? [[], ""];
+      for (const [index, { cluster }] of policies.entries()) {
+        yield { name: cluster, path: `${item(child(path, "request_mirror_policies"), index)}.cluster` };
+      }
+    }
   }
 }

@@ -3,8 +3,9 @@
 import type { RetryPolicy as RetryPolicyMessage } from "../gen/envoy/config/route/v3/route_components_pb.ts";
 import type { RetryPolicy } from "../model/route.ts";
 import { durationMs } from "./duration.ts";
-import { child, item, type Findings } from "./issues.ts";
+import { child, type Findings } from "./issues.ts";
 import { decodeEach, decodeHeaderMatcher } from "./matcher.ts";
+import { checkRetryExtensions } from "./retry-extension.ts";
 
 const DEFAULT_BACKOFF_BASE_MS = 25;
 
@@ -19,13 +20,7 @@ export function decodeRetryPolicy(
   if (backoffMaxMs < backoffBaseMs) {
     findings.issue(child(path, "retry_back_off.max_interval"), "must be at least base_interval");
   }
-  if (message.retryPriority !== undefined && message.retryPriority.configType.case === undefined) {
-    findings.issue(child(path, "retry_priority"), "needs typed_config");
-  }
-  for (const [index, { configType }] of message.retryHostPredicate.entries()) {
-    const at = item(child(path, "retry_host_predicate"), index);
-    if (configType.case === undefined) findings.issue(at, "needs typed_config");
-  }
+  checkRetryExtensions(message, path, findings);
   return {
     retryOn: message.retryOn
       .split(",")

@@ -3,7 +3,6 @@
 import type { RouteMatch as RouteMatchMessage } from "../gen/envoy/config/route/v3/route_components_pb.ts";
 import type { PathMatcher, RouteMatch } from "../model/route.ts";
 import { child, type Findings } from "./issues.ts";
-import { quoted } from "./constraint.ts";
 import {
   decodeEach,
   decodeHeaderMatcher,
@@ -66,9 +65,6 @@ function decodePathMatcher(message: RouteMatchMessage, path: string, findings: F
     case "path":
       return { kind: specifier.case, value: specifier.value, caseSensitive };
     case "pathSeparatedPrefix":
-      if (!specifier.value.startsWith("/")) {
-        findings.issue(child(path, "path_separated_prefix"), `${quoted(specifier.value)} must start with "/"`);
-      }
       return { kind: "path_separated_prefix", value: specifier.value, caseSensitive };
     case "safeRegex":
       return { kind: "regex", value: decodeRegex(specifier.value, child(path, "safe_regex"), findings) };

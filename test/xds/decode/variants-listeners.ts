@@ -1,6 +1,6 @@
 // Variants of virtual hosts, connection managers, access logs, listeners, HTTP filters and the bootstrap, one field each.
 
-import { ROUTER } from "./corpus-parts.ts";
+import { ROUTER, TO_LOCAL } from "./corpus-parts.ts";
 import { KEPT_KEY, LEFT_OUT, TYPE, type Row } from "./variant-row.ts";
 
 export const HOSTS: readonly Row[] = [
@@ -15,6 +15,15 @@ export const HOSTS: readonly Row[] = [
   ["{name: a, domains: [a], require_tls: ALL}"],
   ["{name: a, domains: [a], require_tls: SOME}", "must be one of"],
   ["{name: a, domains: [a], routes: [{}]}", "match: is required"],
+  ["{name: a, domains: [a], virtual_clusters: [{name: v}]}", "headers: has 0 items, must have at least 1"],
+  ["{name: a, domains: [a], virtual_clusters: [{name: v, headers: [{name: x}]}]}"],
+  [
+    `{name: a, domains: [a], request_mirror_policies: [{cluster: nowhere}], routes: [${TO_LOCAL}]}`,
+    'virtual_hosts[0].request_mirror_policies[0].cluster: unknown cluster "nowhere"',
+  ],
+  [
+    "{name: a, domains: [a], request_mirror_policies: [{cluster: nowhere}], routes: [{match: {prefix: /}, route: {cluster: local, request_mirror_policies: [{cluster: local}]}}]}",
+  ],
   ["{name: a, domains: [a], response_headers_to_remove: ['']}", "must not be empty"],
 ];
 

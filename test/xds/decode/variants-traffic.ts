@@ -134,6 +134,8 @@ export const MATCHES: readonly Row[] = [
   ["path_separated_prefix: /a"],
   ["path_separated_prefix: /a/", "must match"],
   ["path_separated_prefix: /", "must match"],
+  ["path_separated_prefix: ab"],
+  ["path_separated_prefix: a", "must match"],
   ["path_separated_prefix: /a?b", "must match"],
   ["safe_regex: {regex: '/a.*'}"],
   ["safe_regex: {}", "regex: must not be empty"],
@@ -204,10 +206,32 @@ export const ACTIONS: readonly Row[] = [
     "route: {cluster: local, request_mirror_policies: [{cluster: local, request_headers_mutations: [{append: {header: {key: host, value: v}}}]}]}",
     "cannot be changed",
   ],
+  [
+    "route: {cluster: local, request_mirror_policies: [{cluster: nowhere}]}",
+    'route.request_mirror_policies[0].cluster: unknown cluster "nowhere"',
+  ],
+  [
+    `route: {cluster: local, retry_policy: {retry_priority: {name: x, typed_config: {"@type": ${ROUTER_TYPE}}}}}`,
+    "retry_priority.typed_config: envoy.extensions.filters.http.router.v3.Router is not known here; supported",
+  ],
+  [
+    `route: {cluster: local, retry_policy: {retry_host_predicate: [{name: x, typed_config: {"@type": ${ROUTER_TYPE}}}]}}`,
+    "retry_host_predicate[0].typed_config: envoy.extensions.filters.http.router.v3.Router is not known here",
+  ],
+  [
+    `route: {cluster: local, retry_policy: {retry_options_predicates: [{name: x, typed_config: {"@type": ${ROUTER_TYPE}}}]}}`,
+    "retry_options_predicates[0].typed_config: envoy.extensions.filters.http.router.v3.Router is not known here",
+  ],
+  [
+    `route: {cluster: local, retry_policy: {retry_host_predicate: [{name: x, typed_config: {"@type": ${TYPE}envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate}}, {name: z, typed_config: {"@type": ${TYPE}envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate}}]}}`,
+  ],
+  ["route: {cluster: local, timeout: 9223372035s}"],
+  ["route: {cluster: local, timeout: 9223372036s}", "timeout: is 9223372036s, must be less than 9223372036s"],
   ["route: {cluster: local, hash_policy: [{}]}", "no policy_specifier set"],
   ["route: {cluster: local, cluster_not_found_response_code: NOT_FOUND}"],
   ["route: {cluster: local, cluster_not_found_response_code: TEAPOT}", "must be one of"],
   ["redirect: {response_code: SEE_OTHER, host_redirect: a.test, strip_query: true}"],
+  ["redirect: {host_redirect: a.test, port_redirect: 65536}", "must be at most 65535", "there is no such port"],
   ["redirect: {response_code: OK}", "must be one of"],
   ["redirect: {path_redirect: /a, prefix_rewrite: /b}", "cannot be set together"],
   ["redirect: {https_redirect: true, scheme_redirect: http}", "cannot be set together"],
@@ -253,6 +277,11 @@ export const ACTIONS: readonly Row[] = [
     ),
   ],
   [perFilter("cors", `{"@type": ${CORS}, allow_origin_string_match: [{safe_regex: {regex: "("}}]}`), "regex"],
+  [
+    perFilter("cors", `{"@type": ${TYPE}envoy.extensions.filters.http.cors.v3.Cors}`),
+    "CorsPolicy",
+    "Envoy reads the filter's own message, which says nothing, as a policy that allows nothing",
+  ],
   [perFilter("cors", `{"@type": ${CORS}, filter_enabled: {runtime_key: x}}`), "default_value: is required"],
   [perFilter("fault", `{"@type": ${FAULT}, abort: {http_status: 503, percentage: {numerator: 1}}}`)],
   [

@@ -196,7 +196,7 @@ export const ROUTE_CONSTRAINTS: Constraints = {
   "envoy.config.route.v3.ScopedRouteConfiguration.Key": { fragments: { minItems: 1 } },
   "envoy.config.route.v3.ScopedRouteConfiguration.Key.Fragment": { type: { oneofRequired: true } },
   "envoy.config.route.v3.Vhds": { config_source: { required: true } },
-  "envoy.config.route.v3.VirtualCluster": { name: { minLen: 1 } },
+  "envoy.config.route.v3.VirtualCluster": { name: { minLen: 1 }, headers: { minItems: 1 } },
   "envoy.config.route.v3.VirtualHost": {
     name: { minLen: 1 },
     domains: { minItems: 1, items: { header: "text" } },
