@@ -14,6 +14,9 @@ import type { Counter } from "../stats/scope.ts";
 import type { BuiltinDeps, BuiltinStream } from "./builtin-stream.ts";
 import { PassFilter } from "../filter/pass-filter.ts";
 
+/** Names come from clients, and thousands are kept: longer ones are not asked for. */
+const MAX_NAME_CHARS = 2_048;
+
 export class OnDemandFilterFactory implements FilterFactory<BuiltinStream> {
   readonly name: string;
   readonly deps: BuiltinDeps;
@@ -96,7 +99,7 @@ class OnDemandFilter extends PassFilter implements DemandWaiter, DeadlineOwner {
 
   /** False: nothing would come of it, or it has come already. */
   #waitFor(demand: Demand | undefined, timeoutMs = 0): boolean {
-    if (demand === undefined || !this.#factory.deps.demands.wait(demand, this)) {
+    if (demand === undefined || demand.name.length > MAX_NAME_CHARS || !this.#factory.deps.demands.wait(demand, this)) {
       return false;
     }
     this.#demand = demand;

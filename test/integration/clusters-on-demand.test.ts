@@ -10,16 +10,19 @@ import { suite, test, type TestContext } from "node:test";
 import type { FileResource } from "../../xds/decode/resources-file.ts";
 import type { DeltaRequest, SotwRequest } from "../../xds/discovery-messages.ts";
 import { CLUSTER_TYPE } from "../../xds/type-urls.ts";
+import { createControlPlane } from "../../xds/server/control-plane.ts";
 import { bootstrap, http2Cluster, listener } from "../support/bootstrap-builder.ts";
 import { ENVOY_MISSING, findEnvoy } from "../support/envoy-binary.ts";
 import { EventLog } from "../support/events.ts";
 import { FakeControlPlane, type FakeStream } from "../support/fake-control-plane.ts";
 import { ProxyProcess } from "../support/proxy-process.ts";
+import { until } from "../support/sidecar-story.ts";
 import { edsCluster, endpoints, staticCluster } from "../support/xds-resources.ts";
 import { delta, sotw } from "../support/xds-scene.ts";
 
 const ADS = { ads: {}, resource_api_version: "V3" };
 const ON_DEMAND = "type.googleapis.com/envoy.extensions.filters.http.on_demand.v3";
+const GRPC_SERVICES = [{ envoy_grpc: { cluster_name: "xds" } }];
 const NAME = "envoy.filters.http.on_demand";
 
 /** An origin that says its name. */
@@ -125,8 +128,7 @@ function config(port: number, apiType: string, options: { source?: object; cds?:
     listener("filter", { filters: filter({ odcds }), manager: manager({}) }),
     listener("host", { filters: filter({}), manager: manager(perRoute({ odcds })) }),
   ];
-  const grpc_services = [{ envoy_grpc: { cluster_name: "xds" } }];
-  const ads_config = { api_type: apiType, transport_api_version: "V3", grpc_services };
+  const ads_config = { api_type: apiType, transport_api_version: "V3", grpc_services: GRPC_SERVICES };
   const cds = options.cds === false ? {} : { cds_config: ADS };
   return {
     ...bootstrap({ listeners, clusters: [http2Cluster("xds", port)] }),
@@ -182,24 +184,75 @@ async function answers(proxy: ProxyProcess): Promise<string[]> {
   ];
 }
 
+/** What a server takes away is gone, and comes back by itself while it is subscribed to. */
+async function changes(proxy: ProxyProcess, script: Script, one: FileResource): Promise<void> {
+  const port = proxy.port("filter");
+  script.remove("one");
+  const answer = () => ask(port, { cluster: "one" });
+  await until("its end", answer, (text) => text === "503 NC");
+  script.add(one);
+  await until("its return", answer, (text) => text === "one");
+}
+
 const EXPECTED = ["everyone", "503 NC", "one", "one", "two", "three", "503 NC", "503 NC", "503 NC"];
 const envoy = findEnvoy();
 const without = { skip: envoy === undefined ? ENVOY_MISSING : false };
 
+async function story(t: TestContext, binary: string | undefined, variant: string): Promise<void> {
+  const known = await resources(t);
+  const script = new Script(t, known, ["everyone"]);
+  await using proxy = await ProxyProcess.start(binary, config(await script.server.listen(), variant));
+  assert.deepEqual(await answers(proxy), EXPECTED);
+  if (variant !== "DELTA_GRPC") return;
+  assert.deepEqual(script.asked.all, ["+one", "+two", "+fixed", "+none", "+mute"]);
+  await changes(proxy, script, known[0] as FileResource);
+}
+
+/** From a stream of its own and without CDS, by the control plane of xds/server. */
+async function servedStory(t: TestContext, binary: string | undefined): Promise<void> {
+  const server = createControlPlane({ resources: await resources(t), onEvent() {} });
+  t.after(() => server.close());
+  const api = { api_type: "DELTA_GRPC", transport_api_version: "V3", grpc_services: GRPC_SERVICES };
+  const source = { api_config_source: api, resource_api_version: "V3" };
+  const port = await server.listen("127.0.0.1", 0);
+  await using proxy = await ProxyProcess.start(binary, config(port, "DELTA_GRPC", { source, cds: false }));
+  const [filter, host] = [proxy.port("filter"), proxy.port("host")];
+  assert.equal(await ask(host, { path: "/off", cluster: "everyone" }), "503 NC");
+  assert.equal(await ask(filter, { cluster: "everyone" }), "everyone");
+  assert.equal(await ask(filter, { cluster: "two" }), "two");
+  assert.equal(await ask(filter, { cluster: "none" }), "503 NC");
+}
+
 suite("clusters on demand", { concurrency: 3 }, () => {
   for (const variant of ["DELTA_GRPC", "GRPC"]) {
-    test(`run waits with a request for its cluster, as Envoy does, over ${variant}`, async (t) => {
-      const script = new Script(t, await resources(t), ["everyone"]);
-      await using ours = await ProxyProcess.start(undefined, config(await script.server.listen(), variant));
-      const a = await answers(ours);
-      assert.deepEqual(a, EXPECTED);
-    });
-
-    test(`Envoy gives the same answers over ${variant}`, without, async (t) => {
-      const script = new Script(t, await resources(t), ["everyone"]);
-      await using theirs = await ProxyProcess.start(envoy, config(await script.server.listen(), variant));
-      const a = await answers(theirs);
-      assert.deepEqual(a, EXPECTED);
-    });
+    test(`run waits with a request for its cluster, as Envoy does, over ${variant}`, (t) =>
+      story(t, undefined, variant));
+    test(`Envoy gives the same answers over ${variant}`, without, (t) => story(t, envoy, variant));
   }
+
+  test("run gets clusters on demand from our control plane, without CDS", (t) => servedStory(t, undefined));
+  test("Envoy gets the same from it", without, (t) => servedStory(t, envoy));
+
+  test("run asks once for a cluster that requests of two workers wait for, and outlives those that go away", async (t) => {
+    const script = new Script(t, await resources(t), ["everyone"]);
+    const port = await script.server.listen();
+    await using ours = await ProxyProcess.start(undefined, config(port, "DELTA_GRPC"), ["--concurrency", "2"]);
+    const filter = ours.port("filter");
+    const gone = httpRequest({ host: "127.0.0.1", port: filter, headers: { "x-cluster": "mute" } }).on(
+      "error",
+      () => {},
+    );
+    gone.end();
+    await script.asked.first("the request that goes away", (name) => name === "+mute");
+    gone.destroy();
+    const all = await Promise.all(Array.from({ length: 40 }, () => ask(filter, { cluster: "two" })));
+    assert.deepEqual([...new Set(all)], ["two"]);
+    // Longer than any name of a cluster: it is not asked for.
+    assert.equal(await ask(filter, { cluster: "x".repeat(3_000) }), "503 NC");
+    assert.deepEqual(script.asked.all, ["+mute", "+two"]);
+    const timeouts = () => ours.stat("outrigger_cluster_demands_timed_out_total");
+    assert.equal(await timeouts(), 0);
+    assert.equal(await ask(filter, { cluster: "mute" }), "503 NC");
+    await until("the wait that was given up", timeouts, (count) => count === 1);
+  });
 });
