@@ -19,6 +19,7 @@ import type { HttpServing } from "./http-serving.ts";
 import type { LiveChain, LiveListener } from "./live-config.ts";
 import { ProxyStream } from "./proxy.ts";
 import { socketOptions } from "./socket-options.ts";
+import { ChainStats } from "./stats/chain-stats.ts";
 import type { StatsScope } from "./stats/scope.ts";
 import type { StreamOrigin } from "./stream-record.ts";
 import type { ConnectionTracing } from "./tcp/connection-tracing.ts";
@@ -55,6 +56,7 @@ interface Bound {
   model: ListenerModel;
   readonly sockets: Map<string, Listener>;
   readonly chains: Map<string, ChainHandler>;
+  readonly stats: ChainStats;
 }
 
 export class ListenerSet {
@@ -147,8 +149,14 @@ export class ListenerSet {
       this.#deps.onFailure({ resource: "listener", name: model.name, problem });
       return;
     }
-    const bound = this.#bound.get(model.name) ?? { model, sockets: new Map(), chains: new Map() };
+    const bound = this.#bound.get(model.name) ?? {
+      model,
+      sockets: new Map(),
+      chains: new Map(),
+      stats: new ChainStats(this.#deps.scope),
+    };
     bound.model = model;
+    bound.stats.use(live.chains);
     this.#bound.set(model.name, bound);
     const chains = this.#chains(live, bound);
     const wanted = new Map(addressesOf(model).map((address) => [addressText(address), address]));
@@ -157,7 +165,7 @@ export class ListenerSet {
         socket.useChains(chains.select, chains.log, chains.capture);
       } else {
         bound.sockets.delete(key);
-        this.#retire(socket);
+        void this.#retire(socket);
       }
     }
     for (const [key, address] of wanted) {
@@ -217,20 +225,18 @@ export class ListenerSet {
   #remove(name: string): void {
     const bound = this.#bound.get(name);
     this.#bound.delete(name);
-    for (const socket of bound?.sockets.values() ?? []) {
-      this.#retire(socket);
-    }
+    const ends = [...(bound?.sockets.values() ?? [])].map((socket) => this.#retire(socket));
+    void Promise.all(ends).then(() => bound?.stats.release());
   }
 
   /** Lets a socket's connections finish their request and go; what is left when the drain time is over is cut. */
-  #retire(socket: Listener): void {
+  async #retire(socket: Listener): Promise<void> {
     socket.stopAccepting();
     const timer = setTimeout(() => socket.destroy(), this.#deps.drainTimeMs);
     timer.unref();
-    void socket.drain().then(() => {
-      clearTimeout(timer);
-      this.#deps.scope.release?.(this.#statPrefixes.get(socket) ?? "");
-    });
+    await socket.drain();
+    clearTimeout(timer);
+    this.#deps.scope.release?.(this.#statPrefixes.get(socket) ?? "");
   }
 
   /** Chains keep their handler by name, so that open connections follow a change. */

@@ -4,8 +4,9 @@
 // Bounded: the least recently used files go first. Called by remote-code.ts; a folder that cannot be written turns it off.
 
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../folders.ts";
 import type { Counter, Gauge, StatsScope } from "../stats/scope.ts";
 
 export interface CodeCacheOptions {
@@ -108,7 +109,7 @@ export class CodeCache {
     }
     const temporary = join(folder, `.${name}.${randomUUID()}`);
     try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await makeFolder(folder, 0o700);
       await writeFile(temporary, parts, { mode: 0o600, flag: "wx" });
       await rename(temporary, join(folder, name));
     } catch (error) {

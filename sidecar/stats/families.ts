@@ -77,6 +77,16 @@ export function hasPrefix(name: string, prefixes: ReadonlySet<string>): boolean 
   return false;
 }
 
+/** Whether a name is gone with `released`: the longest beginning of it that either knows is not one that is `kept`. */
+export function isReleased(name: string, released: ReadonlySet<string>, kept: ReadonlySet<string>): boolean {
+  let isGone = false;
+  for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) {
+    const prefix = name.slice(0, dot + 1);
+    isGone = released.has(prefix) || (isGone && !kept.has(prefix));
+  }
+  return isGone;
+}
+
 function kindsOf({ counters, gauges, histograms }: StatFamily): [StatKind, readonly string[]][] {
   return [
     ["counter", counters],

@@ -53,6 +53,8 @@ export interface StatUpdate {
   readonly families?: readonly FamilyNews[];
   /** What names begin with that this thread has given up, with all that it counted. */
   readonly released?: readonly string[];
+  /** Longer beginnings than those released, which are in use: `cluster.a.b.` when cluster `a` is gone. */
+  readonly kept?: readonly string[];
 }
 
 /** Slots of one page: 4,096 × 8 bytes = 32 KiB. */

@@ -4,7 +4,7 @@
 
 import { addCounts, BUCKETS_PER_OCTAVE, emptyCounts } from "./buckets.ts";
 import type { HistogramCounts } from "./buckets.ts";
-import { type DeclaredName, Families, hasPrefix } from "./families.ts";
+import { type DeclaredName, Families, isReleased } from "./families.ts";
 import type { SharedDefinition, StatDefinition, StatKind, StatUpdate } from "./pages.ts";
 import { SharedValues } from "./shared-values.ts";
 
@@ -71,7 +71,7 @@ export class StatsReader {
       this.#pages.set(owner, pages);
     }
     if (update.released !== undefined) {
-      this.#release(owner, new Set(update.released));
+      this.#release(owner, new Set(update.released), new Set(update.kept));
     }
     for (const page of update.pages) {
       pages[page.id] = new Float64Array(page.buffer);
@@ -195,9 +195,9 @@ export class StatsReader {
   }
 
   /** A name that no thread uses any more is gone, with what it had counted. */
-  #release(owner: string, prefixes: ReadonlySet<string>): void {
+  #release(owner: string, prefixes: ReadonlySet<string>, kept: ReadonlySet<string>): void {
     for (const [name, entry] of this.#entries) {
-      if (hasPrefix(name, prefixes)) {
+      if (isReleased(name, prefixes, kept)) {
         entry.slots = entry.slots.filter((slot) => slot.owner !== owner);
         if (entry.slots.length === 0) {
           this.#entries.delete(name);
@@ -206,7 +206,7 @@ export class StatsReader {
       }
     }
     for (const name of this.#texts.keys()) {
-      if (hasPrefix(name, prefixes)) {
+      if (isReleased(name, prefixes, kept)) {
         this.#texts.delete(name);
       }
     }

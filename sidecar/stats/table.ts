@@ -4,7 +4,7 @@
 // Hot path: CounterSlot, GaugeSlot and HistogramSlots allocate nothing once their slots exist.
 
 import { BUCKETS_PER_OCTAVE, FIRST_EXPONENT, OCTAVES } from "./buckets.ts";
-import { hasPrefix } from "./families.ts";
+import { hasPrefix, isReleased } from "./families.ts";
 import { SLOTS_PER_PAGE } from "./pages.ts";
 import type {
   FamilyNews,
@@ -155,12 +155,13 @@ export class StatsTable implements ProcessScope {
     if (isEmpty) {
       return;
     }
-    const released = this.#forgetReleased();
+    const { released, kept } = this.#forgetReleased();
     const update: StatUpdate = {
       pages: this.#pages,
       definitions: this.#definitions,
       shared: this.#sharedDefinitions,
       ...(released.length === 0 ? {} : { released }),
+      ...(kept.length === 0 ? {} : { kept }),
       ...(this.#declared.size === 0 ? {} : { families: familyNews(this.#declared) }),
     };
     this.#pages = [];
@@ -171,23 +172,26 @@ export class StatsTable implements ProcessScope {
   }
 
   /** The names are gone from here; their slots stay, for whoever still holds one of them. */
-  #forgetReleased(): string[] {
+  #forgetReleased(): { readonly released: readonly string[]; readonly kept: readonly string[] } {
     const prefixes = this.#released;
     if (prefixes.size === 0) {
-      return [];
+      return { released: [], kept: [] };
     }
+    // Names have dots: the statistics of `a.b` are not those of `a`.
+    const kept = new Set([...this.#retained.keys()].filter((prefix) => hasPrefix(prefix, prefixes)));
     this.#released = new Set();
     prefixes.forEach((prefix) => this.#declared.delete(prefix));
     for (const names of [this.#counters, this.#gauges, this.#histograms]) {
       for (const name of names.keys()) {
-        if (hasPrefix(name, prefixes)) {
+        if (isReleased(name, prefixes, kept)) {
           names.delete(name);
         }
       }
     }
     const shown = new Set([...prefixes].map((prefix) => shownName(prefix)));
-    this.#definitions = this.#definitions.filter(({ name }) => !hasPrefix(name, shown));
-    return [...shown];
+    const shownKept = new Set([...kept].map((prefix) => shownName(prefix)));
+    this.#definitions = this.#definitions.filter(({ name }) => !isReleased(name, shown, shownKept));
+    return { released: [...shown], kept: [...shownKept] };
   }
 
   #hasRoom(): boolean {

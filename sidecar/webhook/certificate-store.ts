@@ -2,8 +2,10 @@
 // elsewhere. Both hold the same four texts under the names that Kubernetes and cert-manager use. Without `ca.key` somebody else issues
 // the certificates, and they are only served.
 
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../folders.ts";
 import { isApiError, type KubernetesApi } from "./kubernetes-api.ts";
 
 export interface StoredCertificates {
@@ -57,8 +59,21 @@ export class FolderStore implements CertificateStore {
     return { certificates, version: isThere ? certificates["tls.crt"] : undefined };
   }
 
+  /** Why certificates cannot be kept here, where waiting would not help; undefined: they can, or are there already. */
+  async problem(): Promise<string | undefined> {
+    try {
+      if ((await this.read()).version === undefined) {
+        await makeFolder(this.#folder, 0o700);
+        await access(this.#folder, constants.W_OK | constants.X_OK);
+      }
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
   async write(certificates: StoredCertificates): Promise<boolean> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    await makeFolder(this.#folder, 0o700);
     for (const name of STORED_NAMES) {
       const path = join(this.#folder, name);
       await writeFile(`${path}.new`, certificates[name], { mode: 0o600 });

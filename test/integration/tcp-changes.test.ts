@@ -1,11 +1,11 @@
 // A TCP listener that changes: new connections get the new configuration, those that live keep theirs; when the listener is gone,
-// they have until the drain time is over.
+// they have until the drain time is over. Its statistics go with the last of them, and those of HTTP likewise.
 
 import assert from "node:assert/strict";
 import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
-import { bootstrap, cluster } from "../support/bootstrap-builder.ts";
+import { bootstrap, cluster, listener } from "../support/bootstrap-builder.ts";
 import { SidecarProcess } from "../support/sidecar-process.ts";
 import { freePort, until } from "../support/sidecar-story.ts";
 import { tcp } from "../support/tcp-plugins.ts";
@@ -33,7 +33,12 @@ suite("a TCP listener that changes", { timeout: 60_000 }, () => {
     const first = on(port, tcp("main"));
     await using sidecar = await SidecarProcess.start(
       (folder) => {
-        listeners(folder, "1", first);
+        listeners(
+          folder,
+          "1",
+          first,
+          listener("web", { routes: [{ match: { prefix: "/" }, route: { cluster: "up" } }] }),
+        );
         return bootstrap({
           clusters: [cluster("up", [one.port]), cluster("other", [two.port])],
           more: {
@@ -47,6 +52,8 @@ suite("a TCP listener that changes", { timeout: 60_000 }, () => {
       },
       { args: ["--drain-time-s", "1"] },
     );
+    assert.notEqual(sidecar.port("web"), 0);
+    assert.match((await sidecar.admin("/stats")).text, /^http\.web\.downstream_rq_total: 0$/m);
     const old = await TcpPeer.connect(port);
     const oldServer = await one.next();
     const text = JSON.stringify(first).replace('"cluster":"up"', '"cluster":"other"');
@@ -77,10 +84,14 @@ suite("a TCP listener that changes", { timeout: 60_000 }, () => {
         ),
       (outcome) => outcome === "refused",
     );
+    const names = async (): Promise<string> => (await sidecar.admin("/stats?filter=^(tcp|http)\\.(main|web)\\.")).text;
+    assert.equal(await until("HTTP without its listener", names, (text) => !text.includes("http.web.")), await names());
+    assert.match(await names(), /^tcp\.main\.downstream_cx_total: [1-9]/m);
     const from = performance.now();
     old.send(", a while");
     await oldServer.untilReceived("still, a while");
     await Promise.all([old.untilClosed(), oldServer.untilClosed()]);
     assert.ok(performance.now() - from < 3_000);
+    await until("TCP without its connections", names, (text) => text === "");
   });
 });

@@ -185,6 +185,10 @@ suite("outrigger webhook", () => {
     const { io, err } = printed();
     assert.equal(await WEBHOOK.run([], io), 2);
     assert.match(err(), /--cert-dir DIR/);
+    for (const unusable of [join(folder, "bad.yaml"), join(folder, "bad.yaml/certs"), "/proc/outrigger/certs"]) {
+      assert.equal(await WEBHOOK.run(["--cert-dir", unusable, "--port", "0", "--metrics-port", "0"], io), 1);
+      assert.match(err(), new RegExp(`cannot keep certificates in --cert-dir ${unusable}: E(NOTDIR|NOENT)`));
+    }
     assert.equal(await WEBHOOK.run(["--cert-dir", folder, "--settings", join(folder, "bad.yaml")], io), 1);
     assert.match(err(), /bad\.yaml: unknown setting "imagee"/);
   });

@@ -205,7 +205,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/webhook/",
-    code: ["sidecar/inject/", "sidecar/node-http.ts"],
+    code: ["sidecar/folders.ts", "sidecar/inject/", "sidecar/node-http.ts"],
     types: [],
     why: "brings reviews to the injection and certificates to itself; it knows nothing of the proxy",
   },
@@ -293,6 +293,12 @@ export const LAYERS: readonly Layer[] = [
     why: "model to live objects, and nothing else: no socket, no exporter",
   },
   {
+    at: "sidecar/folders.ts",
+    code: [],
+    types: [],
+    why: "of the file system alone",
+  },
+  {
     at: "sidecar/plugin-gate.ts",
     code: ["sidecar/listener-plugins.ts", "sidecar/route-plugins.ts"],
     types: [MODEL, "xds/decode/", "sidecar/"],
@@ -343,7 +349,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/code/",
-    code: ["plugins/plugin-module.ts", "sidecar/node-http.ts", "sidecar/runtime-settings.ts"],
+    code: ["plugins/plugin-module.ts", "sidecar/folders.ts", "sidecar/node-http.ts", "sidecar/runtime-settings.ts"],
     types: [MODEL, "sidecar/stats/", "sidecar/telemetry/"],
     why: "it brings bytes and compiles them; who needs them and where clusters are is handed to it",
   },

@@ -128,6 +128,13 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
   if (access === undefined && typeof folder !== "string") {
     return wrongUsage(io, "webhook", "this is no pod of a cluster: --cert-dir DIR says where to keep the certificates");
   }
+  if (typeof folder === "string") {
+    const problem = await new FolderStore(folder).problem();
+    if (problem !== undefined) {
+      io.err(`outrigger webhook: cannot keep certificates in --cert-dir ${folder}: ${problem}\n`);
+      return 1;
+    }
+  }
   const log = new RootLog({
     level: parseLogLevel(text("log-level", "info")) ?? "info",
     format: "json",

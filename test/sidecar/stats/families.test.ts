@@ -102,3 +102,21 @@ test("released names are gone with what they counted, from every thread and the 
   assert.equal(reader.value("c.1.rq.total"), 5);
   assert.equal(reader.value("c.10.rq.total"), 2);
 });
+
+test("a name with dots is not gone with one that it begins with", () => {
+  const { reader, tableOf, names } = tables();
+  const table = tableOf("a");
+  for (const prefix of ["c.1.", "c.1.b.", "c.1.b.d."]) {
+    table.retain(prefix);
+    table.counter(`${prefix}rq`).inc();
+  }
+  reader.setText("c.1.b.version_text", "7");
+  table.flush();
+  table.release("c.1.");
+  table.release("c.1.b.d.");
+  table.flush();
+  assert.deepEqual(names(), ["c.1.b.rq"]);
+  assert.equal(reader.texts().length, 1);
+  table.counter("c.1.b.rq").inc();
+  assert.equal(reader.value("c.1.b.rq"), 2, "the name has its slot still");
+});
