@@ -7,6 +7,7 @@
 import { hash } from "node:crypto";
 import { decide, type SkipCode, STATUS_ANNOTATION } from "./decision.ts";
 import { difference } from "./json-diff.ts";
+import { type ForeignParts, ownParts, withForeignParts } from "./foreign-parts.ts";
 import { isObject, type JsonObject, type Operation, PatchRecorder } from "./json-patch.ts";
 import { mergeMetrics } from "./metrics-merge.ts";
 import { INIT_CONTAINER, PROXY_CONTAINER } from "./names.ts";
@@ -42,7 +43,7 @@ export type Injection =
 /** `json` is a Pod or a pod template (both have `metadata` and `spec`); it is not changed. Paths of the patch begin in it. */
 export function injectPod(json: JsonObject, settings: InjectSettings, surroundings: Surroundings): Injection {
   const before = strip(json);
-  const injection = injectStripped(before?.json ?? json, settings, surroundings);
+  const injection = injectStripped(before?.json ?? json, settings, surroundings, before?.foreign);
   if (before === undefined || injection.kind === "refused") {
     return injection;
   }
@@ -63,11 +64,12 @@ export function injectPod(json: JsonObject, settings: InjectSettings, surroundin
   };
 }
 
-/** Of a pod without a sidecar of ours. */
+/** Of a pod without a sidecar of ours. `foreign`: what others had added to the containers of one that was taken away. */
 function injectStripped(
   json: JsonObject,
   settings: InjectSettings,
   surroundings: Surroundings,
+  foreign?: ReadonlyMap<string, ForeignParts>,
 ): Exclude<Injection, { kind: "patched" }> | Patched {
   let pod: Pod;
   try {
@@ -107,7 +109,14 @@ function injectStripped(
   };
   const fingerprint = hash("sha256", JSON.stringify([added, merge.annotations]), "hex").slice(0, 16);
   editProbes(recorder, probes, own.settings.statusPort);
-  addContainers(recorder, added, own.settings);
+  addContainers(
+    recorder,
+    {
+      proxy: withForeignParts(added.proxy, foreign?.get(PROXY_CONTAINER)),
+      init: added.init && withForeignParts(added.init, foreign?.get(INIT_CONTAINER)),
+    },
+    own.settings,
+  );
   for (const volume of added.volumes) {
     recorder.insert(["spec", "volumes"], "end", volume);
   }
@@ -188,7 +197,11 @@ function editProbes(recorder: PatchRecorder, { edits }: ProbeRewrite, statusPort
  * Native: rules, sidecar, then the pod's init containers, which are in the mesh already. Classic: the rules after all other init containers,
  * which have no sidecar yet, and the sidecar last, so that `kubectl exec` still finds the application; first where the application is held.
  */
-function addContainers(recorder: PatchRecorder, { proxy, init }: Added, settings: PodSettings): void {
+function addContainers(
+  recorder: PatchRecorder,
+  { proxy, init }: Pick<Added, "proxy" | "init">,
+  settings: PodSettings,
+): void {
   if (settings.nativeSidecar) {
     recorder.insert(["spec", "initContainers"], 0, proxy);
     if (init !== undefined) {
@@ -242,7 +255,7 @@ function addMetadata(
 
 /** What was added, in the form of Istio's status; strip.ts reads it. */
 function statusOf(
-  { init, volumes: list, secrets, labels }: Added,
+  { proxy, init, volumes: list, secrets, labels }: Added,
   { nativeSidecar }: PodSettings,
   of: string,
 ): InjectionStatus {
@@ -255,6 +268,10 @@ function statusOf(
     revision: "default",
     labels: Object.keys(labels),
     hash: of,
+    own: {
+      [PROXY_CONTAINER]: ownParts(proxy),
+      ...(init === undefined ? {} : { [INIT_CONTAINER]: ownParts(init) }),
+    },
   };
 }
 

@@ -3,11 +3,12 @@
 // probe named is a number from then on. Whatever cannot be read is left as it is: injection then says what is wrong with the pod.
 
 import { STATUS_ANNOTATION } from "./decision.ts";
+import { foreignParts, type ForeignParts } from "./foreign-parts.ts";
 import { isObject, type Json, type JsonObject, type Path, PatchRecorder } from "./json-patch.ts";
 import { METRICS_ANNOTATIONS } from "./metrics-merge.ts";
 import { PROXY_CONTAINER } from "./names.ts";
 
-/** Annotation `sidecar.istio.io/status`: Istio's fields, and two of ours. */
+/** Annotation `sidecar.istio.io/status`: Istio's fields, and three of ours. */
 export interface InjectionStatus {
   readonly initContainers: readonly string[];
   readonly containers: readonly string[];
@@ -18,11 +19,15 @@ export interface InjectionStatus {
   readonly labels: readonly string[];
   /** Of everything that was added: the same hash, the same sidecar. Empty: written before there were hashes. */
   readonly hash: string;
+  /** What each container that was added had (OwnParts); the rest is others'. Empty: written before this was. */
+  readonly own: Readonly<Record<string, unknown>>;
 }
 
 export interface Stripped {
   readonly json: JsonObject;
   readonly hash: string;
+  /** What others added to the containers that are gone, by their names. */
+  readonly foreign: ReadonlyMap<string, ForeignParts>;
 }
 
 /** undefined: the pod has no sidecar of ours. */
@@ -32,9 +37,12 @@ export function strip(json: JsonObject): Stripped | undefined {
   if (status === undefined) {
     return undefined;
   }
-  const proxy = [...named(recorder, ["spec", "initContainers"]), ...named(recorder, ["spec", "containers"])].find(
-    ({ name }) => name === PROXY_CONTAINER,
-  )?.json;
+  const all = [...named(recorder, ["spec", "initContainers"]), ...named(recorder, ["spec", "containers"])];
+  const ours = all.filter(({ name }) => [...status.initContainers, ...status.containers].some((own) => own === name));
+  const foreign = new Map(
+    ours.map(({ name, json: container }) => [String(name), foreignParts(container, status.own[String(name)])]),
+  );
+  const proxy = ours.find(({ name }) => name === PROXY_CONTAINER)?.json;
   if (proxy !== undefined) {
     const statusPort = statusPortOf(proxy);
     restoreProbes(recorder, variable(proxy, "ISTIO_KUBE_APP_PROBERS"), statusPort);
@@ -48,7 +56,7 @@ export function strip(json: JsonObject): Stripped | undefined {
     recorder.remove(["metadata", "labels", label]);
   }
   recorder.remove(["metadata", "annotations", STATUS_ANNOTATION]);
-  return { json: recorder.result, hash: status.hash };
+  return { json: recorder.result, hash: status.hash, foreign };
 }
 
 function statusOf(annotation: Json | undefined): InjectionStatus | undefined {
@@ -68,6 +76,7 @@ function statusOf(annotation: Json | undefined): InjectionStatus | undefined {
     revision: "",
     labels: texts("labels"),
     hash: typeof value["hash"] === "string" ? value["hash"] : "",
+    own: isObject(value["own"]) ? value["own"] : {},
   };
   return [...status.initContainers, ...status.containers].includes(PROXY_CONTAINER) ? status : undefined;
 }

@@ -93,6 +93,43 @@ suite("injection of what was injected with other settings", () => {
     assert.match(text, /"httpGet":{"path":"\/app-health\/agent\/readyz","port":15020}/);
   });
 
+  test("what another webhook added to the sidecar itself stays in the new one, and nothing of the old one", () => {
+    const first = injectPod(POD, { ...DEFAULT_SETTINGS, tokenAudience: "old" }, { namespace: "n" });
+    assert.ok(first.kind === "patched");
+    interface Container {
+      readonly name: string;
+      readonly env: object[];
+      readonly volumeMounts?: object[];
+      readonly envFrom?: object[];
+    }
+    const pod = applied(POD, first.operations) as { spec: { initContainers: Container[] } };
+    const role = { name: "AWS_ROLE_ARN", value: "arn:1" };
+    const mount = { name: "aws-iam-token", mountPath: "/var/run/secrets/eks", readOnly: true };
+    const from = { configMapRef: { name: "proxy-vars" } };
+    pod.spec.initContainers = pod.spec.initContainers.map((container) => ({
+      ...container,
+      env: [...container.env, role],
+      envFrom: [from],
+      volumeMounts: [...(container.volumeMounts ?? []), mount],
+    }));
+    const settings = { ...DEFAULT_SETTINGS, tokenAudience: "", image: "outrigger:2" };
+    const direct = injectPod(POD, settings, { namespace: "n" });
+    const again = injectPod(pod as unknown as JsonObject, settings, { namespace: "n" });
+    assert.ok(direct.kind === "patched" && again.kind === "patched");
+    const wanted = applied(POD, direct.operations) as typeof pod;
+    const result = applied(pod, again.operations) as typeof pod;
+    for (const [index, container] of wanted.spec.initContainers.entries()) {
+      assert.deepEqual(result.spec.initContainers[index], {
+        ...container,
+        env: [...container.env, role],
+        envFrom: [from],
+        volumeMounts: [...(container.volumeMounts ?? []), mount],
+      });
+    }
+    const third = injectPod(result as unknown as JsonObject, settings, { namespace: "n" });
+    assert.ok(third.kind === "skipped" && third.code === "already-injected");
+  });
+
   test("a status that is another mesh's, or nonsense, is nobody's to take away", () => {
     for (const status of [
       '{"containers":["istio-proxy"]}',
