@@ -38,11 +38,14 @@ export function strip(json: JsonObject): Stripped | undefined {
     return undefined;
   }
   const all = [...named(recorder, ["spec", "initContainers"]), ...named(recorder, ["spec", "containers"])];
-  const ours = all.filter(({ name }) => [...status.initContainers, ...status.containers].some((own) => own === name));
-  const foreign = new Map(
-    ours.map(({ name, json: container }) => [String(name), foreignParts(container, status.own[String(name)])]),
-  );
-  const proxy = ours.find(({ name }) => name === PROXY_CONTAINER)?.json;
+  const foreign = new Map<string, ForeignParts>();
+  for (const name of [...status.initContainers, ...status.containers]) {
+    const container = all.find((each) => each.name === name)?.json;
+    if (container !== undefined) {
+      foreign.set(name, foreignParts(container, status.own[name]));
+    }
+  }
+  const proxy = all.find(({ name }) => name === PROXY_CONTAINER)?.json;
   if (proxy !== undefined) {
     const statusPort = statusPortOf(proxy);
     restoreProbes(recorder, variable(proxy, "ISTIO_KUBE_APP_PROBERS"), statusPort);

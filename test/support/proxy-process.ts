@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { builtProgram } from "./built-program.ts";
+import { ownMemoryBytes } from "./own-memory.ts";
 
 const DEADLINE_MS = 30_000;
 const OURS = await builtProgram();
@@ -110,10 +111,9 @@ export class ProxyProcess implements AsyncDisposable {
     return Number(/: (\d+)/.exec(text)?.[1] ?? 0);
   }
 
-  /** Bytes of memory that the process holds (Linux). */
+  /** Bytes of memory that the process holds of its own. */
   get residentBytes(): number {
-    const pages = Number(readFileSync(`/proc/${this.pid}/statm`, "utf8").split(" ")[1]);
-    return pages * 4096;
+    return ownMemoryBytes(this.pid);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { builtProgram } from "./built-program.ts";
 import { within } from "./fake-upstream.ts";
 import { type Ending, Launched } from "./launcher.ts";
+import { ownMemoryBytes } from "./own-memory.ts";
 import { until } from "./sidecar-story.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -90,9 +91,9 @@ export class SidecarProcess implements AsyncDisposable {
     return logOf(this.output);
   }
 
-  /** Bytes of memory that the process holds of its own (Linux): what is read of its program's file is not growth. */
+  /** Bytes of memory that the process holds of its own. */
   get residentBytes(): number {
-    return Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${this.pid}/status`, "utf8"))?.[1]) * 1024;
+    return ownMemoryBytes(this.pid);
   }
 
   /** Entries of the log, parsed; lines that are no JSON as `{ line }`. */
