@@ -13,6 +13,7 @@ export function sameWanted(a: readonly Wanted[], b: readonly Wanted[]): boolean 
   if (a.length !== b.length) return false;
   return a.every((each, i) => {
     const other = b[i];
+    if (each === other) return true;
     return each.name === other?.name && each.typeUrl === other.typeUrl && each.source === other.source;
   });
 }

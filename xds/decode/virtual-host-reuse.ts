@@ -44,7 +44,8 @@ export function decodeChangedHosts(
   findings: Findings,
   unknownFields: UnknownFieldPolicy,
 ): RouteConfiguration | undefined {
-  const [before, now] = [takeApart(previous.bytes), takeApart(bytes)];
+  const before = taken.get(previous.value) ?? partsOf(previous.bytes);
+  const now = partsOf(bytes);
   const known = previous.value.virtualHosts;
   if (before === undefined || now === undefined || before.starts.length !== known.length) return undefined;
   if (Buffer.compare(before.rest, now.rest) !== 0) return undefined;
@@ -56,20 +57,36 @@ export function decodeChangedHosts(
     if (message === undefined) return undefined;
     fresh.set(index, message);
   }
-  const kept = Array.from(places, (place) => known[place]);
-  if (shareDomains(kept, fresh.values())) return undefined;
+  if (shareDomains(known, places, fresh.values())) return undefined;
   const { maxDirectResponseBodyBytes } = previous.value;
-  const virtualHosts = kept as VirtualHost[];
+  const virtualHosts: VirtualHost[] = [];
+  for (const place of places) virtualHosts.push(known[place] as VirtualHost);
   for (const [index, message] of fresh) {
     const path = item(HOSTS_PATH, index);
     inspectMessage(VirtualHostSchema, message, path, findings, unknownFields);
     virtualHosts[index] = decodeVirtualHost(message, maxDirectResponseBodyBytes, path, findings);
   }
-  return { ...previous.value, virtualHosts };
+  const value = { ...previous.value, virtualHosts };
+  taken.set(value, now);
+  return value;
 }
 
-/** Unchanged hosts do not share a domain among themselves: only those that are new can. */
-function shareDomains(kept: readonly (VirtualHost | undefined)[], fresh: Iterable<VirtualHostMessage>): boolean {
+/**
+ * Whether a new host has the domain of another. Hosts that stay share none among themselves, nor with those that went: mostly a new
+ * host has the domains of the one in whose place it comes, and then nothing else is to be asked.
+ */
+function shareDomains(known: readonly VirtualHost[], places: Int32Array, fresh: Iterable<VirtualHostMessage>): boolean {
+  const isKept = new Uint8Array(known.length);
+  for (const place of places) {
+    if (place === NEW) continue;
+    // The same host twice.
+    if (isKept[place] === 1) return true;
+    isKept[place] = 1;
+  }
+  const gone = new Set<string>();
+  for (let place = isKept.indexOf(0); place !== -1; place = isKept.indexOf(0, place + 1)) {
+    known[place]?.domains.forEach((domain) => gone.add(domain));
+  }
   const domains = new Set<string>();
   for (const message of fresh) {
     for (const domain of message.domains) {
@@ -78,7 +95,8 @@ function shareDomains(kept: readonly (VirtualHost | undefined)[], fresh: Iterabl
       domains.add(lower);
     }
   }
-  return domains.size > 0 && kept.some((host) => host?.domains.some((domain) => domains.has(domain)));
+  const isNew = domains.difference(gone);
+  return isNew.size > 0 && known.some((host, at) => isKept[at] === 1 && host.domains.some((each) => isNew.has(each)));
 }
 
 /** For each new host the place of an equal one before, or NEW. */
@@ -153,17 +171,10 @@ function parseHost(bytes: Uint8Array): VirtualHostMessage | undefined {
   }
 }
 
-/** What was taken apart, by its bytes: the previous version was, when it came. */
-const taken = new WeakMap<Uint8Array, Parts | "unusual">();
+/** What was taken apart, by what became of it: its bytes are copied when it is accepted. */
+const taken = new WeakMap<RouteConfiguration, Parts>();
 
-/** undefined: the bytes are not as encoders write this message. */
-function takeApart(bytes: Uint8Array): Parts | undefined {
-  let parts = taken.get(bytes);
-  if (parts === undefined) taken.set(bytes, (parts = partsOf(bytes) ?? "unusual"));
-  return parts === "unusual" ? undefined : parts;
-}
-
-/** Only what this message has: tags of one or two bytes, varints and length-delimited fields. */
+/** undefined: the bytes are not as encoders write this message. Only what it has: tags of one or two bytes, varints and length-delimited fields. */
 function partsOf(bytes: Uint8Array): Parts | undefined {
   const starts: number[] = [];
   const ends: number[] = [];

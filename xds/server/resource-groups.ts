@@ -41,6 +41,9 @@ export class ResourceGroups {
     const shared = (resource: ServedResource, there: ServedResource | undefined): ServedResource => {
       // Most stand where they stood.
       if (there === resource) return resource;
+      if (there?.name === resource.name && there.typeUrl === resource.typeUrl) {
+        return isSameContent(there, resource) ? there : resource;
+      }
       const others = before.#named(resource);
       return others.find((other) => isSameContent(other, resource)) ?? resource;
     };

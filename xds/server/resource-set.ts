@@ -42,26 +42,25 @@ export class ResourceSet {
    * version is computed again nor is it looked at for any client.
    */
   static of(resources: readonly ServedResource[], before?: ResourceSet): ResourceSet {
-    const types = new Map<string, Map<string, VersionedResource>>();
+    const lists = new Map<string, VersionedResource[]>();
     for (const resource of resources) {
-      let type = types.get(resource.typeUrl);
-      if (type === undefined) types.set(resource.typeUrl, (type = new Map()));
-      type.set(resource.name, versioned(resource));
+      const list = lists.get(resource.typeUrl);
+      if (list === undefined) lists.set(resource.typeUrl, [versioned(resource)]);
+      else list.push(versioned(resource));
     }
-    return new ResourceSet(types).#sharing(before);
+    const set = new ResourceSet(new Map());
+    for (const [typeUrl, list] of lists) {
+      if (before !== undefined && isSameTable(list, before.type(typeUrl))) set.#share(typeUrl, before);
+      else set.#types.set(typeUrl, new Map(list.map((resource) => [resource.name, resource])));
+    }
+    return set;
   }
 
-  #sharing(before: ResourceSet | undefined): this {
-    if (before === undefined) return this;
-    for (const [typeUrl, type] of this.#types) {
-      const other = before.type(typeUrl);
-      if (!isSameTable(type, other)) continue;
-      this.#types.set(typeUrl, other);
-      const version = before.#versions.get(typeUrl);
-      if (version !== undefined) this.#versions.set(typeUrl, version);
-      if (before.#ttls.has(typeUrl)) this.#ttls.set(typeUrl, before.#ttls.get(typeUrl));
-    }
-    return this;
+  #share(typeUrl: string, before: ResourceSet): void {
+    this.#types.set(typeUrl, before.type(typeUrl));
+    const version = before.#versions.get(typeUrl);
+    if (version !== undefined) this.#versions.set(typeUrl, version);
+    if (before.#ttls.has(typeUrl)) this.#ttls.set(typeUrl, before.#ttls.get(typeUrl));
   }
 
   /** These resources, and of `keptTypes` those that only `before` has; this set itself when there are none. */
@@ -154,10 +153,10 @@ function versioned(resource: ServedResource): VersionedResource {
 }
 
 /** Whether both have the same objects in the same order. */
-function isSameTable<T>(a: ReadonlyMap<string, T>, b: ReadonlyMap<string, T>): boolean {
-  if (a.size !== b.size) return false;
-  const others = b.values();
-  for (const value of a.values()) if (value !== others.next().value) return false;
+function isSameTable<T>(list: readonly T[], table: ReadonlyMap<string, T>): boolean {
+  if (list.length !== table.size) return false;
+  let at = 0;
+  for (const value of table.values()) if (value !== list[at++]) return false;
   return true;
 }
 

@@ -111,6 +111,14 @@ test("a new virtual host's domain must not be one of an unchanged host's", () =>
   );
 });
 
+test("an unchanged virtual host that comes twice is refused as without the version before", () => {
+  const [a, b] = ["a", "b"].map((domain) => ({ domain, route: "/" }));
+  assert.ok(a && b);
+  const bytes = encode([a, b]);
+  const decoded = decodeResource(ROUTE_TYPE, encode([b, a, b]), { previous: { bytes, value: accepted(bytes) } });
+  assert.match(JSON.stringify(decoded), /virtual_hosts\[2\].*domains must be unique/);
+});
+
 test("bytes that are cut or changed anywhere decode as they do without the version before", () => {
   const bytes = encode([
     { domain: "a", route: "/" },
