@@ -270,9 +270,22 @@ class Client implements XdsClient {
     if (collection !== undefined) this.#collections.onAnswer(collection, outcome.error !== undefined);
     this.#store.markAnswered(typeUrl, "*");
     if (typeUrl === VIRTUAL_HOST_TYPE) this.#demands.onHosts(response);
-    this.#stats.count(response, outcome, this.#clock.now());
+    this.#count(source, response, outcome);
     this.#scheduleUpdate();
     return outcome;
+  }
+
+  #count(source: string, response: DiscoveryResponse, outcome: Outcome): void {
+    const { typeUrl } = response;
+    const now = this.#clock.now();
+    if (typeUrl !== CLUSTER_TYPE || this.#collectionOf(source, typeUrl) !== undefined) {
+      this.#stats.count(response, outcome, now);
+    }
+    if (typeUrl !== CLUSTER_TYPE || !this.#asked.has(`${source} ${typeUrl}`)) return;
+    const names = [...outcome.accepted.keys(), ...outcome.removed, ...outcome.refused];
+    if (names.some((name) => this.#wantedKeys.has(`${typeUrl} ${name}`))) {
+      this.#stats.countOnDemand(response, outcome, now);
+    }
   }
 
   #interestOf(source: string, typeUrl: string): Interest {
@@ -401,7 +414,9 @@ class Client implements XdsClient {
   }
 
   #onFailure(source: string): void {
-    const named = [...this.#wantedKeys.values()];
+    const demanded = this.#asked.get(`${source} ${CLUSTER_TYPE}`);
+    // Those of clusters are counted together.
+    const named = [...this.#wantedKeys.values()].filter((each) => each.typeUrl !== CLUSTER_TYPE || each === demanded);
     for (const { typeUrl, name, source: from } of [
       ...named,
       ...this.#collections.list.map((each) => ({ ...each, name: "" })),

@@ -1,4 +1,4 @@
-// Counters of configuration updates under Envoy's names: cluster_manager.cds.*, listener_manager.lds.*,
+// Counters of configuration updates under Envoy's names: cluster_manager.cds.*, cluster_manager.odcds.*, listener_manager.lds.*,
 // cluster.<name>.*, http.<prefix>.rds.<name>.*, sds.<name>.*, extension_config_discovery.http_filter.<name>.* and
 // control_plane.connected_state. client.ts counts; /stats reads `values()`. Source: Envoy's "xDS subscription
 // statistics".
@@ -31,6 +31,10 @@ type Counts = {
 
 export type StatValues = Readonly<Record<string, number | string>>;
 
+/** Clusters on demand are counted together, as in Envoy. */
+const ON_DEMAND = "on demand";
+const ON_DEMAND_PREFIX = "cluster_manager.odcds.";
+
 const COLLECTION_PREFIXES: ReadonlyMap<string, string> = new Map([
   [CLUSTER_TYPE, "cluster_manager.cds."],
   [LISTENER_TYPE, "listener_manager.lds."],
@@ -39,14 +43,14 @@ const COLLECTION_PREFIXES: ReadonlyMap<string, string> = new Map([
 export class UpdateStats {
   readonly #counts = new Map<string, Map<string, Counts>>();
 
-  /** Counts for one subscription: a resource, or the whole collection of a type that is one (`name` is then ignored). */
+  /** Counts for one subscription: a resource, the whole collection of a type that is one, or (with a name) all clusters on demand. */
   of(typeUrl: string, name: string): Counts {
     let counts = this.#counts.get(typeUrl);
     if (counts === undefined) {
       counts = new Map();
       this.#counts.set(typeUrl, counts);
     }
-    const key = COLLECTION_TYPES.has(typeUrl) ? "" : name;
+    const key = keyOf(typeUrl, name);
     let found = counts.get(key);
     if (found === undefined) {
       found = {
@@ -73,6 +77,11 @@ export class UpdateStats {
     for (const name of outcome.accepted.keys()) this.#countOne(this.of(typeUrl, name), true, version, now);
     if (outcome.error === undefined) return;
     for (const name of outcome.refused) this.#countOne(this.of(typeUrl, name), false, version, now);
+  }
+
+  /** A response that touches clusters on demand. */
+  countOnDemand({ typeUrl, version }: DiscoveryResponse, { error }: Outcome, now: number): void {
+    this.#countOne(this.of(typeUrl, ON_DEMAND), error === undefined, version, now);
   }
 
   #countOne(counts: Counts, isAccepted: boolean, version: string, now: number): void {
@@ -105,12 +114,17 @@ export class UpdateStats {
       const collection = COLLECTION_PREFIXES.get(typeUrl);
       for (const [name, each] of counts) {
         const named = typeUrl === SECRET_TYPE ? [`sds.${name}.`] : (prefixes.get(`${typeUrl} ${name}`) ?? []);
-        const places = collection === undefined ? named : [collection];
+        const places = collection === undefined ? named : [name === ON_DEMAND ? ON_DEMAND_PREFIX : collection];
         for (const place of places) for (const [stat, value] of Object.entries(each)) values[place + stat] = value;
       }
     }
     return values;
   }
+}
+
+function keyOf(typeUrl: string, name: string): string {
+  if (typeUrl === CLUSTER_TYPE && name !== "") return ON_DEMAND;
+  return COLLECTION_TYPES.has(typeUrl) ? "" : name;
 }
 
 const SOURCE_STATS: readonly (readonly [keyof SourceCounts, string])[] = [

@@ -54,7 +54,20 @@ export function withVirtualHosts(
   if (known?.hosts.length === hosts.length && known.hosts.every((host, index) => host === hosts[index])) {
     return known.config;
   }
-  const whole = { ...config, virtualHosts: [...config.virtualHosts, ...hosts] };
+  const whole = { ...config, virtualHosts: [...config.virtualHosts, ...beside(config.virtualHosts, hosts)] };
   joined.set(config, { hosts, config: whole });
   return whole;
+}
+
+/**
+ * The hosts without the domains that the routes have themselves: one that moves into them is in both until its removal comes, with
+ * another response. Envoy refuses such routes.
+ */
+function beside(own: readonly VirtualHost[], hosts: readonly VirtualHost[]): VirtualHost[] {
+  const taken = new Set(own.flatMap(({ domains }) => domains));
+  return hosts.flatMap((host) => {
+    const domains = host.domains.filter((domain) => !taken.has(domain));
+    if (domains.length === host.domains.length) return host;
+    return domains.length === 0 ? [] : { ...host, domains };
+  });
 }

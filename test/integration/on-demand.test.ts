@@ -3,21 +3,26 @@
 // scripted control plane, answer the same.
 
 import assert from "node:assert/strict";
-import { request as httpRequest } from "node:http";
+import { once } from "node:events";
+import { createServer, request as httpRequest } from "node:http";
+import type { AddressInfo } from "node:net";
 import { suite, test, type TestContext } from "node:test";
 import type { FileResource } from "../../xds/decode/resources-file.ts";
 import type { DeltaRequest, WireResource } from "../../xds/discovery-messages.ts";
-import { ROUTE_TYPE, SCOPED_ROUTE_TYPE, VIRTUAL_HOST_TYPE } from "../../xds/type-urls.ts";
+import { CLUSTER_TYPE, ROUTE_TYPE, SCOPED_ROUTE_TYPE, VIRTUAL_HOST_TYPE } from "../../xds/type-urls.ts";
 import { bootstrap, http2Cluster, listener } from "../support/bootstrap-builder.ts";
 import { ENVOY_MISSING, findEnvoy } from "../support/envoy-binary.ts";
 import { FakeControlPlane, type FakeStream } from "../support/fake-control-plane.ts";
 import { ProxyProcess } from "../support/proxy-process.ts";
-import { one } from "../support/xds-resources.ts";
+import { one, staticCluster } from "../support/xds-resources.ts";
 
 const ADS = { ads: {}, resource_api_version: "V3" };
 const ON_DEMAND = {
   name: "envoy.filters.http.on_demand",
-  typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.on_demand.v3.OnDemand" },
+  typed_config: {
+    "@type": "type.googleapis.com/envoy.extensions.filters.http.on_demand.v3.OnDemand",
+    odcds: { source: ADS },
+  },
 };
 const KEY = { fragments: [{ header_value_extractor: { name: "x-scope", index: 0 } }] };
 
@@ -47,19 +52,28 @@ const scope = (name: string, routes: string, on_demand: boolean): FileResource =
   });
 const SCOPES = [scope("lazy", "lazy", true), scope("eager", "eager", false), scope("gone", "nobody-has-it", true)];
 /** Known hosts by authority. */
-const HOSTS: Readonly<Record<string, FileResource>> = Object.fromEntries(
-  ["one", "two"].map((name) => [
-    `${name}.test`,
-    resource(VIRTUAL_HOST_TYPE, host(`hosts/${name}`, [`${name}.test`, `www.${name}.test`], name)),
-  ]),
-);
+const HOSTS: Readonly<Record<string, FileResource>> = {
+  ...Object.fromEntries(
+    ["one", "two"].map((name) => [
+      `${name}.test`,
+      resource(VIRTUAL_HOST_TYPE, host(`hosts/${name}`, [`${name}.test`, `www.${name}.test`], name)),
+    ]),
+  ),
+  // Its cluster is not known either.
+  "late.test": resource(VIRTUAL_HOST_TYPE, {
+    name: "hosts/late",
+    domains: ["late.test"],
+    routes: [{ match: { prefix: "/" }, route: { cluster: "late" } }],
+  }),
+};
 
 const wire = (each: FileResource, aliases: readonly string[] = []): WireResource => {
   return { name: each.name, version: "1", typeUrl: each.typeUrl, bytes: each.value, ttlMs: undefined, aliases };
 };
 
 /** What a control plane answers to names that are subscribed to. */
-function answer({ typeUrl, subscribe }: DeltaRequest): WireResource[] {
+function answer({ typeUrl, subscribe }: DeltaRequest, late: FileResource): WireResource[] {
+  if (typeUrl === CLUSTER_TYPE) return subscribe.includes(late.name) ? [wire(late)] : [];
   if (typeUrl === SCOPED_ROUTE_TYPE) return SCOPES.map((each) => wire(each));
   if (typeUrl === ROUTE_TYPE)
     return subscribe.flatMap((name) => (ROUTES[name] === undefined ? [] : wire(ROUTES[name])));
@@ -73,13 +87,13 @@ function answer({ typeUrl, subscribe }: DeltaRequest): WireResource[] {
 }
 
 /** Answers a stream until it ends. */
-function serve(stream: FakeStream): void {
+function serve(stream: FakeStream, late: FileResource): void {
   let nonce = 0;
   const seen = stream.requests.push.bind(stream.requests);
   const take = ({ request }: { request: unknown }): void => {
     const { typeUrl, nonce: answered, subscribe, unsubscribe } = request as DeltaRequest;
     if (answered !== "" || (subscribe.length === 0 && unsubscribe.length > 0)) return;
-    const resources = answer(request as DeltaRequest);
+    const resources = answer(request as DeltaRequest, late);
     const removed = subscribe.filter((name) => typeUrl === ROUTE_TYPE && ROUTES[name] === undefined);
     stream.send({
       kind: "delta",
@@ -100,11 +114,15 @@ function serve(stream: FakeStream): void {
 
 async function controlPlane(t: TestContext): Promise<{ server: FakeControlPlane; port: number }> {
   const server = new FakeControlPlane();
-  t.after(() => server.close());
+  const origin = createServer((_request, response) => response.end("late"));
+  origin.listen(0, "127.0.0.1");
+  t.after(() => [server, origin].forEach((each) => each.close()));
+  await once(origin, "listening");
+  const late = staticCluster("late", (origin.address() as AddressInfo).port);
   const seen = server.streams.push.bind(server.streams);
   server.streams.push = (stream) => {
     seen(stream);
-    serve(stream);
+    serve(stream, late);
   };
   return { server, port: await server.listen() };
 }
@@ -151,6 +169,7 @@ async function answers(proxy: ProxyProcess): Promise<string[]> {
     await ask(bare, { host: "one.test" }),
     await ask(hosts, { host: "www.two.test" }, "a body ".repeat(1_000)),
     await ask(hosts, { host: "two.test" }),
+    await ask(hosts, { host: "late.test" }),
     await ask(hosts, { host: "none.test" }),
     await ask(hosts, { host: "none.test" }),
     await ask(scopes, { "x-scope": "eager" }),
@@ -160,7 +179,7 @@ async function answers(proxy: ProxyProcess): Promise<string[]> {
   ];
 }
 
-const EXPECTED = ["base", "404", "one", "one", "two", "two", "404", "404", "eager", "lazy", "404", "404"];
+const EXPECTED = ["base", "404", "one", "one", "two", "two", "late", "404", "404", "eager", "lazy", "404", "404"];
 const envoy = findEnvoy();
 
 suite("on demand", { concurrency: 3 }, () => {

@@ -49,7 +49,8 @@ suite("clusters on demand", { concurrency: true }, () => {
     const { client, stream, until, server } = await started(t);
     client.demand(demandOf("a"));
     client.demand(demandOf("a"));
-    assert.deepEqual((await asked(stream)).subscribe, ["a"]);
+    client.demand(demandOf("silent"));
+    assert.deepEqual((await asked(stream)).subscribe, ["a", "silent"]);
     stream.send(delta(CLUSTER_TYPE, "2", [edsCluster("a")]));
     assert.deepEqual((await asked(stream, ENDPOINTS_TYPE)).subscribe, ["a"]);
     assert.ok(!client.snapshot.settled.has("cluster a") && !client.snapshot.clusters.has("a"));
@@ -59,7 +60,7 @@ suite("clusters on demand", { concurrency: true }, () => {
     // On another stream both are held, and asked for by both names.
     stream.end();
     const again = await asked(await server.nextStream());
-    assert.deepEqual(again.subscribe, ["*", "a"]);
+    assert.deepEqual(again.subscribe, ["*", "a", "silent"]);
     assert.deepEqual(
       [...again.initialVersions],
       [
@@ -67,6 +68,10 @@ suite("clusters on demand", { concurrency: true }, () => {
         ["a", "2"],
       ],
     );
+    const stats = client.stats();
+    const counted = (name: string) => [stats[`cluster_manager.cds.${name}`], stats[`cluster_manager.odcds.${name}`]];
+    assert.deepEqual(counted("update_success"), [2, 1]);
+    assert.deepEqual(counted("update_failure"), [1, 1]);
   });
 
   test("a cluster that the server takes away goes, is unsubscribed, and asked for anew", async (t) => {
