@@ -2,7 +2,6 @@
 // manager decoders and for admin.access_log. Loggers that outrigger does not have are left out with a warning: logging
 // less changes neither routing nor security.
 
-import type { JsonValue } from "@bufbuild/protobuf";
 import {
   ComparisonFilter_Op,
   type AccessLog as AccessLogMessage,
@@ -15,6 +14,7 @@ import type { StderrAccessLog, StdoutAccessLog } from "../gen/envoy/extensions/a
 import type { WasmAccessLog } from "../gen/envoy/extensions/access_loggers/wasm/v3/wasm_pb.ts";
 import type { AccessLog, AccessLogFilter, JsonFormat } from "../model/access-log.ts";
 import { unpackAny } from "./any.ts";
+import { checkFormats } from "./format-strings.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeEach, decodeFraction, decodeHeaderMatcher } from "./matcher.ts";
 import { decodePluginConfig } from "./wasm.ts";
@@ -82,7 +82,7 @@ function fileFormat(message: FileAccessLog, path: string, findings: Findings): A
       return format.value === "" ? undefined : { kind: "text", text: format.value };
     case "jsonFormat":
     case "typedJsonFormat":
-      checkJsonFormat(
+      checkFormats(
         format.value,
         child(path, format.case === "jsonFormat" ? "json_format" : "typed_json_format"),
         findings,
@@ -103,10 +103,8 @@ function decodeFormat(
     case undefined:
       return undefined;
     case "textFormat":
-      findings.format(child(path, "text_format"), format.value);
       return format.value === "" ? undefined : { kind: "text", text: format.value };
     case "jsonFormat":
-      checkJsonFormat(format.value, child(path, "json_format"), findings);
       return { kind: "json", fields: format.value as JsonFormat, omitEmptyValues: message?.omitEmptyValues ?? false };
     case "textFormatSource": {
       const source = format.value.specifier;
@@ -118,16 +116,6 @@ function decodeFormat(
       findings.format(child(path, "text_format_source"), text);
       return { kind: "text", text };
     }
-  }
-}
-
-/** Depth is bounded by that of a parsed Struct. */
-function checkJsonFormat(value: JsonValue, path: string, findings: Findings): void {
-  if (typeof value === "string") findings.format(path, value);
-  else if (Array.isArray(value)) {
-    for (const [index, entry] of value.entries()) checkJsonFormat(entry, item(path, index), findings);
-  } else if (typeof value === "object" && value !== null) {
-    for (const [name, entry] of Object.entries(value)) checkJsonFormat(entry, item(path, name), findings);
   }
 }
 

@@ -14,6 +14,7 @@ import type { ClusterLoadAssignment } from "../model/endpoints.ts";
 import { metadataBytes, type HostKind } from "./address.ts";
 import { unpackAny } from "./any.ts";
 import { decodeConfigSource } from "./config-source.ts";
+import { quoted } from "./constraint.ts";
 import { durationMs } from "./duration.ts";
 import { decodeEndpoints } from "./endpoints.ts";
 import { unsupported } from "./http-filter.ts";
@@ -36,6 +37,7 @@ const ORIGINAL_DST_HEADER = "x-envoy-original-dst-host";
 export function decodeCluster(message: ClusterMessage, path: string, findings: Findings): Cluster | undefined {
   const sockets = decodeSockets(message, path, findings);
   checkFilters(message, path, findings);
+  checkHealthChecks(message, path, findings);
   const discovery = decodeDiscovery(message, path, findings);
   const lbPolicy = decodeLbPolicy(message, discovery?.kind === "original_dst", path, findings);
   const http = decodeUpstreamHttp(message, path, findings);
@@ -197,6 +199,18 @@ function checkSingleEndpoint(message: ClusterMessage, path: string, findings: Fi
       child(path, "load_assignment.endpoints"),
       "must be one locality with one endpoint in a LOGICAL_DNS cluster",
     );
+  }
+}
+
+/** Envoy tells several checks apart by their names. */
+function checkHealthChecks(message: ClusterMessage, path: string, findings: Findings): void {
+  if (message.healthChecks.length < 2) return;
+  const names = new Set<string>();
+  for (const [index, { name }] of message.healthChecks.entries()) {
+    const at = child(item(child(path, "health_checks"), index), "name");
+    if (name === "") findings.issue(at, "must not be empty where there are several health checks");
+    else if (names.has(name)) findings.issue(at, `${quoted(name)} is already the name of another`);
+    names.add(name);
   }
 }
 

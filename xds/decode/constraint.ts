@@ -32,6 +32,10 @@ export interface Constraint {
   readonly unique?: boolean;
   readonly items?: Constraint;
   readonly keys?: Constraint;
+  /** A format string, or JSON whose strings are. */
+  readonly format?: true;
+  /** Of an extension, or of each in a list: the types of typed_config that Envoy 1.40 has there. For what has no effect here. */
+  readonly types?: readonly string[];
 }
 
 /** By full message name, then by proto name of the field or oneof. */

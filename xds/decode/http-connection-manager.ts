@@ -74,6 +74,15 @@ function checkValues(message: HcmMessage, path: string, findings: Findings): voi
   if (message.stripMatchingHostPort && message.stripPortMode.value === true) {
     findings.issue(child(path, "strip_any_host_port"), "cannot be set together with strip_matching_host_port");
   }
+  if (message.commonHttpProtocolOptions?.maxResponseHeadersKb !== undefined) {
+    findings.issue(child(path, "common_http_protocol_options.max_response_headers_kb"), "is for clusters only");
+  }
+  const requestHeadersKb = message.maxRequestHeadersKb ?? DEFAULT_MAX_REQUEST_HEADERS_KB;
+  const http2FieldKb = message.http2ProtocolOptions?.maxHeaderFieldSizeKb ?? 0;
+  if (http2FieldKb > requestHeadersKb) {
+    const problem = `is ${http2FieldKb}, must be at most max_request_headers_kb (${requestHeadersKb})`;
+    findings.issue(child(path, "http2_protocol_options.max_header_field_size_kb"), problem);
+  }
   const requestId = message.requestIdExtension?.typedConfig;
   if (requestId !== undefined && unpackAny(requestId).typeName !== UUID_REQUEST_ID) {
     const problem = unsupported("request ID extension", unpackAny(requestId).typeName, [UUID_REQUEST_ID]);

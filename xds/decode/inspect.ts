@@ -19,6 +19,8 @@ import { CORE_CONSTRAINTS } from "./constraints/core.ts";
 import { EXTENSIONS_CONSTRAINTS } from "./constraints/extensions.ts";
 import { RESOURCES_CONSTRAINTS } from "./constraints/resources.ts";
 import { ROUTE_CONSTRAINTS } from "./constraints/route.ts";
+import { checkExtension } from "./extension-type.ts";
+import { checkFormats } from "./format-strings.ts";
 import { child, item, type Findings } from "./issues.ts";
 
 /** What to do with a field number that the descriptors do not have. */
@@ -194,6 +196,7 @@ class Inspection {
   }
 
   #value(field: DescField, value: unknown, rule: Constraint): void {
+    if (rule.format === true) checkFormats(value, this.#path, this.#findings);
     const problem = valueProblem(field, value, rule);
     if (problem !== undefined) this.#findings.issue(this.#path, problem);
   }
@@ -201,6 +204,7 @@ class Inspection {
   #nested(plan: FieldPlan, value: unknown, depth: number, isIgnored: boolean): void {
     const desc = plan.field.message;
     if (desc === undefined || !isMessage(value)) return;
+    if (plan.rule?.types !== undefined) checkExtension(value, plan.rule.types, this.#path, this.#findings);
     if (!plan.isAny) {
       if (!plan.isWellKnown) this.message(desc, value, depth + 1, isIgnored);
       return;

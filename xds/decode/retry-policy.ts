@@ -5,7 +5,6 @@ import type { RetryPolicy } from "../model/route.ts";
 import { durationMs } from "./duration.ts";
 import { child, type Findings } from "./issues.ts";
 import { decodeEach, decodeHeaderMatcher } from "./matcher.ts";
-import { checkRetryExtensions } from "./retry-extension.ts";
 
 const DEFAULT_BACKOFF_BASE_MS = 25;
 
@@ -20,7 +19,6 @@ export function decodeRetryPolicy(
   if (backoffMaxMs < backoffBaseMs) {
     findings.issue(child(path, "retry_back_off.max_interval"), "must be at least base_interval");
   }
-  checkRetryExtensions(message, path, findings);
   return {
     retryOn: message.retryOn
       .split(",")

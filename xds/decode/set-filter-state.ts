@@ -52,10 +52,7 @@ function textOf(
   path: string,
   findings: Findings,
 ): string | undefined {
-  if (format.case === "textFormat") {
-    findings.format(child(path, "text_format"), format.value);
-    return format.value;
-  }
+  if (format.case === "textFormat") return format.value;
   const source = format.case === "textFormatSource" ? format.value.specifier : undefined;
   if (source?.case === "inlineString" || source?.case === "inlineBytes") {
     const text = source.case === "inlineString" ? source.value : Buffer.from(source.value).toString("utf8");

@@ -63,7 +63,10 @@ function decodeProvider(
   findings: Findings,
 ): TracingProvider | undefined {
   const any = message?.configType.value;
-  if (any === undefined) return undefined;
+  if (any === undefined) {
+    if (message !== undefined) findings.issue(path, `needs typed_config; supported: ${OPENTELEMETRY}`);
+    return undefined;
+  }
   const inner = unpackAny(any);
   const configPath = child(path, "typed_config");
   if (inner.typeName !== OPENTELEMETRY) {

@@ -37,6 +37,12 @@ export const MANAGERS: readonly Row[] = [
   ["max_request_headers_kb: 0", "max_request_headers_kb: is 0"],
   ["common_http_protocol_options: {max_headers_count: 0}", "max_headers_count: is 0"],
   ["common_http_protocol_options: {headers_with_underscores_action: DROP_HEADER}"],
+  ["common_http_protocol_options: {max_response_headers_kb: 100}", "max_response_headers_kb: is for clusters only"],
+  [
+    "http2_protocol_options: {max_header_field_size_kb: 64}",
+    "max_header_field_size_kb: is 64, must be at most max_request_headers_kb (60)",
+  ],
+  ["max_request_headers_kb: 64, http2_protocol_options: {max_header_field_size_kb: 64}"],
   ["common_http_protocol_options: {headers_with_underscores_action: DROP}", "must be one of"],
   ["stream_idle_timeout: 0s"],
   ["request_timeout: -1s", "request_timeout: is -1s, must not be negative"],
@@ -56,6 +62,10 @@ export const MANAGERS: readonly Row[] = [
   ["tracing: {custom_tags: [{tag: t, literal: {value: v}}]}"],
   ["tracing: {custom_tags: [{tag: '', literal: {value: v}}]}", "tag: must not be empty"],
   ["tracing: {custom_tags: [{tag: t}]}", "no type set"],
+  ['tracing: {custom_tags: [{tag: t, value: "%NOPE%"}]}', "custom_tags[0].value: Cannot compile format"],
+  ['tracing: {operation: "%REQ(:METHOD)%"}'],
+  ['tracing: {operation: "%NOPE%"}', 'tracing.operation: Cannot compile format "%NOPE%"'],
+  ["tracing: {provider: {name: x}}", "provider: needs typed_config"],
   ["tracing: {custom_tags: [{tag: t, request_header: {name: ''}}]}", "name: must not be empty"],
   [`tracing: {provider: {name: x, typed_config: {"@type": ${TYPE}made.Up}}}`, "", LEFT_OUT],
   ["delayed_close_timeout: 1s, drain_timeout: 1s"],
@@ -67,6 +77,9 @@ export const MANAGERS: readonly Row[] = [
 ];
 
 export const LOGS: readonly Row[] = [
+  [
+    `typed_config: {"@type": ${TYPE}envoy.extensions.access_loggers.stream.v3.StdoutAccessLog, log_format: {text_format_source: {inline_string: "%ROUTE_RESOLUTION_COUNT% %DOWNSTREAM_PEER_CHAIN_SERIALS% %UPSTREAM_TLS_GROUP% %CEL(request.path)% %COMMON_DURATION(DS_RX_BEG:DS_TX_END:ms)% %BYTES_RETRANSMITTED%"}}}`,
+  ],
   [`typed_config: {"@type": ${TYPE}envoy.extensions.access_loggers.wasm.v3.WasmAccessLog}`, "vm_config: is required"],
   [`typed_config: {"@type": ${TYPE}envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}`],
   [

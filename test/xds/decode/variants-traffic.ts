@@ -73,6 +73,15 @@ export const CLUSTERS: readonly Row[] = [
   ['metadata: {filter_metadata: {"": {}}}', "has an empty key"],
   ["metadata: {filter_metadata: {a: {b: [1, x, null, true]}}}"],
   ["alt_stat_name: x"],
+  [
+    "health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {}}, {timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {}}]",
+    "health_checks[0].name: must not be empty where there are several health checks",
+  ],
+  [
+    `health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, custom_health_check: {name: x, typed_config: {"@type": ${ROUTER_TYPE}}}}]`,
+    "custom_health_check.typed_config: envoy.extensions.filters.http.router.v3.Router is not known here; Envoy has",
+  ],
+  ["transport_socket_matches: [{name: m, match: {a: b}}]", "transport_socket: is required"],
   ["transport_socket: {name: envoy.transport_sockets.raw_buffer}", "", "the name of plain TCP is enough here"],
   [
     `transport_socket: {typed_config: {"@type": ${TYPE}envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}`,
@@ -118,6 +127,11 @@ export const ENDPOINTS: readonly Row[] = [
 ];
 
 export const ASSIGNMENTS: readonly Row[] = [
+  [
+    "endpoints: [], policy: {drop_overloads: [{category: a, drop_percentage: {numerator: 1}}, {category: b, drop_percentage: {numerator: 1}}]}",
+    "",
+    "Envoy takes one category; outrigger drops by each, as gRPC's clients do",
+  ],
   ["policy: {overprovisioning_factor: 0}", "overprovisioning_factor: is 0, must be greater than 0"],
   ["policy: {overprovisioning_factor: 1}"],
   ["policy: {drop_overloads: [{category: c, drop_percentage: {numerator: 1}}]}"],
@@ -212,7 +226,7 @@ export const ACTIONS: readonly Row[] = [
   ],
   [
     `route: {cluster: local, retry_policy: {retry_priority: {name: x, typed_config: {"@type": ${ROUTER_TYPE}}}}}`,
-    "retry_priority.typed_config: envoy.extensions.filters.http.router.v3.Router is not known here; supported",
+    "retry_priority.typed_config: envoy.extensions.filters.http.router.v3.Router is not known here",
   ],
   [
     `route: {cluster: local, retry_policy: {retry_host_predicate: [{name: x, typed_config: {"@type": ${ROUTER_TYPE}}}]}}`,
@@ -244,6 +258,15 @@ export const ACTIONS: readonly Row[] = [
   ["direct_response: {status: 200, body: {}}", "no specifier set"],
   ["direct_response: {status: 200, body: {inline_bytes: aGk=}}"],
   ["direct_response: {status: 200, body: {inline_bytes: '*'}}", "base64"],
+  ['direct_response: {status: 200, body_format: {text_format: "%PROTOCOL% %LOCAL_REPLY_BODY%"}}'],
+  [
+    'direct_response: {status: 200, body_format: {text_format: "%NOPE%"}}',
+    'body_format.text_format: Cannot compile format "%NOPE%"',
+  ],
+  [
+    'direct_response: {status: 200, body_format: {json_format: {a: ["%NOPE%"]}}}',
+    'body_format.json_format["a"][0]: Cannot compile format',
+  ],
   ["non_forwarding_action: {}"],
   ["route: {cluster: local}, redirect: {}", "cannot be set together"],
   ["route: {cluster: local}, decorator: {operation: x}"],

@@ -52,6 +52,13 @@ export const CORE_CONSTRAINTS: Constraints = {
   },
   "envoy.config.core.v3.HeaderValueOption": { header: { required: true }, append_action: { definedOnly: true } },
   "envoy.config.core.v3.HealthCheck": {
+    custom_health_check: {
+      types: [
+        "envoy.extensions.health_checkers.redis.v3.Redis",
+        "envoy.extensions.health_checkers.thrift.v3.Thrift",
+        "envoy.extensions.health_checkers.dynamic_modules.v3.DynamicModuleHealthCheck",
+      ],
+    },
     timeout: { required: true, gt: 0 },
     interval: { required: true, gt: 0 },
     unhealthy_threshold: { required: true },
@@ -131,7 +138,8 @@ export const CORE_CONSTRAINTS: Constraints = {
   },
   "envoy.config.core.v3.SocketOption": { state: { definedOnly: true }, value: { oneofRequired: true } },
   "envoy.config.core.v3.SubstitutionFormatString": {
-    json_format: { required: true },
+    text_format: { format: true },
+    json_format: { required: true, format: true },
     content_type: { header: "text" },
     format: { oneofRequired: true },
   },
@@ -168,6 +176,7 @@ export const CORE_CONSTRAINTS: Constraints = {
   "envoy.type.metadata.v3.MetadataKey.PathSegment": { key: { minLen: 1 }, segment: { oneofRequired: true } },
   "envoy.type.metadata.v3.MetadataKind": { kind: { oneofRequired: true } },
   "envoy.type.tracing.v3.CustomTag": {
+    value: { format: true },
     tag: { minLen: 1 },
     value_type: { definedOnly: true },
     type: { oneofRequired: true },

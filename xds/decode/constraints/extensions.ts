@@ -49,6 +49,10 @@ export const EXTENSIONS_CONSTRAINTS: Constraints = {
     error_type: { oneofRequired: true },
     http_status: { lt: 600, gte: 200 },
   },
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing": {
+    operation: { format: true },
+    upstream_operation: { format: true },
+  },
   "envoy.extensions.filters.http.router.v3.Router": {
     strict_check_headers: {
       items: {

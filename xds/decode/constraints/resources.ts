@@ -54,7 +54,7 @@ export const RESOURCES_CONSTRAINTS: Constraints = {
     hash_function: { definedOnly: true },
     maximum_ring_size: { lte: 8388608 },
   },
-  "envoy.config.cluster.v3.Cluster.TransportSocketMatch": { name: { minLen: 1 } },
+  "envoy.config.cluster.v3.Cluster.TransportSocketMatch": { name: { minLen: 1 }, transport_socket: { required: true } },
   "envoy.config.cluster.v3.Filter": { name: { minLen: 1 } },
   "envoy.config.cluster.v3.OutlierDetection": {
     interval: { gt: 0 },

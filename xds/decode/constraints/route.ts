@@ -154,7 +154,19 @@ export const ROUTE_CONSTRAINTS: Constraints = {
     response_headers_to_remove: { items: { minLen: 1, header: "text" } },
     action: { oneofRequired: true },
   },
+  "envoy.config.route.v3.RetryPolicy": {
+    retry_priority: { types: ["envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"] },
+    retry_host_predicate: {
+      types: [
+        "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate",
+        "envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig",
+        "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+      ],
+    },
+    retry_options_predicates: { types: [] },
+  },
   "envoy.config.route.v3.RouteAction": {
+    early_data_policy: { types: ["envoy.extensions.early_data.v3.DefaultEarlyDataPolicy"] },
     cluster: { minLen: 1 },
     cluster_header: { minLen: 1, header: "text" },
     cluster_not_found_response_code: { definedOnly: true },
