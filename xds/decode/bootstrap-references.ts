@@ -20,6 +20,11 @@ export function checkBootstrapReferences(bootstrap: Bootstrap, message: Bootstra
   const hasAds = message.dynamicResources?.adsConfig !== undefined;
   const check = (source: ConfigSource | ApiConfigSource | undefined, path: string) =>
     checkSource(source, path, known, hasAds, findings);
+  const local = message.clusterManager?.localClusterName ?? "";
+  if (local !== "" && !known.has(local)) {
+    const problem = `unknown cluster ${quoted(local)}; static_resources.clusters has ${list(known)}`;
+    findings.issue("cluster_manager.local_cluster_name", problem);
+  }
   check(bootstrap.ads, "dynamic_resources.ads_config");
   check(bootstrap.loadStats, "cluster_manager.load_stats_config");
   check(bootstrap.lds, "dynamic_resources.lds_config");

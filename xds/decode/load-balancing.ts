@@ -5,9 +5,12 @@ import {
   Cluster_LbPolicy as LbPolicy,
   type Cluster as ClusterMessage,
 } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { Maglev } from "../gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.ts";
+import type { RingHash } from "../gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.ts";
 import type { Cluster } from "../model/cluster.ts";
 import { unpackAny } from "./any.ts";
-import { child, type Findings } from "./issues.ts";
+import { checkMaglev, checkOldTables, checkRing } from "./hash-table.ts";
+import { child, item, type Findings } from "./issues.ts";
 
 const POLICIES: Readonly<Record<number, Cluster["lbPolicy"]>> = {
   [LbPolicy.ROUND_ROBIN]: "round_robin",
@@ -61,16 +64,23 @@ function choosePolicy(
   if (isOriginalDst !== (message.lbPolicy === LbPolicy.CLUSTER_PROVIDED)) {
     findings.issue(policyPath, "must be CLUSTER_PROVIDED in an ORIGINAL_DST cluster, and only there");
   }
-  return POLICIES[message.lbPolicy] ?? "round_robin";
+  const policy = POLICIES[message.lbPolicy] ?? "round_robin";
+  checkOldTables(message, policy, path, findings);
+  return policy;
 }
 
 function extensionPolicy(message: ClusterMessage, path: string, findings: Findings): Cluster["lbPolicy"] {
   const names: string[] = [];
-  for (const { typedExtensionConfig } of message.loadBalancingPolicy?.policies ?? []) {
+  for (const [index, { typedExtensionConfig }] of (message.loadBalancingPolicy?.policies ?? []).entries()) {
     if (typedExtensionConfig?.typedConfig === undefined) continue;
-    const { typeName } = unpackAny(typedExtensionConfig.typedConfig);
+    const { typeName, message: config } = unpackAny(typedExtensionConfig.typedConfig);
     const policy = EXTENSIONS.get(typeName);
-    if (policy !== undefined) return policy;
+    if (policy !== undefined) {
+      const at = child(item(child(path, "policies"), index), "typed_extension_config.typed_config");
+      if (policy === "ring_hash" && config !== undefined) checkRing(config as RingHash, at, findings);
+      if (policy === "maglev" && config !== undefined) checkMaglev(config as Maglev, at, findings);
+      return policy;
+    }
     names.push(typeName);
   }
   const given = names.length === 0 ? "is empty" : `${names.join(", ")} not supported`;

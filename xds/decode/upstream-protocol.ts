@@ -13,6 +13,8 @@ import type { KeepAlive } from "../model/config-source.ts";
 import { unpackAny } from "./any.ts";
 import { durationMs } from "./duration.ts";
 import { child, item, type Findings } from "./issues.ts";
+import { checkMirrorPolicies } from "./mirror-policy.ts";
+import { decodeRetryPolicy } from "./retry-policy.ts";
 
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const DEFAULT_IDLE_MS = 3_600_000;
@@ -76,6 +78,9 @@ function findOptions(message: ClusterMessage, path: string, findings: Findings):
       findings.issue(item(path, name), `protocol options ${inner.typeName} are not supported; only ${HTTP_OPTIONS} is`);
     } else if (inner.message !== undefined) {
       options = inner.message as HttpProtocolOptions;
+      // The cluster's own, which have no effect here; Envoy judges them as it does those of routes.
+      checkMirrorPolicies(options.requestMirrorPolicies, item(path, name), findings);
+      decodeRetryPolicy(options.retryPolicy, child(item(path, name), "retry_policy"), findings);
     }
   }
   return options;

@@ -177,6 +177,8 @@ export const BOOTSTRAPS: readonly Row[] = [
   ["admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}"],
   ["admin: {address: {socket_address: {address: localhost, port_value: 0}}}", "is not an IP address"],
   ["admin: {}"],
+  ["cluster_manager: {local_cluster_name: local}"],
+  ["cluster_manager: {local_cluster_name: nowhere}", 'cluster_manager.local_cluster_name: unknown cluster "nowhere"'],
   ["layered_runtime: {layers: [{name: s, static_layer: {a.b: 1}}]}"],
   ["layered_runtime: {layers: [{static_layer: {}}]}", "name: must not be empty"],
   ["layered_runtime: {layers: [{name: s}]}", "no layer_specifier set"],

@@ -6,6 +6,7 @@ const FILTER_CONFIG = `${TYPE}envoy.config.route.v3.FilterConfig`;
 const ROUTER_TYPE = `${TYPE}envoy.extensions.filters.http.router.v3.Router`;
 const CORS = `${TYPE}envoy.extensions.filters.http.cors.v3.CorsPolicy`;
 const FAULT = `${TYPE}envoy.extensions.filters.http.fault.v3.HTTPFault`;
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const PLUGIN = `{"@type": ${TYPE}envoy.extensions.filters.http.wasm.v3.Wasm, config: {configuration: {"@type": ${TYPE}google.protobuf.StringValue, value: x}}}`;
 
 function perFilter(name: string, config: string): string {
@@ -73,6 +74,32 @@ export const CLUSTERS: readonly Row[] = [
   ['metadata: {filter_metadata: {"": {}}}', "has an empty key"],
   ["metadata: {filter_metadata: {a: {b: [1, x, null, true]}}}"],
   ["alt_stat_name: x"],
+  ["lb_policy: RING_HASH, ring_hash_lb_config: {maximum_ring_size: 100}", "is 100, less than minimum_ring_size (1024)"],
+  ["lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 100, maximum_ring_size: 100}"],
+  ["ring_hash_lb_config: {minimum_ring_size: 200, maximum_ring_size: 100}"],
+  ["lb_policy: MAGLEV, maglev_lb_config: {table_size: 100}", "table_size: is 100, must be a prime number"],
+  ["lb_policy: MAGLEV, maglev_lb_config: {table_size: 101}"],
+  [
+    `load_balancing_policy: {policies: [{typed_extension_config: {name: x, typed_config: {"@type": ${TYPE}envoy.extensions.load_balancing_policies.maglev.v3.Maglev, table_size: 9}}}]}`,
+    "policies[0].typed_extension_config.typed_config.table_size: is 9, must be a prime number",
+  ],
+  [
+    `load_balancing_policy: {policies: [{typed_extension_config: {name: x, typed_config: {"@type": ${TYPE}envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest, choice_count: 1}}}]}`,
+    "choice_count: is 1, must be at least 2",
+    "Envoy does not hold this message against its own rules",
+  ],
+  [
+    `typed_extension_protocol_options: {o: {"@type": ${TYPE}envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {}}}`,
+    "no protocol_config set",
+  ],
+  [
+    `typed_extension_protocol_options: {${HTTP_OPTIONS}: {"@type": ${TYPE}${HTTP_OPTIONS}, explicit_http_config: {http_protocol_options: {}}, request_mirror_policies: [{}]}}`,
+    "request_mirror_policies[0]: exactly one of cluster and cluster_header",
+  ],
+  [
+    `typed_extension_protocol_options: {${HTTP_OPTIONS}: {"@type": ${TYPE}${HTTP_OPTIONS}, explicit_http_config: {http_protocol_options: {}}, retry_policy: {retry_back_off: {base_interval: 2s, max_interval: 1s}}}}`,
+    "retry_policy.retry_back_off.max_interval: must be at least base_interval",
+  ],
   [
     "health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {}}, {timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {}}]",
     "health_checks[0].name: must not be empty where there are several health checks",
