@@ -22,6 +22,7 @@ import { Collections, type Collection } from "./collections.ts";
 import { Demands } from "./demands.ts";
 import type { Demand } from "./model/demand.ts";
 import type { Bootstrap, Runtime } from "./model/bootstrap.ts";
+import type { ApiConfigSource, ConfigSource } from "./model/config-source.ts";
 import type { Snapshot } from "./model/snapshot.ts";
 import { buildNode } from "./node-identity.ts";
 import type { PathStatus } from "./path-source.ts";
@@ -369,14 +370,21 @@ class Client implements XdsClient {
     const before = this.#asked;
     this.#asked = new Map([...groups].map(([key, group]) => [key, group.first]));
     for (const { first, names } of groups.values()) {
-      // Clusters on demand are asked for beside all others.
-      if (this.#isOfCollection(first)) names.add("*");
-      this.#sources.setInterest(first.source, first.typeUrl, interestIn(names));
+      // Clusters on demand are asked for beside all others. Not in state of the world: go-control-plane answers nothing more until it
+      // has a resource of each name, and names come from clients.
+      const isPart = this.#isOfCollection(first);
+      if (isPart) names.add("*");
+      const isNamed = !isPart || this.#protocolOf(first.source) === "delta";
+      this.#sources.setInterest(first.source, first.typeUrl, isNamed ? interestIn(names) : EVERYTHING);
     }
     for (const [key, first] of before) {
       if (groups.has(key)) continue;
       this.#sources.setInterest(first.source, first.typeUrl, this.#isOfCollection(first) ? EVERYTHING : NOTHING);
     }
+  }
+
+  #protocolOf(source: ConfigSource): ApiConfigSource["protocol"] | undefined {
+    return source.kind === "api" ? source.protocol : this.#options.bootstrap.ads?.protocol;
   }
 
   #isOfCollection({ source, typeUrl }: Wanted): boolean {

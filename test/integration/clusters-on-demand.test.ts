@@ -18,7 +18,7 @@ import { FakeControlPlane, type FakeStream } from "../support/fake-control-plane
 import { ProxyProcess } from "../support/proxy-process.ts";
 import { until } from "../support/sidecar-story.ts";
 import { edsCluster, endpoints, staticCluster } from "../support/xds-resources.ts";
-import { delta, sotw } from "../support/xds-scene.ts";
+import { delta } from "../support/xds-scene.ts";
 
 const ADS = { ads: {}, resource_api_version: "V3" };
 const ON_DEMAND = "type.googleapis.com/envoy.extensions.filters.http.on_demand.v3";
@@ -71,8 +71,8 @@ class Script {
   #serve(stream: FakeStream): void {
     const seen = stream.requests.push.bind(stream.requests);
     const take = ({ request }: { request: DeltaRequest | SotwRequest }): void => {
-      if (request.kind === "delta") this.#answer(stream, request);
-      else this.#answerAll(stream, request);
+      assert.equal(request.kind, "delta");
+      this.#answer(stream, request as DeltaRequest);
     };
     stream.requests.all.forEach(take);
     stream.requests.push = (event) => {
@@ -94,17 +94,9 @@ class Script {
     const news = found.filter(({ name }) => !initialVersions.has(name));
     stream.send(delta(typeUrl, this.#next(), news, gone));
   }
-
-  #answerAll(stream: FakeStream, { typeUrl, names, nonce }: SotwRequest): void {
-    if (typeUrl === CLUSTER_TYPE && nonce !== "") this.asked.push(names.join(" "));
-    const wanted = typeUrl === CLUSTER_TYPE ? [...this.#announced, ...names] : names;
-    const found = [...new Set(wanted)].flatMap((name) => this.#known.get(`${typeUrl} ${name}`) ?? []);
-    const version = found.map(({ name }) => name).join("-");
-    if (nonce !== `nonce-${version}`) stream.send(sotw(typeUrl, version, ...found));
-  }
 }
 
-function config(port: number, apiType: string, options: { source?: object; cds?: boolean } = {}): object {
+function config(port: number, options: { source?: object; cds?: boolean } = {}): object {
   const odcds = { source: options.source ?? ADS, timeout: "1s" };
   const header = { cluster_header: "x-cluster" };
   const perRoute = (content: object) => ({
@@ -128,7 +120,7 @@ function config(port: number, apiType: string, options: { source?: object; cds?:
     listener("filter", { filters: filter({ odcds }), manager: manager({}) }),
     listener("host", { filters: filter({}), manager: manager(perRoute({ odcds })) }),
   ];
-  const ads_config = { api_type: apiType, transport_api_version: "V3", grpc_services: GRPC_SERVICES };
+  const ads_config = { api_type: "DELTA_GRPC", transport_api_version: "V3", grpc_services: GRPC_SERVICES };
   const cds = options.cds === false ? {} : { cds_config: ADS };
   return {
     ...bootstrap({ listeners, clusters: [http2Cluster("xds", port)] }),
@@ -198,12 +190,11 @@ const EXPECTED = ["everyone", "503 NC", "one", "one", "two", "three", "503 NC", 
 const envoy = findEnvoy();
 const without = { skip: envoy === undefined ? ENVOY_MISSING : false };
 
-async function story(t: TestContext, binary: string | undefined, variant: string): Promise<void> {
+async function story(t: TestContext, binary: string | undefined): Promise<void> {
   const known = await resources(t);
   const script = new Script(t, known, ["everyone"]);
-  await using proxy = await ProxyProcess.start(binary, config(await script.server.listen(), variant));
+  await using proxy = await ProxyProcess.start(binary, config(await script.server.listen()));
   assert.deepEqual(await answers(proxy), EXPECTED);
-  if (variant !== "DELTA_GRPC") return;
   assert.deepEqual(script.asked.all, ["+one", "+two", "+fixed", "+none", "+mute"]);
   await changes(proxy, script, known[0] as FileResource);
 }
@@ -215,7 +206,7 @@ async function servedStory(t: TestContext, binary: string | undefined): Promise<
   const api = { api_type: "DELTA_GRPC", transport_api_version: "V3", grpc_services: GRPC_SERVICES };
   const source = { api_config_source: api, resource_api_version: "V3" };
   const port = await server.listen("127.0.0.1", 0);
-  await using proxy = await ProxyProcess.start(binary, config(port, "DELTA_GRPC", { source, cds: false }));
+  await using proxy = await ProxyProcess.start(binary, config(port, { source, cds: false }));
   const [filter, host] = [proxy.port("filter"), proxy.port("host")];
   assert.equal(await ask(host, { path: "/off", cluster: "everyone" }), "503 NC");
   assert.equal(await ask(filter, { cluster: "everyone" }), "everyone");
@@ -224,11 +215,8 @@ async function servedStory(t: TestContext, binary: string | undefined): Promise<
 }
 
 suite("clusters on demand", { concurrency: 3 }, () => {
-  for (const variant of ["DELTA_GRPC", "GRPC"]) {
-    test(`run waits with a request for its cluster, as Envoy does, over ${variant}`, (t) =>
-      story(t, undefined, variant));
-    test(`Envoy gives the same answers over ${variant}`, without, (t) => story(t, envoy, variant));
-  }
+  test("run waits with a request for its cluster, as Envoy does", (t) => story(t, undefined));
+  test("Envoy gives the same answers", without, (t) => story(t, envoy));
 
   test("run gets clusters on demand from our control plane, without CDS", (t) => servedStory(t, undefined));
   test("Envoy gets the same from it", without, (t) => servedStory(t, envoy));
@@ -236,7 +224,7 @@ suite("clusters on demand", { concurrency: 3 }, () => {
   test("run asks once for a cluster that requests of two workers wait for, and outlives those that go away", async (t) => {
     const script = new Script(t, await resources(t), ["everyone"]);
     const port = await script.server.listen();
-    await using ours = await ProxyProcess.start(undefined, config(port, "DELTA_GRPC"), ["--concurrency", "2"]);
+    await using ours = await ProxyProcess.start(undefined, config(port), ["--concurrency", "2"]);
     const filter = ours.port("filter");
     const gone = httpRequest({ host: "127.0.0.1", port: filter, headers: { "x-cluster": "mute" } }).on(
       "error",

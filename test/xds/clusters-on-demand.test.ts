@@ -130,6 +130,21 @@ suite("clusters on demand", { concurrency: true }, () => {
     assert.ok(clusters.has("all"));
   });
 
+  test("state of the world is not asked by name, and settles a demand with the set that has the cluster", async (t) => {
+    const { client, stream, until, untilStatus } = await scene(t, "GRPC");
+    stream.send(sotw(CLUSTER_TYPE, "1", staticCluster("all")));
+    await until("CDS", ({ clusters }) => clusters.has("all"));
+    client.demand(demandOf("a"));
+    await untilStatus("the demand", () => client.status().resources.some(({ name }) => name === "a"));
+    assert.ok(!client.snapshot.settled.has("cluster a"));
+    stream.send(sotw(CLUSTER_TYPE, "2", staticCluster("all"), staticCluster("a")));
+    await until("the cluster", ({ settled, clusters }) => settled.has("cluster a") && clusters.has("a"));
+    const named = stream.requests.all.filter(
+      ({ request }) => request.kind === "sotw" && request.typeUrl === CLUSTER_TYPE && request.names.length > 0,
+    );
+    assert.deepEqual(named, []);
+  });
+
   test("our control plane says at once that there is none beside the wildcard, and sends it when there is", async (t) => {
     const server = createControlPlane({ resources: [staticCluster("all")], onEvent() {} });
     t.after(() => server.close());

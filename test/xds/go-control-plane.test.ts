@@ -73,4 +73,23 @@ for (const variant of ["GRPC", "DELTA_GRPC"] as const) {
     const first = await again.requests.first("CDS request", ({ type }) => type === CLUSTER_TYPE);
     assert.equal(variant === "GRPC" ? first.version : first.held, variant === "GRPC" ? "v1" : 1);
   });
+
+  test(`client (${variant}) asks go-control-plane for a cluster beside all others`, { skip }, async (t) => {
+    const server = await GoControlPlane.start();
+    t.after(() => server.stop());
+    server.serve({ version: "v1", cluster: "one" });
+    const { client, until } = startClient(adsBootstrap(server.port, variant));
+    t.after(() => client.close());
+    await until("listener", ({ listeners }) => listeners.has("in"));
+    const source = { kind: "ads", initialFetchTimeoutMs: 15_000 } as const;
+    client.demand({ key: "cluster late", kind: "cluster", name: "late", source });
+    // In state of the world it would answer nothing more until it has a cluster of that name.
+    if (variant === "DELTA_GRPC") {
+      await server.requests.first("the question", ({ type, names }) => type === CLUSTER_TYPE && names === 1);
+    }
+    server.serve({ version: "v2", cluster: "two" });
+    await until("v2", ({ clusters }) => clusters.has("two"));
+    server.serve({ version: "v3", cluster: "late" });
+    await until("v3", ({ clusters, settled }) => clusters.has("late") && settled.has("cluster late"));
+  });
 }
