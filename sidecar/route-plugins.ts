@@ -6,35 +6,45 @@ import type { FilterOverride, PerFilterConfig, Route, RouteConfiguration, Virtua
 
 type Loaded = ReadonlyMap<PluginConfig, PluginConfig>;
 
-const NONE: readonly PluginConfig[] = [];
-/** Virtual hosts too: they outlive the configuration around them, when others change. */
-const known = new WeakMap<RouteConfiguration | VirtualHost, readonly PluginConfig[]>();
+const known = new WeakMap<RouteConfiguration, readonly PluginConfig[]>();
 
 export function pluginsOfRoutes(config: RouteConfiguration): readonly PluginConfig[] {
   let plugins = known.get(config);
   if (plugins === undefined) {
-    plugins = pluginsOf([config.perFilterConfig]);
+    const found: PluginConfig[] = [];
+    addPlugins(config.perFilterConfig, found);
     for (const host of config.virtualHosts) {
-      const more = pluginsOfHost(host);
-      plugins = more.length === 0 ? plugins : [...plugins, ...more];
+      addHostPlugins(host, found);
     }
+    plugins = found;
     known.set(config, plugins);
   }
   return plugins;
 }
 
-function pluginsOfHost(host: VirtualHost): readonly PluginConfig[] {
-  let plugins = known.get(host);
-  if (plugins === undefined) {
-    plugins = pluginsOf(levelsOf(host));
-    known.set(host, plugins);
-  }
-  return plugins;
+function hasPlugins(host: VirtualHost): boolean {
+  const found: PluginConfig[] = [];
+  addHostPlugins(host, found);
+  return found.length > 0;
 }
 
-function pluginsOf(levels: Iterable<PerFilterConfig>): readonly PluginConfig[] {
-  const plugins = [...levels].flatMap((level) => Object.values(level).flatMap(({ plugin }) => plugin ?? []));
-  return plugins.length === 0 ? NONE : plugins;
+function addHostPlugins(host: VirtualHost, found: PluginConfig[]): void {
+  addPlugins(host.perFilterConfig, found);
+  for (const { perFilterConfig, action } of host.routes) {
+    addPlugins(perFilterConfig, found);
+    if (action.kind === "forward" && action.cluster.kind === "weighted") {
+      action.cluster.clusters.forEach((entry) => addPlugins(entry.perFilterConfig, found));
+    }
+  }
+}
+
+function addPlugins(level: PerFilterConfig, found: PluginConfig[]): void {
+  for (const filter in level) {
+    const plugin = level[filter]?.plugin;
+    if (plugin !== undefined) {
+      found.push(plugin);
+    }
+  }
 }
 
 /** The same object when it has no plugins. */
@@ -43,7 +53,7 @@ export function replaceRoutePlugins(config: RouteConfiguration, loaded: Loaded):
     return config;
   }
   const virtualHosts = config.virtualHosts.map((host) =>
-    pluginsOfHost(host).length === 0
+    !hasPlugins(host)
       ? host
       : {
           ...host,
@@ -52,16 +62,6 @@ export function replaceRoutePlugins(config: RouteConfiguration, loaded: Loaded):
         },
   );
   return { ...config, perFilterConfig: replaced(config.perFilterConfig, loaded), virtualHosts };
-}
-
-function* levelsOf(host: VirtualHost): Generator<PerFilterConfig> {
-  yield host.perFilterConfig;
-  for (const { perFilterConfig, action } of host.routes) {
-    yield perFilterConfig;
-    if (action.kind === "forward" && action.cluster.kind === "weighted") {
-      yield* action.cluster.clusters.map((entry) => entry.perFilterConfig);
-    }
-  }
 }
 
 function replacedRoute(route: Route, loaded: Loaded): Route {

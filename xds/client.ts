@@ -331,7 +331,7 @@ class Client implements XdsClient {
       overdue: this.#overdue,
       demands: this.#demands.list,
     });
-    this.#ask([...this.#assembly.wanted, ...wantedRuntime(layers)]);
+    this.#ask(this.#assembly.wanted.concat(wantedRuntime(layers)));
     this.#timers.sync([...this.#assembly.waits, ...this.#collections.waits()], (wait) => this.#canRun(wait));
     this.#demands.review(
       this.#assembly.snapshot.settled,

@@ -27,8 +27,6 @@ export type ListenerReferences = Readonly<{
 const ofListeners = new WeakMap<Listener, ListenerReferences>();
 const ofClusters = new WeakMap<Cluster, readonly Reference[]>();
 const ofRoutes = new WeakMap<RouteConfiguration, readonly string[]>();
-/** Virtual hosts outlive the configuration around them, when others change. */
-const ofHosts = new WeakMap<VirtualHost, readonly string[]>();
 
 export function listenerReferences(listener: Listener): ListenerReferences {
   let references = ofListeners.get(listener);
@@ -126,29 +124,26 @@ function chainsOf(listener: Listener): readonly FilterChain[] {
 
 function collectRoutes(routes: RouteConfiguration): readonly string[] {
   const names = new Set<string>();
-  for (const virtualHost of routes.virtualHosts) for (const name of hostClusters(virtualHost)) names.add(name);
+  for (const host of routes.virtualHosts) addHostClusters(host, names);
   return [...names];
 }
 
 function nameTheSame(routes: RouteConfiguration, before: RouteConfiguration): boolean {
   if (routes.virtualHosts.length !== before.virtualHosts.length) return false;
-  return routes.virtualHosts.every((host, index) => {
+  for (let index = 0; index < routes.virtualHosts.length; index++) {
+    const host = routes.virtualHosts[index] as VirtualHost;
     const other = before.virtualHosts[index] as VirtualHost;
-    if (host === other) return true;
-    const [names, otherNames] = [hostClusters(host), hostClusters(other)];
-    return names.length === otherNames.length && names.every((name, at) => name === otherNames[at]);
-  });
+    if (host === other) continue;
+    const [names, otherNames] = [new Set<string>(), new Set<string>()];
+    addHostClusters(host, names);
+    addHostClusters(other, otherNames);
+    if (names.symmetricDifference(otherNames).size > 0) return false;
+  }
+  return true;
 }
 
-function hostClusters(host: VirtualHost): readonly string[] {
-  let names = ofHosts.get(host);
-  if (names === undefined) {
-    const found = new Set<string>();
-    for (const { action } of host.routes) if (action.kind === "forward") addChoice(action.cluster, found);
-    names = [...found];
-    ofHosts.set(host, names);
-  }
-  return names;
+function addHostClusters({ routes }: VirtualHost, names: Set<string>): void {
+  for (const { action } of routes) if (action.kind === "forward") addChoice(action.cluster, names);
 }
 
 function addChoice(choice: ClusterChoice, names: Set<string>): void {

@@ -100,7 +100,7 @@ class Assembler {
       parts.settled === previous.settled;
     return {
       snapshot: isSame ? previous : Object.freeze({ version: previous.version + 1, ...parts }),
-      wanted: [...(part?.wanted ?? []), ...this.#allWanted()],
+      wanted: part === undefined ? this.#allWanted() : part.wanted.concat(this.#allWanted()),
       waits: [...this.#waits.values()],
       warming: this.#warming,
       clusterPart: part,

@@ -29,8 +29,8 @@ const NEW = -1;
 
 /** A resource taken apart: where each virtual host's bytes begin and end, and the bytes of all other fields in a row. */
 interface Parts {
-  readonly starts: readonly number[];
-  readonly ends: readonly number[];
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
   readonly rest: Uint8Array;
 }
 
@@ -51,16 +51,18 @@ export function decodeChangedHosts(
   if (Buffer.compare(before.rest, now.rest) !== 0) return undefined;
   const places = match(previous.bytes, before, bytes, now);
   const fresh = new Map<number, VirtualHostMessage>();
-  for (const [index, place] of places.entries()) {
-    if (place !== NEW) continue;
+  for (let index = places.indexOf(NEW); index !== -1; index = places.indexOf(NEW, index + 1)) {
     const message = parseHost(bytes.subarray(now.starts[index], now.ends[index]));
     if (message === undefined) return undefined;
     fresh.set(index, message);
   }
   if (shareDomains(known, places, fresh.values())) return undefined;
   const { maxDirectResponseBodyBytes } = previous.value;
-  const virtualHosts: VirtualHost[] = [];
-  for (const place of places) virtualHosts.push(known[place] as VirtualHost);
+  // Mostly they stand where they stood.
+  const virtualHosts = known.slice(0, places.length);
+  for (let index = 0; index < places.length; index++) {
+    virtualHosts[index] = known[places[index] as number] as VirtualHost;
+  }
   for (const [index, message] of fresh) {
     const path = item(HOSTS_PATH, index);
     inspectMessage(VirtualHostSchema, message, path, findings, unknownFields);
@@ -77,7 +79,8 @@ export function decodeChangedHosts(
  */
 function shareDomains(known: readonly VirtualHost[], places: Int32Array, fresh: Iterable<VirtualHostMessage>): boolean {
   const isKept = new Uint8Array(known.length);
-  for (const place of places) {
+  for (let index = 0; index < places.length; index++) {
+    const place = places[index] as number;
     if (place === NEW) continue;
     // The same host twice.
     if (isKept[place] === 1) return true;
@@ -176,8 +179,7 @@ const taken = new WeakMap<RouteConfiguration, Parts>();
 
 /** undefined: the bytes are not as encoders write this message. Only what it has: tags of one or two bytes, varints and length-delimited fields. */
 function partsOf(bytes: Uint8Array): Parts | undefined {
-  const starts: number[] = [];
-  const ends: number[] = [];
+  let count = 0;
   const rest: Uint8Array[] = [];
   const varint = { number: 0, end: 0 };
   for (let at = 0; at < bytes.length;) {
@@ -188,12 +190,22 @@ function partsOf(bytes: Uint8Array): Parts | undefined {
     const end = type === 0 ? varint.end : varint.end + varint.number;
     if (end > bytes.length) return undefined;
     if (tag === HOSTS_TAG) {
-      starts.push(varint.end);
-      ends.push(end);
+      if (count === spots.starts.length) spots = { starts: doubled(spots.starts), ends: doubled(spots.ends) };
+      spots.starts[count] = varint.end;
+      spots.ends[count++] = end;
     } else rest.push(bytes.subarray(at, end));
     at = end;
   }
-  return { starts, ends, rest: Buffer.concat(rest) };
+  return { starts: spots.starts.slice(0, count), ends: spots.ends.slice(0, count), rest: Buffer.concat(rest) };
+}
+
+/** Filled anew by each message: lists that grow leave more behind than they are. */
+let spots = { starts: new Int32Array(256), ends: new Int32Array(256) };
+
+function doubled(list: Int32Array): Int32Array<ArrayBuffer> {
+  const longer = new Int32Array(2 * list.length);
+  longer.set(list);
+  return longer;
 }
 
 /** Into `result`; false when there is none. */
