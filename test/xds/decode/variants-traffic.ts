@@ -2,6 +2,7 @@
 
 import { KEPT_KEY, TYPE, type Row } from "./variant-row.ts";
 
+const ON_DEMAND = `${TYPE}envoy.extensions.filters.http.on_demand.v3.PerRouteConfig`;
 const FILTER_CONFIG = `${TYPE}envoy.config.route.v3.FilterConfig`;
 const ROUTER_TYPE = `${TYPE}envoy.extensions.filters.http.router.v3.Router`;
 const CORS = `${TYPE}envoy.extensions.filters.http.cors.v3.CorsPolicy`;
@@ -314,6 +315,8 @@ export const ACTIONS: readonly Row[] = [
   ],
   [perFilter("any-name", `{"@type": ${FILTER_CONFIG}, disabled: true}`)],
   [perFilter("any-name", `{"@type": ${FILTER_CONFIG}, config: {}}`)],
+  [perFilter("x", `{"@type": ${ON_DEMAND}, odcds: {source: {ads: {}}, timeout: 1s}}`)],
+  [perFilter("x", `{"@type": ${ON_DEMAND}, odcds: {}}`), "odcds.source: must be ads or api_config_source"],
   [perFilter("x", `{"@type": ${FILTER_CONFIG}}`), 'typed_per_filter_config["x"].config: is required'],
   [perFilter("x", `{"@type": ${FILTER_CONFIG}, is_optional: true}`), "config: is required"],
   [perFilter("x", `{"@type": ${FILTER_CONFIG}, is_optional: true, config: {"@type": ${ROUTER_TYPE}}}`)],
