@@ -23,6 +23,7 @@ const io: CliIo = {
   kill: kill.signal,
   // Without a listener Node.js would open its debugger.
   onReopen: (run) => void process.on("SIGUSR1", run),
+  onHangup: (run) => void process.on("SIGHUP", run),
   user: { uid: process.geteuid?.() ?? 0, become },
 };
 
@@ -35,9 +36,13 @@ function become(uid: number): boolean {
   }
 }
 
+function isHelpFlag(word: string | undefined): boolean {
+  return word === "--help" || word === "-h";
+}
+
 async function main(argv: readonly string[]): Promise<number> {
   const [first, ...rest] = argv;
-  if (first === undefined || first === "--help" || first === "-h") {
+  if (first === undefined || first === "--help" || first === "-h" || (first === "help" && isHelpFlag(argv[1]))) {
     io.out(helpText());
     return first === undefined ? 2 : 0;
   }

@@ -117,7 +117,9 @@ async function demo(ports: Ports, logLevel: string, io: CliIo): Promise<number> 
     "--drain-time-s",
     "5",
   ]);
-  const code = options.ok ? await serve(options.options, io, () => io.out(welcome(ports))) : 1;
+  const code = options.ok
+    ? await serve(options.options, { ...io, onHangup: endsWithTerminal }, () => io.out(welcome(ports)))
+    : 1;
   planeEnd.abort("SIGTERM");
   await plane;
   await files.close();
@@ -125,6 +127,9 @@ async function demo(ports: Ports, logLevel: string, io: CliIo): Promise<number> 
   app.close();
   return code;
 }
+
+/** Nothing listens to SIGHUP: the demo ends with its terminal. */
+function endsWithTerminal(): void {}
 
 async function takenPorts(ports: Ports): Promise<string[]> {
   const problems: string[] = [];

@@ -65,7 +65,11 @@ function post(url: URL, path: string): Promise<string | undefined> {
       agent: false,
       signal: AbortSignal.timeout(REQUEST_MS),
     });
-    request.on("error", (error) => resolve(error.message));
+    request.on("error", (error: NodeJS.ErrnoException) =>
+      resolve(
+        error.code === "ECONNREFUSED" ? "nothing listens there; --admin says where the sidecar does" : error.message,
+      ),
+    );
     request.on("response", (response) => {
       response.resume();
       response.on("end", () => resolve(response.statusCode === 200 ? undefined : `it answered ${response.statusCode}`));

@@ -57,7 +57,7 @@ const FLAGS: readonly Flag[] = [
   { name: "min-drain-time-s", kind: "number", value: "SECONDS", defaultText: "0", help: "in a pod: at SIGTERM inbound listeners still accept for so long, and outbound ones until the application holds no connection; 0: all stop at once" },
   { name: "status-port", kind: "number", value: "PORT", defaultText: "0, none", help: "in a pod: the application's probes, merged metrics, /quitquitquit; Istio's is 15020" },
   { name: "health-port", kind: "number", value: "PORT", defaultText: "0, none", help: "in a pod: /healthz/ready; Istio's is 15021" },
-  { name: "exit-with-application", kind: "boolean", help: "in a pod that shares its process namespace: end when the processes of the other containers are gone" },
+  { name: "exit-with-application", kind: "boolean", help: "in a pod that shares its process namespace: end when the processes of the other containers are gone; one that lives for less than 50 ms may not be seen: then use a native sidecar, or POST /quitquitquit at its end" },
   { name: "parent-shutdown-time-s", kind: "number", value: "SECONDS", defaultText: "900", help: "reported by /server_info" },
   { name: "local-address-ip-version", kind: "string", value: "VERSION", allowed: ["v4", "v6"], defaultText: "v4", help: "family of addresses chosen here" },
   { name: "allow-unknown-static-fields", kind: "boolean", help: "warn of unknown bootstrap fields instead of refusing them" },

@@ -30,11 +30,11 @@ export async function serveUntilTheEnd(
   if (!loaded.ok || issues.length > 0) {
     return 1;
   }
-  const log = new RootLog({
-    level: parseLogLevel(options.logLevel) ?? "info",
-    format: options.logFormat,
-    path: options.logPath,
-  });
+  const log = openLog(options);
+  if (typeof log === "string") {
+    io.err(`outrigger run: ${log}\n`);
+    return 1;
+  }
   const components = parseComponentLevels(options.componentLogLevel);
   if (components.problems.length > 0) {
     return wrongUsage(io, "run", `--component-log-level: ${components.problems.join("; ")}`);
@@ -64,10 +64,23 @@ export async function serveUntilTheEnd(
     return failed(supervisor, [`outrigger: ${pod}`], io);
   }
   io.onReopen?.(() => supervisor.reopenLogs());
+  // As Envoy: whoever sends it wants the configuration read again, and that happens by itself.
+  io.onHangup?.(() =>
+    log.warn({}, "SIGHUP is ignored: files of resources are read again when they are moved into place"),
+  );
   onStarted?.(supervisor);
   const why = await untilTheEnd(supervisor, io, log);
   await pod?.close();
   return typeof why === "number" ? why : failed(supervisor, await placed(why, loaded, io), io);
+}
+
+/** A text says why it cannot be opened. */
+function openLog({ logLevel, logFormat, logPath }: RunOptions): RootLog | string {
+  try {
+    return new RootLog({ level: parseLogLevel(logLevel) ?? "info", format: logFormat, path: logPath });
+  } catch (error) {
+    return `--log-path ${logPath}: cannot be opened for writing: ${error instanceof Error ? error.message : String(error)}`;
+  }
 }
 
 /** The ports that a pod asks at; loaded only where there are any. */

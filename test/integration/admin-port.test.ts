@@ -83,7 +83,7 @@ test("while health checks are told to fail, every response closes its connection
   assert.equal((await sidecar.admin("/ready")).status, 200);
 });
 
-test("SIGUSR1 and POST /reopen_logs go on in new files", OPTIONS, async () => {
+test("SIGUSR1 and POST /reopen_logs go on in new files; SIGHUP is ignored", OPTIONS, async () => {
   const make = (folder: string): object =>
     bootstrap({
       listeners: [
@@ -104,6 +104,9 @@ test("SIGUSR1 and POST /reopen_logs go on in new files", OPTIONS, async () => {
     );
   };
   await request("/1");
+  // Not a signal to reopen, nor to end: whoever sends it means other servers.
+  sidecar.signal("SIGHUP");
+  await sidecar.output.stderr.first("SIGHUP", (line) => line.includes("SIGHUP is ignored"));
   renameSync(file, `${file}.1`);
   sidecar.signal("SIGUSR1");
   await until(

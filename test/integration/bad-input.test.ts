@@ -56,6 +56,7 @@ const FILES: readonly (readonly [name: string, text: string, said: string])[] = 
     "b.yaml:3:1: not valid YAML: a [ before this is not closed: the ] is missing, or stands too far left",
   ],
   ["a tab", "static_resources:\n\tlisteners: []\n", "b.yaml:2:1: not valid YAML: a tab indents this line; use spaces"],
+  ["an alias without its anchor", "node: *us\n", "b.yaml:1:7: *us: no anchor &us stands before it"],
   ["an empty file", "", "b.yaml: is empty"],
   [
     "a misspelt field at the top",
@@ -139,6 +140,15 @@ suite("a bootstrap that is wrong", { concurrency: 2 }, () => {
       new RegExp(
         `^b\\.yaml:1:\\d+: admin\\.address\\.socket_address\\.port_value: .* admin address 127\\.0\\.0\\.1:${port}: .*; set admin\\.address`,
       ),
+    );
+  });
+
+  test("run says of a log file that cannot be opened which flag names it", async (t) => {
+    const said = await outcome(t, bootstrap({}), "run", "-c", "b.yaml", "--log-path", "b.yaml/x.log");
+    assert.equal(said.code, 1);
+    assert.match(
+      said.stderr.join("\n"),
+      /^outrigger run: --log-path b\.yaml\/x\.log: cannot be opened for writing: ENOTDIR[^\n]*$/,
     );
   });
 

@@ -2,6 +2,7 @@
 // model, or every problem with file, line, column and path. Called by the verbs run and validate.
 // The steps: parse, check against the descriptors, merge, validate and decode, map findings back to positions.
 
+import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { create, fromBinary, fromJson, toBinary } from "@bufbuild/protobuf";
 import { BootstrapSchema, type Bootstrap as BootstrapMessage } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
@@ -9,7 +10,7 @@ import { LocalitySchema, NodeSchema } from "../gen/envoy/config/core/v3/base_pb.
 import type { Bootstrap } from "../model/bootstrap.ts";
 import { decodeBootstrap } from "./bootstrap.ts";
 import { configJson } from "./config-json.ts";
-import { readProblem } from "./file-problem.ts";
+import { NOT_TEXT, readProblem } from "./file-problem.ts";
 import type { FormatProblem, Issue, Warning } from "./issues.ts";
 import { messageTypes } from "./registry.ts";
 import { locateIssue } from "./source-map.ts";
@@ -123,7 +124,8 @@ function parseFile(input: BootstrapInput, allowUnknown: boolean): Parsed {
   } catch (error) {
     return failed(wholeFile(path, readProblem(error)));
   }
-  if (!path.endsWith(".pb")) return parseText(bytes.toString("utf8"), path, allowUnknown);
+  if (!path.endsWith(".pb"))
+    return !isUtf8(bytes) ? failed(wholeFile(path, NOT_TEXT)) : parseText(bytes.toString("utf8"), path, allowUnknown);
   try {
     return { message: fromBinary(BootstrapSchema, bytes), file: undefined, issues: [], ignored: [] };
   } catch (error) {

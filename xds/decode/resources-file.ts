@@ -2,6 +2,7 @@
 // resources with "@type", a map with `resources` (a DiscoveryResponse) or with `static_resources` (a bootstrap), or a
 // binary DiscoveryResponse (.pb). Gives Any-encoded resources, or every problem with its position.
 
+import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { fromBinary, fromJson, toBinary, type JsonValue } from "@bufbuild/protobuf";
 import { AnySchema, type Any } from "@bufbuild/protobuf/wkt";
@@ -13,7 +14,7 @@ import { SecretSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/s
 import { CLUSTER_TYPE, LISTENER_TYPE, RESOURCE_WRAPPER_TYPE, SECRET_TYPE, VIRTUAL_HOST_TYPE } from "../type-urls.ts";
 import { configJson } from "./config-json.ts";
 import { quoted } from "./constraint.ts";
-import { readProblem } from "./file-problem.ts";
+import { NOT_TEXT, readProblem } from "./file-problem.ts";
 import { child, item, type FormatProblem, type Issue } from "./issues.ts";
 import { messageTypes } from "./registry.ts";
 import { decodeResource, resourceName, RESOURCE_TYPES } from "./resource.ts";
@@ -57,6 +58,7 @@ export function loadResourcesFile(path: string, formatProblem?: FormatProblem): 
     return { ok: false, issues: [{ file: path, line: 0, column: 0, path: "", problem: readProblem(error) }] };
   }
   if (path.endsWith(".pb")) return parseBinary(bytes, path, formatProblem);
+  if (!isUtf8(bytes)) return { ok: false, issues: [{ file: path, line: 0, column: 0, path: "", problem: NOT_TEXT }] };
   return parseResources(bytes.toString("utf8"), path, formatProblem);
 }
 

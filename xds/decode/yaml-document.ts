@@ -165,8 +165,11 @@ class NodeConverter {
       return { kind: "scalar", value: null, source: "", isPlain: true, offset };
     }
     if (isAlias(node)) {
+      const target = node.resolve(this.#document);
+      if (target === undefined)
+        this.problem ??= { offset, text: `*${node.source}: no anchor &${node.source} stands before it` };
       this.#aliasDepth += 1;
-      const value = this.convert(node.resolve(this.#document) ?? null, depth + 1);
+      const value = this.convert(target ?? null, depth + 1);
       this.#aliasDepth -= 1;
       return value;
     }

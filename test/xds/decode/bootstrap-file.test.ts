@@ -9,6 +9,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { BootstrapSchema } from "../../../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
 import { loadBootstrap, type BootstrapInput } from "../../../xds/decode/bootstrap-file.ts";
 import { formatProblem } from "../../../sidecar/telemetry/format.ts";
+import { loadResourcesFile } from "../../../xds/decode/resources-file.ts";
 import { formatLocated } from "../../../xds/decode/yaml-document.ts";
 import type { Bootstrap } from "../../../xds/model/bootstrap.ts";
 import { bootstrap, http } from "./corpus-parts.ts";
@@ -209,6 +210,18 @@ test("loadBootstrap() names the file that it cannot read or parse", () => {
   assert.deepEqual(problems({ path: "b.yaml", text: "just text" }), [
     'b.yaml:1:1: must be a map of the fields of envoy.config.bootstrap.v3.Bootstrap, not the string "just text"',
   ]);
+});
+
+test("load…() refuse bytes that are no text", () => {
+  const directory = mkdtempSync(join(tmpdir(), "bootstrap-"));
+  const path = join(directory, "latin1.yaml");
+  writeFileSync(path, Buffer.from("node: { id: caf\xe9 }", "latin1"));
+  for (const loaded of [loadBootstrap({ path }), loadResourcesFile(path)]) {
+    assert.deepEqual(loaded.ok ? [] : loaded.issues.map(formatLocated), [
+      `${path}: is no text in UTF-8, as YAML and JSON are; binary protobuf is read from files named .pb`,
+    ]);
+  }
+  rmSync(directory, { recursive: true });
 });
 
 test("loadBootstrap() refuses an alias bomb instead of expanding it", () => {
