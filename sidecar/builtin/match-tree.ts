@@ -7,6 +7,7 @@ import type { HeaderMap } from "../http/headers.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
 import { responseField } from "../http/pseudo-headers.ts";
 import { compileString } from "../route/matchers.ts";
+import { firstParameter } from "./query-parameters.ts";
 import { requestValue, wireText } from "../route/request-value.ts";
 
 /** What of a stream has come to the filter. */
@@ -141,6 +142,10 @@ function compilePredicate(predicate: Predicate): PredicateTest {
   }
 }
 
+function statusClass(status: number): string | undefined {
+  return status >= 100 && status < 600 ? `${Math.floor(status / 100)}xx` : undefined;
+}
+
 function compileInput({ name, of }: MatchInput): Read {
   switch (of) {
     case "request":
@@ -151,5 +156,13 @@ function compileInput({ name, of }: MatchInput): Read {
       return ({ requestTrailers }) => (requestTrailers === undefined ? OPEN : requestTrailers.getJoined(name));
     case "response_trailers":
       return ({ responseTrailers }) => (responseTrailers === undefined ? OPEN : responseTrailers.getJoined(name));
+    case "query_parameter": {
+      const wireName = wireText(name);
+      return ({ request }) => (request === undefined ? OPEN : firstParameter(request.path, wireName));
+    }
+    case "status":
+      return ({ response }) => (response === undefined ? OPEN : String(response.status));
+    case "status_class":
+      return ({ response }) => (response === undefined ? OPEN : statusClass(response.status));
   }
 }

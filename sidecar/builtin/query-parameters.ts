@@ -61,6 +61,25 @@ function byteOrder(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
 
+/** The first value of the parameter with this decoded name, all decoded, as Envoy's matchers see it. Undefined: there is none. */
+export function firstParameter(path: string, name: string): string | undefined {
+  const mark = path.indexOf("?");
+  if (mark < 0) {
+    return undefined;
+  }
+  for (const part of path.slice(mark + 1).split("&")) {
+    const equals = part.indexOf("=");
+    if (equals < 0 ? part === name : plain(part.slice(0, equals)) === name) {
+      return equals < 0 ? "" : plain(part.slice(equals + 1));
+    }
+  }
+  return undefined;
+}
+
+function plain(text: string): string {
+  return text.replaceAll(/%([0-9a-fA-F]{2})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 16)));
+}
+
 /** What would mean something else once it is decoded stays as it is. */
 function decoded(text: string): string {
   return text.replaceAll(/%([0-9a-fA-F]{2})/g, (triplet, digits: string) => {

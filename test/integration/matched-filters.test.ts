@@ -33,6 +33,17 @@ const map = (by: string, name: string, entries: object) => ({
   matcher_tree: { input: input(name), [`${by}_match_map`]: { map: entries } },
 });
 
+const type = (name: string, fields: object = {}) => ({
+  name: "input",
+  typed_config: { "@type": `type.googleapis.com/envoy.type.matcher.v3.Http${name}MatchInput`, ...fields },
+});
+const parameter = (query_param: string, value_match: object) => ({
+  single_predicate: { input: type("RequestQueryParam", { query_param }), value_match },
+});
+const status = (of: "" | "Class", value_match: object) => ({
+  single_predicate: { input: type(`ResponseStatusCode${of}`), value_match },
+});
+
 const X = is("x", { exact: "a" });
 const Y = is("y", { exact: "b" });
 const ORIGIN = is("x-origin", { exact: "o" }, "ResponseHeader");
@@ -64,6 +75,11 @@ const TREES: Readonly<Record<string, object | undefined>> = {
   "not-response": list([{ not_matcher: ORIGIN }]),
   "request-trailer": list([is("t", { exact: "1" }, "RequestTrailer")]),
   "response-trailer": list([is("x-end", { exact: "e" }, "ResponseTrailer")]),
+  query: list([parameter("q", { exact: "a b&c" })]),
+  "query-name": list([parameter("q x", { prefix: "1" })], [parameter("empty", { exact: "" })]),
+  "not-query": list([{ not_matcher: parameter("q", { exact: "1" }) }]),
+  "status-code": list([status("", { exact: "418" })]),
+  "status-class": list([status("Class", { exact: "2xx" })]),
   "by-route": list([X]),
 };
 
@@ -113,6 +129,14 @@ const REQUESTS: readonly (readonly [path: string, headers: Fields, trailers?: Re
   ["/route", { x: "a" }],
   ["/route", { y: "b" }],
   ["/direct", { x: "a" }],
+  ["/?q=1&q=a%20b%26c", {}],
+  ["/?p&q=a%20b%26c&q=1", {}],
+  ["/?q=a+b%26c", {}],
+  ["/?q%20x=1", {}],
+  ["/?empty", {}],
+  ["/?empty=", {}],
+  ["/?Q=1&=q&q=%31", {}],
+  ["/?q=%zz%3", {}],
 ];
 
 const ANSWER =

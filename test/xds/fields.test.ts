@@ -47,6 +47,7 @@ const ROOTS = [
   "envoy.type.matcher.v3.HttpRequestTrailerMatchInput",
   "envoy.type.matcher.v3.HttpResponseHeaderMatchInput",
   "envoy.type.matcher.v3.HttpResponseTrailerMatchInput",
+  "envoy.type.matcher.v3.HttpRequestQueryParamMatchInput",
   `${EXTENSIONS}.filters.http.set_filter_state.v3.Config`,
   "io.istio.http.peer_metadata.Config",
   "stats.PluginConfig",

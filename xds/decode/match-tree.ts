@@ -5,10 +5,15 @@ import type { TypedExtensionConfig } from "../gen/xds/core/v3/extension_pb.ts";
 import type { SkipFilter } from "../gen/envoy/extensions/filters/common/matcher/action/v3/skip_action_pb.ts";
 import type {
   HttpRequestHeaderMatchInput,
+  HttpRequestQueryParamMatchInput,
   HttpRequestTrailerMatchInput,
   HttpResponseHeaderMatchInput,
   HttpResponseTrailerMatchInput,
 } from "../gen/envoy/type/matcher/v3/http_inputs_pb.ts";
+import type {
+  HttpResponseStatusCodeClassMatchInput,
+  HttpResponseStatusCodeMatchInput,
+} from "../gen/envoy/type/matcher/v3/status_code_input_pb.ts";
 import type {
   Matcher,
   Matcher_MatcherList_FieldMatcher as FieldMatcher,
@@ -27,6 +32,9 @@ import { decodeEach, decodeStringMatcher } from "./matcher.ts";
 const SKIP: SkipFilter["$typeName"] = "envoy.extensions.filters.common.matcher.action.v3.SkipFilter";
 
 type InputMessage =
+  | HttpRequestQueryParamMatchInput
+  | HttpResponseStatusCodeMatchInput
+  | HttpResponseStatusCodeClassMatchInput
   | HttpRequestHeaderMatchInput
   | HttpRequestTrailerMatchInput
   | HttpResponseHeaderMatchInput
@@ -37,6 +45,9 @@ const INPUTS: Readonly<Record<InputMessage["$typeName"], MatchInput["of"]>> = {
   "envoy.type.matcher.v3.HttpRequestTrailerMatchInput": "request_trailers",
   "envoy.type.matcher.v3.HttpResponseHeaderMatchInput": "response",
   "envoy.type.matcher.v3.HttpResponseTrailerMatchInput": "response_trailers",
+  "envoy.type.matcher.v3.HttpRequestQueryParamMatchInput": "query_parameter",
+  "envoy.type.matcher.v3.HttpResponseStatusCodeMatchInput": "status",
+  "envoy.type.matcher.v3.HttpResponseStatusCodeClassMatchInput": "status_class",
 };
 
 /** What Envoy makes of a filter without a tree, and of a route without one. */
@@ -150,7 +161,12 @@ function decodeInput(
     findings.issue(path, `${typeName} is not supported; supported: ${Object.keys(INPUTS).join(", ")}`);
     return undefined;
   }
-  return { of: INPUTS[typeName], name: (message as InputMessage).headerName.toLowerCase() };
+  return { of: INPUTS[typeName], name: nameOf(message as InputMessage) };
+}
+
+function nameOf(message: InputMessage): string {
+  if ("headerName" in message) return message.headerName.toLowerCase();
+  return "queryParam" in message ? message.queryParam : "";
 }
 
 function isInput(typeName: string): typeName is keyof typeof INPUTS {

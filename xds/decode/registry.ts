@@ -66,6 +66,7 @@ import { file_envoy_extensions_wasm_v3_wasm } from "../gen/envoy/extensions/wasm
 import { file_envoy_service_discovery_v3_discovery } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { file_envoy_service_runtime_v3_rtds } from "../gen/envoy/service/runtime/v3/rtds_pb.ts";
 import { file_envoy_type_matcher_v3_http_inputs } from "../gen/envoy/type/matcher/v3/http_inputs_pb.ts";
+import { file_envoy_type_matcher_v3_status_code_input } from "../gen/envoy/type/matcher/v3/status_code_input_pb.ts";
 import { file_google_rpc_status } from "../gen/google/rpc/status_pb.ts";
 import { file_io_istio_http_peer_metadata_config } from "../gen/io/istio/http/peer_metadata/config_pb.ts";
 import { file_stats_config } from "../gen/stats/config_pb.ts";
@@ -134,6 +135,7 @@ export const messageTypes: Registry = lazyRegistry([
   file_envoy_service_discovery_v3_discovery,
   file_envoy_service_runtime_v3_rtds,
   file_envoy_type_matcher_v3_http_inputs,
+  file_envoy_type_matcher_v3_status_code_input,
   file_google_rpc_status,
   file_io_istio_http_peer_metadata_config,
   file_stats_config,

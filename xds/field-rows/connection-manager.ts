@@ -269,6 +269,9 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.type.matcher.v3.HttpResponseTrailerMatchInput": {
     supported: "header_name",
   },
+  "envoy.type.matcher.v3.HttpRequestQueryParamMatchInput": {
+    supported: "query_param",
+  },
   "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation": {
     supported: "mutations most_specific_header_mutations_wins",
   },

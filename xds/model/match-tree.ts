@@ -27,8 +27,15 @@ export type Predicate =
   | { readonly kind: "and" | "or"; readonly predicates: readonly Predicate[] }
   | { readonly kind: "not"; readonly predicate: Predicate };
 
-/** A field by its name in lower case. */
+/** A field by its name in lower case; a parameter of the query by its decoded name; of the status (503, 5xx) the name is empty. */
 export interface MatchInput {
-  readonly of: "request" | "request_trailers" | "response" | "response_trailers";
+  readonly of:
+    | "request"
+    | "request_trailers"
+    | "response"
+    | "response_trailers"
+    | "query_parameter"
+    | "status"
+    | "status_class";
   readonly name: string;
 }

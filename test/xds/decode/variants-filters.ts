@@ -24,6 +24,8 @@ const CORS = `{name: c, typed_config: {"@type": ${HTTP}cors.v3.Cors}}`;
 const SKIP = `action: {name: s, typed_config: {"@type": ${TYPE}envoy.extensions.filters.common.matcher.action.v3.SkipFilter}}`;
 const input = (type: string, name = "x") =>
   `input: {name: i, typed_config: {"@type": ${TYPE}envoy.type.matcher.v3.Http${type}MatchInput, header_name: "${name}"}}`;
+const read = (type: string, fields: string): string =>
+  `single_predicate: {input: {name: i, typed_config: {"@type": ${TYPE}envoy.type.matcher.v3.Http${type}MatchInput, ${fields}}}, value_match: {exact: x}}`;
 const tree = (text: string): string => `${MATCHED}, extension_config: ${CORS}, xds_matcher: {${text}}`;
 const list = (predicate: string, then = SKIP): string =>
   tree(`matcher_list: {matchers: [{predicate: {${predicate}}, on_match: {${then}}}]}`);
@@ -118,6 +120,10 @@ export const BUILTINS: readonly Row[] = [
   [list(VALUE, `action: ${CORS}`), "is not supported"],
   [list(VALUE, `matcher: {on_no_match: {${SKIP}}}`)],
   [tree("matcher_list: {matchers: []}"), "at least 1"],
+  [list(read("RequestQueryParam", "query_param: q"))],
+  [list(read("RequestQueryParam", "query_param: ''")), "query_param: must not be empty"],
+  [list(read("ResponseStatusCode", ""))],
+  [list(read("ResponseStatusCodeClass", ""))],
   [tree(`on_no_match: {${SKIP}}`)],
   [tree("on_no_match: {}"), "on_match"],
   [tree(`matcher_tree: {${input("RequestHeader", ":path")}, prefix_match_map: {map: {/a: {${SKIP}}}}}`)],

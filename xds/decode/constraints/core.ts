@@ -175,6 +175,7 @@ export const CORE_CONSTRAINTS: Constraints = {
   "envoy.type.metadata.v3.MetadataKey": { key: { minLen: 1 }, path: { minItems: 1 } },
   "envoy.type.metadata.v3.MetadataKey.PathSegment": { key: { minLen: 1 }, segment: { oneofRequired: true } },
   "envoy.type.metadata.v3.MetadataKind": { kind: { oneofRequired: true } },
+  "envoy.type.matcher.v3.HttpRequestQueryParamMatchInput": { query_param: { minLen: 1 } },
   "envoy.type.tracing.v3.CustomTag": {
     value: { format: true },
     tag: { minLen: 1 },

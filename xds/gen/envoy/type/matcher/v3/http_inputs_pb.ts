@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file envoy/type/matcher/v3/http_inputs.proto.
  */
 export const file_envoy_type_matcher_v3_http_inputs: GenFile = /*@__PURE__*/
-  fileDesc("CidlbnZveS90eXBlL21hdGNoZXIvdjMvaHR0cF9pbnB1dHMucHJvdG8SFWVudm95LnR5cGUubWF0Y2hlci52MyIyChtIdHRwUmVxdWVzdEhlYWRlck1hdGNoSW5wdXQSEwoLaGVhZGVyX25hbWUYASABKAkiMwocSHR0cFJlcXVlc3RUcmFpbGVyTWF0Y2hJbnB1dBITCgtoZWFkZXJfbmFtZRgBIAEoCSIzChxIdHRwUmVzcG9uc2VIZWFkZXJNYXRjaElucHV0EhMKC2hlYWRlcl9uYW1lGAEgASgJIjQKHUh0dHBSZXNwb25zZVRyYWlsZXJNYXRjaElucHV0EhMKC2hlYWRlcl9uYW1lGAEgASgJYgZwcm90bzM");
+  fileDesc("CidlbnZveS90eXBlL21hdGNoZXIvdjMvaHR0cF9pbnB1dHMucHJvdG8SFWVudm95LnR5cGUubWF0Y2hlci52MyIyChtIdHRwUmVxdWVzdEhlYWRlck1hdGNoSW5wdXQSEwoLaGVhZGVyX25hbWUYASABKAkiMwocSHR0cFJlcXVlc3RUcmFpbGVyTWF0Y2hJbnB1dBITCgtoZWFkZXJfbmFtZRgBIAEoCSIzChxIdHRwUmVzcG9uc2VIZWFkZXJNYXRjaElucHV0EhMKC2hlYWRlcl9uYW1lGAEgASgJIjQKHUh0dHBSZXNwb25zZVRyYWlsZXJNYXRjaElucHV0EhMKC2hlYWRlcl9uYW1lGAEgASgJIjYKH0h0dHBSZXF1ZXN0UXVlcnlQYXJhbU1hdGNoSW5wdXQSEwoLcXVlcnlfcGFyYW0YASABKAliBnByb3RvMw");
 
 /**
  * @generated from message envoy.type.matcher.v3.HttpRequestHeaderMatchInput
@@ -82,4 +82,21 @@ export type HttpResponseTrailerMatchInput = Message<"envoy.type.matcher.v3.HttpR
  */
 export const HttpResponseTrailerMatchInputSchema: GenMessage<HttpResponseTrailerMatchInput> = /*@__PURE__*/
   messageDesc(file_envoy_type_matcher_v3_http_inputs, 3);
+
+/**
+ * @generated from message envoy.type.matcher.v3.HttpRequestQueryParamMatchInput
+ */
+export type HttpRequestQueryParamMatchInput = Message<"envoy.type.matcher.v3.HttpRequestQueryParamMatchInput"> & {
+  /**
+   * @generated from field: string query_param = 1;
+   */
+  queryParam: string;
+};
+
+/**
+ * Describes the message envoy.type.matcher.v3.HttpRequestQueryParamMatchInput.
+ * Use `create(HttpRequestQueryParamMatchInputSchema)` to create a new message.
+ */
+export const HttpRequestQueryParamMatchInputSchema: GenMessage<HttpRequestQueryParamMatchInput> = /*@__PURE__*/
+  messageDesc(file_envoy_type_matcher_v3_http_inputs, 4);
 
