@@ -47,11 +47,11 @@ export class LiveDemands {
     removed.forEach((key) => this.#settled.delete(key));
     set.forEach(([key]) => this.#settled.add(key));
     for (const [key] of set) {
-      const waiters = this.#waiting.get(key) ?? [];
-      this.#waiting.delete(key);
-      for (const waiter of waiters) {
+      // One that goes on may end another, which cancels then and is not reached.
+      for (const waiter of this.#waiting.get(key) ?? []) {
         waiter.onSettled();
       }
+      this.#waiting.delete(key);
     }
   }
 }

@@ -42,3 +42,18 @@ test("LiveDemands asks again when all who waited have gone", () => {
   demands.wait(demand, waiter("next"));
   assert.equal(asked.length, 2);
 });
+
+test("LiveDemands does not tell one that another has ended on its way", () => {
+  const { demands, settled, waiter } = scene();
+  const second = waiter("second");
+  const first = {
+    onSettled: () => {
+      settled.push("first");
+      demands.cancel(demand, second);
+    },
+  };
+  demands.wait(demand, first);
+  demands.wait(demand, second);
+  demands.apply(settle);
+  assert.deepEqual(settled, ["first"]);
+});
