@@ -2,8 +2,8 @@
 // and what the xDS client counts. supervisor.ts tells it what happens; `refresh` reads the rest when somebody asks.
 // Sources: Envoy's "Statistics" pages of the server, the runtime, the cluster manager and the listener manager.
 
-import type { Cluster } from "../xds/model/cluster.ts";
 import type { Snapshot } from "../xds/model/snapshot.ts";
+import { familyOf } from "./stats/families.ts";
 import type { Histogram, StatsScope } from "./stats/scope.ts";
 import type { StatsReader } from "./stats/reader.ts";
 import type { StatsTable } from "./stats/table.ts";
@@ -47,6 +47,13 @@ const XDS_GAUGE = /\.(?:connected_state|update_time|version)$/;
 /** How often the first of each pair in a histogram of /stats starts again: Envoy's stats_flush_interval. */
 export const INTERVAL_MS = 5_000;
 
+const UPDATE_NAMES = ["update_attempt", "update_success", "update_failure", "update_empty", "update_no_rebuild"];
+/** Declared, not made: thousands of clusters have nothing to count here. Static clusters have no subscription, and yet Envoy's names for one. */
+const CLUSTER_FAMILY = familyOf((scope) => UPDATE_NAMES.forEach((name) => scope.counter(name)));
+const EDS_FAMILY = familyOf((scope) =>
+  [...UPDATE_NAMES, "update_rejected", "init_fetch_timeout"].forEach((name) => scope.counter(name)),
+);
+
 export class ServerStats {
   readonly #deps: ServerStatsDeps;
   readonly #stats: StatsScope;
@@ -80,8 +87,8 @@ export class ServerStats {
     for (const name of changes.clusters.changed) {
       const [before, cluster] = [previous?.clusters.get(name), next.clusters.get(name)];
       if (cluster !== undefined) {
-        this.#stats.retain?.(`cluster.${cluster.statName}.`);
-        this.#defineCluster(cluster);
+        const family = cluster.discovery.kind === "eds" ? EDS_FAMILY : CLUSTER_FAMILY;
+        this.#stats.retain?.(`cluster.${cluster.statName}.`, family);
       }
       if (before !== undefined) {
         this.#stats.release?.(`cluster.${before.statName}.`);
@@ -193,17 +200,6 @@ export class ServerStats {
     }
     for (const name of ["runtime.load_success", "runtime.load_error", "server.worker_restarts"]) {
       this.#stats.counter(name);
-    }
-  }
-
-  /** Static clusters have no subscription, and yet Envoy's names for one. */
-  #defineCluster({ statName, discovery }: Cluster): void {
-    for (const name of ["update_attempt", "update_success", "update_failure", "update_empty", "update_no_rebuild"]) {
-      this.#stats.counter(`cluster.${statName}.${name}`);
-    }
-    if (discovery.kind === "eds") {
-      this.#stats.counter(`cluster.${statName}.update_rejected`);
-      this.#stats.counter(`cluster.${statName}.init_fetch_timeout`);
     }
   }
 

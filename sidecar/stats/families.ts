@@ -33,9 +33,20 @@ export class Families {
 
   /** Every declared name that `isKnown` does not know. */
   *names(isKnown: (name: string) => boolean): Generator<DeclaredName> {
-    const all = new Map([...this.#byOwner.values()].flatMap((declared) => [...declared]));
-    for (const [prefix, family] of all) {
-      for (const [kind, suffixes] of kindsOf(family)) {
+    // Workers declare the same of a cluster, the main thread other names.
+    const all = new Map<string, StatFamily[]>();
+    for (const declared of this.#byOwner.values()) {
+      for (const [prefix, family] of declared) {
+        const others = all.get(prefix);
+        if (others === undefined) {
+          all.set(prefix, [family]);
+        } else if (!others.some((other) => isSameFamily(other, family))) {
+          others.push(family);
+        }
+      }
+    }
+    for (const [prefix, families] of all) {
+      for (const [kind, suffixes] of families.flatMap(kindsOf)) {
         for (const suffix of suffixes) {
           const name = prefix + suffix;
           if (!isKnown(name)) {
@@ -85,6 +96,10 @@ export function isReleased(name: string, released: ReadonlySet<string>, kept: Re
     isGone = released.has(prefix) || (isGone && !kept.has(prefix));
   }
   return isGone;
+}
+
+function isSameFamily(a: StatFamily, b: StatFamily): boolean {
+  return a === b || kindsOf(a).every(([, names], at) => names.join() === kindsOf(b)[at]?.[1].join());
 }
 
 function kindsOf({ counters, gauges, histograms }: StatFamily): [StatKind, readonly string[]][] {

@@ -52,6 +52,16 @@ test("declared names are shown in order at zero, unused, and count when they are
   );
 });
 
+test("what two threads declare of one prefix is shown together, and what both declare once", () => {
+  const { tableOf, names } = tables();
+  for (const owner of ["main", "a", "b"]) {
+    const table = tableOf(owner);
+    table.retain("c.1.", owner === "main" ? familyOf((scope) => scope.counter("update_attempt")) : FAMILY);
+    table.flush();
+  }
+  assert.deepEqual(names(), ["c.1.rq.active", "c.1.rq.total", "c.1.update_attempt", "c.1.rq_time"]);
+});
+
 test("a declaration ends with its last owner, and with the last that takes it back", () => {
   const { reader, tableOf, names } = tables();
   const [a, b] = [tableOf("a"), tableOf("b")];
