@@ -1,7 +1,7 @@
 // The process edge: arguments, environment, signals, exit code. The only file that touches process.* or exits.
 // It picks a verb from cli/verbs.ts; arguments that begin with a flag mean `run`.
 
-import { findVerb, helpText, VERSION_TEXT } from "./cli/verbs.ts";
+import { findVerb, helpText, unknownVerb, VERSION_TEXT } from "./cli/verbs.ts";
 import type { CliIo } from "./cli/verb.ts";
 
 const stop = new AbortController();
@@ -49,7 +49,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (first === "help") {
     const verb = rest[0] === undefined ? undefined : findVerb(rest[0]);
     if (rest[0] !== undefined && verb === undefined) {
-      io.err(`outrigger: unknown verb "${rest[0]}"\nTry "outrigger help".\n`);
+      io.err(unknownVerb(rest[0]));
       return 2;
     }
     io.out(verb === undefined ? helpText() : await verb.help(rest.slice(1)));
@@ -62,7 +62,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const name = first.startsWith("-") ? "run" : first;
   const verb = findVerb(name);
   if (verb === undefined) {
-    io.err(`outrigger: unknown verb "${name}"\nTry "outrigger help".\n`);
+    io.err(unknownVerb(name));
     return 2;
   }
   const args = first.startsWith("-") ? argv : rest;

@@ -157,6 +157,9 @@ const CONNECT_PROBLEMS: Readonly<Record<string, string>> = {
 const CLOSED_AT_ONCE =
   "the server closed the connection before it said anything; is it meant to be reached by TLS, or as somebody else?";
 
+/** What Node.js's HTTP/2 says of an answer in HTTP/1.1 or any other protocol. */
+const NO_HTTP2 = "what answers there does not speak HTTP/2, so it is no gRPC server; is the port another one's?";
+
 /** A failed call in words; what grpc-js says of a connection that was never made is made short. */
 function endReason({ code, details }: { readonly code: status; readonly details: string }): string {
   const [, problem] = NO_CONNECTION.exec(details) ?? [];
@@ -165,6 +168,7 @@ function endReason({ code, details }: { readonly code: status; readonly details:
   const words = CONNECT_PROBLEMS[errno];
   if (words !== undefined) return `cannot connect: ${address}: ${words} (${errno})`;
   const text = problem.replace(WHEN, "");
+  if (text === "Protocol error") return `cannot connect: ${NO_HTTP2}`;
   return `cannot connect: ${text === "Failed to connect" ? CLOSED_AT_ONCE : tlsProblem(text)}`;
 }
 

@@ -105,19 +105,26 @@ function allowedText(flag: Flag): string {
   return flag.kind === "number" ? "a whole number of at least 0" : flag.kind === "boolean" ? "true or false" : "a text";
 }
 
-/** The nearest known flag, when it is near enough to be meant. */
 function suggestion(flags: readonly Flag[], name: string): string {
-  const wanted = name.replace(/^-+/, "");
+  const best = nearest(
+    flags.map((flag) => flag.name),
+    name.replace(/^-+/, ""),
+  );
+  return best === undefined ? "" : `, did you mean --${best}?`;
+}
+
+/** The nearest of some names, when it is near enough to be meant. */
+export function nearest(names: readonly string[], wanted: string): string | undefined {
   let best: string | undefined;
   let bestDistance = 3;
-  for (const flag of flags) {
-    const distance = editDistance(wanted, flag.name);
+  for (const name of names) {
+    const distance = editDistance(wanted, name);
     if (distance < bestDistance) {
-      best = flag.name;
+      best = name;
       bestDistance = distance;
     }
   }
-  return best === undefined ? "" : `, did you mean --${best}?`;
+  return best;
 }
 
 /** Levenshtein distance, for suggestions. */

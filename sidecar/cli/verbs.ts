@@ -1,6 +1,7 @@
 // The list of verbs, in the order of help. main.ts looks a verb up here. What a verb does is loaded when it is asked for: the sidecar is
 // 350 files, and a kubelet that runs `outrigger wait` needs none of them.
 
+import { nearest } from "./flags.ts";
 import { VERSION } from "../version.ts";
 import { configVerb } from "./config.ts";
 import { controlPlaneVerb } from "./control-plane.ts";
@@ -63,6 +64,15 @@ export const VERSION_TEXT = `outrigger ${VERSION}`;
 
 export function findVerb(name: string): Verb | undefined {
   return VERBS.find((verb) => verb.name === name);
+}
+
+/** What is said to somebody who asked for a verb that there is not. */
+export function unknownVerb(name: string): string {
+  const meant = nearest(
+    VERBS.map((verb) => verb.name),
+    name,
+  );
+  return `outrigger: unknown verb "${name}"${meant === undefined ? "" : `, did you mean ${meant}?`}\nTry "outrigger help".\n`;
 }
 
 export function helpText(): string {

@@ -164,7 +164,8 @@ const USAGES: readonly (readonly [args: readonly string[], said: string])[] = [
     ["run", "-c", "b.yaml", "--cocurrency", "2"],
     "outrigger run: unknown flag --cocurrency, did you mean --concurrency?",
   ],
-  [["vaildate", "-c", "b.yaml"], 'outrigger: unknown verb "vaildate"'],
+  [["vaildate", "-c", "b.yaml"], 'outrigger: unknown verb "vaildate", did you mean validate?'],
+  [["help", "serve-all"], 'outrigger: unknown verb "serve-all"'],
   [["--log-level", "info"], "outrigger run: needs a bootstrap: -c FILE or --config-yaml TEXT"],
   [["control-plane"], "outrigger control-plane: needs a file or a folder of resources: -f PATH"],
 ];

@@ -44,6 +44,17 @@ test("openStream() gives up a server that accepts and says nothing", async (t) =
   assert.match(reason, /no connection to ipv4:127\.0\.0\.1:\d+ within 100 ms/);
 });
 
+test("openStream() says that a server speaks another protocol", async (t) => {
+  const web = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.end("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+  });
+  await new Promise<void>((resolve) => web.listen(0, "127.0.0.1", resolve));
+  t.after(() => web.close());
+  const { reason } = await endOf({ target: `ipv4:127.0.0.1:${(web.address() as AddressInfo).port}` });
+  assert.match(reason, /^cannot connect: what answers there does not speak HTTP\/2, so it is no gRPC server/);
+});
+
 test("openStream() ends with a reason when its configuration makes no stream", async () => {
   const badKey = await endOf({ metadata: [{ key: "not a header", value: "x" }] });
   assert.match(badKey.reason, /^cannot connect to .*not a header/);

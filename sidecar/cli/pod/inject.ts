@@ -8,6 +8,7 @@ import { injectManifest } from "../../inject/manifest.ts";
 import { describeFlags, type Flag } from "../flags.ts";
 import { type CliIo, type Verb, wrongUsage } from "../verb.ts";
 import { parseSettings, refuseSettings, SETTING_FLAGS_HELP } from "./inject-flags.ts";
+import { readProblem } from "../../../xds/decode/file-problem.ts";
 
 const FLAGS: readonly Flag[] = [
   {
@@ -109,7 +110,7 @@ async function readText(file: string): Promise<{ ok: true; text: string } | { ok
   try {
     return { ok: true, text: file === "-" ? await readStandardInput() : await readFile(file, "utf8") };
   } catch (error) {
-    return { ok: false, problem: error instanceof Error ? error.message : String(error) };
+    return { ok: false, problem: readProblem(error) };
   }
 }
 

@@ -71,7 +71,7 @@ suite("outrigger inject", () => {
     assert.deepEqual([code, out()], [1, ""]);
     assert.match(err(), /bad\.yaml:\d+:\d+: /);
     assert.match(err(), /odd\.yaml:1:1: Pod p: annotation sidecar\.istio\.io\/proxyCPU: got "x"/);
-    assert.match(err(), /none\.yaml: ENOENT/);
+    assert.match(err(), /none\.yaml: cannot be read: the file does not exist/);
   });
 
   const wrong: readonly { argv: readonly string[]; says: RegExp }[] = [
