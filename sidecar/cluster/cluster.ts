@@ -43,7 +43,10 @@ export interface HostView {
   readonly counts: Readonly<HostCounts>;
 }
 
-const EMPTY_ASSIGNMENT: Omit<ClusterLoadAssignment, "clusterName"> = {
+const NO_HOSTS: readonly Host[] = [];
+
+const EMPTY_ASSIGNMENT: ClusterLoadAssignment = {
+  clusterName: "",
   counted: { total: 0, healthy: 0, degraded: 0 },
   localities: [],
   overprovisioningFactor: 140,
@@ -52,19 +55,18 @@ const EMPTY_ASSIGNMENT: Omit<ClusterLoadAssignment, "clusterName"> = {
 
 export class LiveCluster {
   readonly model: Cluster;
-  /** By route priority: default, high. Retries are counted there by the proxy. */
-  readonly breakers: readonly [CircuitBreaker, CircuitBreaker];
   /** Of an ORIGINAL_DST cluster: who has no fixed hosts asks it instead of `choose`. */
   readonly original: OriginalHosts | undefined;
-  readonly #scope: StatsScope;
+  readonly #deps: ClusterDeps;
   readonly #statPrefix: string;
-  #stats: ClusterStats | undefined;
   readonly #membership: MembershipStats;
-  readonly #random: () => number;
-  readonly #hosts: HostSet;
-  /** undefined: the latest endpoints have not been read yet, which the first request does. */
+  // Made with the first request, as all that belongs to hosts.
+  #stats: ClusterStats | undefined;
+  #breakers: readonly [CircuitBreaker, CircuitBreaker] | undefined;
+  #hostSet: HostSet | undefined;
+  /** undefined: the latest endpoints have not been read yet. */
   #selection: HostSelection | undefined = undefined;
-  #assignment: ClusterLoadAssignment;
+  #assignment: ClusterLoadAssignment = EMPTY_ASSIGNMENT;
   /** Hosts that take TLS only; undefined where the cluster has none. */
   #secureHosts: ReadonlySet<Host> | undefined = undefined;
   #warm = false;
@@ -73,36 +75,16 @@ export class LiveCluster {
 
   constructor(model: Cluster, deps: ClusterDeps) {
     this.model = model;
-    this.#random = deps.random;
-    this.#scope = deps.scope;
+    this.#deps = deps;
     this.#statPrefix = `cluster.${model.statName}.`;
-    this.#scope.retain?.(this.#statPrefix, CLUSTER_FAMILY);
+    deps.scope.retain?.(this.#statPrefix, CLUSTER_FAMILY);
     this.#membership = resolveMembershipStats(deps.scope, this.#statPrefix);
-    const statsOf = (): ClusterStats => this.stats;
-    this.breakers = [
-      createCircuitBreaker(deps.scope, model.statName, model.circuitBreakers[0]),
-      createCircuitBreaker(deps.scope, model.statName, model.circuitBreakers[1]),
-    ];
-    const context: PoolContext = {
-      settings: model,
-      get stats() {
-        return statsOf();
-      },
-      limits: this.breakers,
-      wheel: deps.wheel,
-      readBuffer: deps.readBuffer,
-      source: undefined,
-    };
-    const createPool: PoolFactory = (host, source) =>
-      new ConnectionPool(host.address, host.counts, source === undefined ? context : { ...context, source });
     const { discovery } = model;
     // Without it there is no host: what takes TLS only must not get plain text.
     this.original =
       discovery.kind === "original_dst" && !needsTls(model, undefined)
-        ? new OriginalHosts(discovery, createPool, { statsOf, membership: this.#membership })
+        ? new OriginalHosts(discovery, this.#poolFactory(), { statsOf: () => this.stats, membership: this.#membership })
         : undefined;
-    this.#hosts = new HostSet(createPool, discovery.kind === "logical_dns");
-    this.#assignment = { ...EMPTY_ASSIGNMENT, clusterName: model.name };
     if (discovery.kind === "static") {
       this.updateEndpoints(discovery.assignment);
     } else {
@@ -110,9 +92,19 @@ export class LiveCluster {
     }
   }
 
+  /** By route priority: default, high. Retries are counted there by the proxy. */
+  get breakers(): readonly [CircuitBreaker, CircuitBreaker] {
+    const { scope } = this.#deps;
+    const { circuitBreakers, statName } = this.model;
+    return (this.#breakers ??= [
+      createCircuitBreaker(scope, statName, circuitBreakers[0]),
+      createCircuitBreaker(scope, statName, circuitBreakers[1]),
+    ]);
+  }
+
   /** Resolved with the first request: most clusters of a large mesh are never asked for anything. */
   get stats(): ClusterStats {
-    return (this.#stats ??= resolveClusterStats(this.#scope, this.#statPrefix));
+    return (this.#stats ??= resolveClusterStats(this.#deps.scope, this.#statPrefix));
   }
 
   /** False until the first endpoints have come, even if they are none. */
@@ -130,7 +122,7 @@ export class LiveCluster {
 
   /** Hosts that a request may have chosen: none, as long as none was chosen. */
   get madeHosts(): readonly Host[] {
-    return this.original?.hosts ?? this.#hosts.hosts;
+    return this.original?.hosts ?? this.#hostSet?.hosts ?? NO_HOSTS;
   }
 
   /** As many as `hosts`. */
@@ -172,7 +164,7 @@ export class LiveCluster {
    */
   dropCategory(): string | undefined {
     for (const drop of this.#assignment.dropOverloads) {
-      if (this.#random() * 100 < drop.percent) {
+      if (this.#deps.random() * 100 < drop.percent) {
         this.stats.rqDropOverload.inc();
         return drop.category;
       }
@@ -209,7 +201,7 @@ export class LiveCluster {
   drain(): void {
     this.original?.drain();
     this.#releaseStats();
-    for (const host of this.#hosts.hosts) {
+    for (const host of this.#hostSet?.hosts ?? NO_HOSTS) {
       host.eachPool((pool) => pool.drain());
     }
   }
@@ -219,8 +211,28 @@ export class LiveCluster {
     this.#disposed = true;
     this.original?.dispose();
     this.#releaseStats();
-    this.#hosts.dispose();
+    this.#hostSet?.dispose();
     this.#selection = this.#select();
+  }
+
+  get #hosts(): HostSet {
+    return (this.#hostSet ??= new HostSet(this.#poolFactory(), this.model.discovery.kind === "logical_dns"));
+  }
+
+  #poolFactory(): PoolFactory {
+    const statsOf = (): ClusterStats => this.stats;
+    const context: PoolContext = {
+      settings: this.model,
+      get stats() {
+        return statsOf();
+      },
+      limits: this.breakers,
+      wheel: this.#deps.wheel,
+      readBuffer: this.#deps.readBuffer,
+      source: undefined,
+    };
+    return (host, source) =>
+      new ConnectionPool(host.address, host.counts, source === undefined ? context : { ...context, source });
   }
 
   /** Brings the hosts up to the latest endpoints; true: some came or went. */
@@ -243,16 +255,16 @@ export class LiveCluster {
   #releaseStats(): void {
     if (!this.#isReleased) {
       this.#isReleased = true;
-      this.#scope.release?.(this.#statPrefix);
+      this.#deps.scope.release?.(this.#statPrefix);
     }
   }
 
   #select(): HostSelection {
-    return new HostSelection(this.#hosts.hosts, {
+    return new HostSelection(this.#hostSet?.hosts ?? NO_HOSTS, {
       policy: this.model.lbPolicy,
       overprovisioning: this.#assignment.overprovisioningFactor,
       panicThreshold: this.model.healthyPanicThreshold,
-      random: this.#random,
+      random: this.#deps.random,
       onPanic: () => this.stats.lbHealthyPanic.inc(),
     });
   }
