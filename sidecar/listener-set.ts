@@ -14,7 +14,7 @@ import { type ChainEntry, selectFilterChain } from "./listener/filter-chain-matc
 import { type ChainSelector, Listener } from "./listener/listener.ts";
 import type { DownstreamStream, RequestSink } from "./http/stream.ts";
 import { FilteredHttpChain } from "./filtered-http.ts";
-import { forwardedOptions, mutateRequestHeaders } from "./http/forwarded.ts";
+import { forwardedOptions, mutateRequestHeaders, trustedClient } from "./http/forwarded.ts";
 import type { HttpServing } from "./http-serving.ts";
 import type { LiveChain, LiveListener } from "./live-config.ts";
 import { ProxyStream } from "./proxy.ts";
@@ -335,8 +335,15 @@ class ChainHandler {
   }
 
   onStream(downstream: DownstreamStream): RequestSink {
-    const isInternal = mutateRequestHeaders(downstream.head, downstream.connection, this.#forwarded);
+    const { connection, head } = downstream;
+    // Read first: the peer is appended to the field.
+    const isForwarded = head.headers.has("x-forwarded-for");
+    const client = isForwarded ? trustedClient(head.headers, connection, this.#forwarded) : "";
+    const isInternal = mutateRequestHeaders(head, connection, this.#forwarded);
     const stream = new ProxyStream(this.#serving, downstream);
+    if (client !== connection.remoteAddress) {
+      stream.facts.trustedClient = client;
+    }
     stream.start(isInternal);
     return stream;
   }
