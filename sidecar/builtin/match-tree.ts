@@ -6,12 +6,14 @@ import type { MatchInput, MatchTree, OnMatch, Predicate } from "../../xds/model/
 import type { HeaderMap } from "../http/headers.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
 import { responseField } from "../http/pseudo-headers.ts";
+import type { StreamFacts } from "../telemetry/stream-facts.ts";
 import { compileString } from "../route/matchers.ts";
 import { firstParameter } from "./query-parameters.ts";
 import { requestValue, wireText } from "../route/request-value.ts";
 
 /** What of a stream has come to the filter. */
 export interface MatchData {
+  readonly facts: StreamFacts;
   request: RequestHead | undefined;
   requestTrailers: HeaderMap | undefined;
   response: ResponseHead | undefined;
@@ -160,6 +162,18 @@ function compileInput({ name, of }: MatchInput): Read {
       const wireName = wireText(name);
       return ({ request }) => (request === undefined ? OPEN : firstParameter(request.path, wireName));
     }
+    case "source_ip":
+      return ({ facts }) => (facts.remoteAddress === "" ? undefined : facts.remoteAddress);
+    case "source_port":
+      return ({ facts }) => String(facts.remotePort);
+    case "direct_source_ip":
+      return ({ facts }) => facts.connection.remoteAddress;
+    case "destination_ip":
+      return ({ facts }) => facts.connection.localAddress;
+    case "destination_port":
+      return ({ facts }) => String(facts.connection.localPort);
+    case "server_name":
+      return ({ facts }) => (facts.requestedServerName === "" ? undefined : facts.requestedServerName);
     case "status":
       return ({ response }) => (response === undefined ? OPEN : String(response.status));
     case "status_class":

@@ -8,10 +8,11 @@ import { type StreamFilter, TrailersStatus } from "../filter/filter.ts";
 import type { BodyBuffer } from "../http/body-buffer.ts";
 import type { HeaderMap } from "../http/headers.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
+import type { StreamFacts } from "../telemetry/stream-facts.ts";
 import type { MatchTree } from "../../xds/model/match-tree.ts";
 import { compileMatchTree, type MatchData, type MatchTest } from "./match-tree.ts";
 
-export class MatchedFilterFactory<Stream> implements FilterFactory<Stream> {
+export class MatchedFilterFactory<Stream extends { readonly facts: StreamFacts }> implements FilterFactory<Stream> {
   readonly name: string;
   readonly #inner: FilterFactory<Stream>;
   readonly #test: MatchTest;
@@ -24,23 +25,25 @@ export class MatchedFilterFactory<Stream> implements FilterFactory<Stream> {
 
   create(stream: Stream, callbacks: FilterCallbacks): StreamFilter | undefined {
     const inner = this.#inner.create(stream, callbacks);
-    return inner === undefined ? undefined : new MatchedFilter(inner, this.#test);
+    return inner === undefined ? undefined : new MatchedFilter(inner, this.#test, stream.facts);
   }
 }
 
 class MatchedFilter implements StreamFilter {
   readonly #inner: StreamFilter;
   readonly #test: MatchTest;
-  readonly #data: MatchData = {
-    request: undefined,
-    requestTrailers: undefined,
-    response: undefined,
-    responseTrailers: undefined,
-  };
+  readonly #data: MatchData;
   #isDecided = false;
   #isSkipped = false;
 
-  constructor(inner: StreamFilter, test: MatchTest) {
+  constructor(inner: StreamFilter, test: MatchTest, facts: StreamFacts) {
+    this.#data = {
+      facts,
+      request: undefined,
+      requestTrailers: undefined,
+      response: undefined,
+      responseTrailers: undefined,
+    };
     this.#inner = inner;
     this.#test = test;
   }

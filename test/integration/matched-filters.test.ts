@@ -44,6 +44,13 @@ const status = (of: "" | "Class", value_match: object) => ({
   single_predicate: { input: type(`ResponseStatusCode${of}`), value_match },
 });
 
+const network = (of: string, value_match: object) => ({
+  single_predicate: {
+    input: { name: "input", typed_config: { "@type": `${TYPE}.matching.common_inputs.network.v3.${of}Input` } },
+    value_match,
+  },
+});
+
 const X = is("x", { exact: "a" });
 const Y = is("y", { exact: "b" });
 const ORIGIN = is("x-origin", { exact: "o" }, "ResponseHeader");
@@ -78,6 +85,13 @@ const TREES: Readonly<Record<string, object | undefined>> = {
   query: list([parameter("q", { exact: "a b&c" })]),
   "query-name": list([parameter("q x", { prefix: "1" })], [parameter("empty", { exact: "" })]),
   "not-query": list([{ not_matcher: parameter("q", { exact: "1" }) }]),
+  "source-ip": list([network("SourceIP", { exact: "127.0.0.1" })]),
+  "forwarded-ip": list([network("SourceIP", { exact: "10.1.2.3" })]),
+  "source-port": list([network("SourcePort", { exact: "0" })]),
+  "direct-source-ip": list([network("DirectSourceIP", { exact: "127.0.0.1" })]),
+  "destination-ip": list([network("DestinationIP", { prefix: "127." })]),
+  "destination-port": list([{ not_matcher: network("DestinationPort", { exact: "0" }) }]),
+  "server-name": list([{ not_matcher: network("ServerName", { prefix: "a" }) }]),
   "status-code": list([status("", { exact: "418" })]),
   "status-class": list([status("Class", { exact: "2xx" })]),
   "by-route": list([X]),
@@ -129,6 +143,7 @@ const REQUESTS: readonly (readonly [path: string, headers: Fields, trailers?: Re
   ["/route", { x: "a" }],
   ["/route", { y: "b" }],
   ["/direct", { x: "a" }],
+  ["/", { "x-forwarded-for": "10.9.9.9, 10.1.2.3" }],
   ["/?q=1&q=a%20b%26c", {}],
   ["/?p&q=a%20b%26c&q=1", {}],
   ["/?q=a+b%26c", {}],

@@ -11,6 +11,14 @@ import type {
   HttpResponseTrailerMatchInput,
 } from "../gen/envoy/type/matcher/v3/http_inputs_pb.ts";
 import type {
+  SourceIPInput,
+  SourcePortInput,
+  DirectSourceIPInput,
+  DestinationIPInput,
+  DestinationPortInput,
+  ServerNameInput,
+} from "../gen/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.ts";
+import type {
   HttpResponseStatusCodeClassMatchInput,
   HttpResponseStatusCodeMatchInput,
 } from "../gen/envoy/type/matcher/v3/status_code_input_pb.ts";
@@ -32,6 +40,12 @@ import { decodeEach, decodeStringMatcher } from "./matcher.ts";
 const SKIP: SkipFilter["$typeName"] = "envoy.extensions.filters.common.matcher.action.v3.SkipFilter";
 
 type InputMessage =
+  | SourceIPInput
+  | SourcePortInput
+  | DirectSourceIPInput
+  | DestinationIPInput
+  | DestinationPortInput
+  | ServerNameInput
   | HttpRequestQueryParamMatchInput
   | HttpResponseStatusCodeMatchInput
   | HttpResponseStatusCodeClassMatchInput
@@ -48,6 +62,12 @@ const INPUTS: Readonly<Record<InputMessage["$typeName"], MatchInput["of"]>> = {
   "envoy.type.matcher.v3.HttpRequestQueryParamMatchInput": "query_parameter",
   "envoy.type.matcher.v3.HttpResponseStatusCodeMatchInput": "status",
   "envoy.type.matcher.v3.HttpResponseStatusCodeClassMatchInput": "status_class",
+  "envoy.extensions.matching.common_inputs.network.v3.SourceIPInput": "source_ip",
+  "envoy.extensions.matching.common_inputs.network.v3.SourcePortInput": "source_port",
+  "envoy.extensions.matching.common_inputs.network.v3.DirectSourceIPInput": "direct_source_ip",
+  "envoy.extensions.matching.common_inputs.network.v3.DestinationIPInput": "destination_ip",
+  "envoy.extensions.matching.common_inputs.network.v3.DestinationPortInput": "destination_port",
+  "envoy.extensions.matching.common_inputs.network.v3.ServerNameInput": "server_name",
 };
 
 /** What Envoy makes of a filter without a tree, and of a route without one. */

@@ -27,7 +27,7 @@ export type Predicate =
   | { readonly kind: "and" | "or"; readonly predicates: readonly Predicate[] }
   | { readonly kind: "not"; readonly predicate: Predicate };
 
-/** A field by its name in lower case; a parameter of the query by its decoded name; of the status (503, 5xx) the name is empty. */
+/** A field by its name in lower case; a parameter of the query by its decoded name; the others have no name. */
 export interface MatchInput {
   readonly of:
     | "request"
@@ -36,6 +36,12 @@ export interface MatchInput {
     | "response_trailers"
     | "query_parameter"
     | "status"
-    | "status_class";
+    | "status_class"
+    | "source_ip"
+    | "source_port"
+    | "direct_source_ip"
+    | "destination_ip"
+    | "destination_port"
+    | "server_name";
   readonly name: string;
 }

@@ -26,6 +26,8 @@ const input = (type: string, name = "x") =>
   `input: {name: i, typed_config: {"@type": ${TYPE}envoy.type.matcher.v3.Http${type}MatchInput, header_name: "${name}"}}`;
 const read = (type: string, fields: string): string =>
   `single_predicate: {input: {name: i, typed_config: {"@type": ${TYPE}envoy.type.matcher.v3.Http${type}MatchInput, ${fields}}}, value_match: {exact: x}}`;
+const network = (type: string): string =>
+  `single_predicate: {input: {name: i, typed_config: {"@type": ${TYPE}envoy.extensions.matching.common_inputs.network.v3.${type}}}, value_match: {exact: x}}`;
 const tree = (text: string): string => `${MATCHED}, extension_config: ${CORS}, xds_matcher: {${text}}`;
 const list = (predicate: string, then = SKIP): string =>
   tree(`matcher_list: {matchers: [{predicate: {${predicate}}, on_match: {${then}}}]}`);
@@ -123,6 +125,14 @@ export const BUILTINS: readonly Row[] = [
   [list(read("RequestQueryParam", "query_param: q"))],
   [list(read("RequestQueryParam", "query_param: ''")), "query_param: must not be empty"],
   [list(read("ResponseStatusCode", ""))],
+  [list(network("SourceIPInput"))],
+  [list(network("SourcePortInput"))],
+  [list(network("DirectSourceIPInput"))],
+  [list(network("DestinationIPInput"))],
+  [list(network("DestinationPortInput"))],
+  [list(network("ServerNameInput"))],
+  [list(network("ApplicationProtocolInput")), "ApplicationProtocolInput is not supported"],
+  [list(network("TransportProtocolInput")), "TransportProtocolInput is not supported"],
   [list(read("ResponseStatusCodeClass", ""))],
   [tree(`on_no_match: {${SKIP}}`)],
   [tree("on_no_match: {}"), "on_match"],
