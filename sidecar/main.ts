@@ -15,6 +15,9 @@ function onSignal(signal: NodeJS.Signals): void {
   }
 }
 
+/** What a verb does at SIGHUP instead of ending; undefined: it ends as at SIGTERM, with its terminal. */
+let hangup: (() => void) | undefined;
+
 const io: CliIo = {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
@@ -23,7 +26,9 @@ const io: CliIo = {
   kill: kill.signal,
   // Without a listener Node.js would open its debugger.
   onReopen: (run) => void process.on("SIGUSR1", run),
-  onHangup: (run) => void process.on("SIGHUP", run),
+  onHangup: (run) => {
+    hangup = run;
+  },
   user: { uid: process.geteuid?.() ?? 0, become },
 };
 
@@ -75,6 +80,7 @@ async function main(argv: readonly string[]): Promise<number> {
 
 process.on("SIGTERM", onSignal);
 process.on("SIGINT", onSignal);
+process.on("SIGHUP", (signal) => (hangup === undefined ? onSignal(signal) : hangup()));
 // A reader that went away (a closed pipe) must not end a proxy.
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});

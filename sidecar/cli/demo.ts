@@ -128,7 +128,7 @@ async function demo(ports: Ports, logLevel: string, io: CliIo): Promise<number> 
   return code;
 }
 
-/** Nothing listens to SIGHUP: the demo ends with its terminal. */
+/** Takes the sidecar's word on SIGHUP away: the demo ends with its terminal. */
 function endsWithTerminal(): void {}
 
 async function takenPorts(ports: Ports): Promise<string[]> {

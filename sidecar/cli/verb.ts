@@ -11,7 +11,7 @@ export interface CliIo {
   readonly kill: AbortSignal;
   /** `run` is called at each SIGUSR1, which Envoy takes as "open the logs again". */
   readonly onReopen?: (run: () => void) => void;
-  /** `run` is called at each SIGHUP, which ends the process otherwise. */
+  /** `run` is called at each SIGHUP, which is like SIGTERM otherwise. */
   readonly onHangup?: (run: () => void) => void;
   /** Who runs this; `become` changes whose the sockets are that are made next, and says whether it may. Absent: not known. */
   readonly user?: { readonly uid: number; readonly become: (uid: number) => boolean };
