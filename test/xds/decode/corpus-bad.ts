@@ -20,6 +20,29 @@ import {
 
 export const BAD: readonly CorpusCase[] = [
   {
+    name: "a filter chain without filters",
+    yaml: bootstrap({
+      listeners: "{name: l, address: {socket_address: {address: 127.0.0.1, port_value: 0}}, filter_chains: [{}]}",
+    }),
+    issues: ["filter_chains[0].filters: must end with"],
+    differs: "Envoy closes every connection",
+  },
+  {
+    name: "routes without a name",
+    yaml: bootstrap({
+      listeners: listener(hcm("rds: {config_source: {ads: {}, resource_api_version: V3}}")),
+      rest: `dynamic_resources: {ads_config: ${ADS}}`,
+    }),
+    issues: ["rds.route_config_name: must not be empty"],
+    differs: "Envoy asks for routes whose name is empty",
+  },
+  {
+    name: "a control plane, and no node",
+    yaml: bootstrap({ rest: `dynamic_resources: {ads_config: ${ADS}}` }).replace(/^node.*$/m, ""),
+    issues: [],
+    differs: "Envoy wants node.id and node.cluster of whoever asks a control plane; many do not care",
+  },
+  {
     name: "an unknown field",
     yaml: "static_resources: {clusters: [{name: c, conect_timeout: 1s}]}",
     issues: [

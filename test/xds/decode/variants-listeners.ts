@@ -31,6 +31,11 @@ export const MANAGERS: readonly Row[] = [
   ["codec_type: HTTP1"],
   ["codec_type: HTTP9", "must be one of"],
   ["server_name: x"],
+  [
+    "forward_client_cert_details: ALWAYS_FORWARD_ONLY",
+    "is not supported",
+    "nothing could vouch for the field without TLS",
+  ],
   ['server_name: "a\\nb"', "server_name"],
   ["max_request_headers_kb: 8192"],
   ["max_request_headers_kb: 8193", "max_request_headers_kb: is 8193"],

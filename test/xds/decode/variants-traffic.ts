@@ -177,6 +177,7 @@ export const MATCHES: readonly Row[] = [
   ["path_separated_prefix: /a/", "must match"],
   ["path_separated_prefix: /", "must match"],
   ["path_separated_prefix: ab"],
+  ["safe_regex: {google_re2: {max_program_size: 1}, regex: a}", "", "the size of a program is RE2's own"],
   ["path_separated_prefix: a", "must match"],
   ["path_separated_prefix: /a?b", "must match"],
   ["safe_regex: {regex: '/a.*'}"],
