@@ -56,6 +56,16 @@ const FILES: readonly (readonly [name: string, text: string, said: string])[] = 
     "b.yaml:3:1: not valid YAML: a [ before this is not closed: the ] is missing, or stands too far left",
   ],
   ["a tab", "static_resources:\n\tlisteners: []\n", "b.yaml:2:1: not valid YAML: a tab indents this line; use spaces"],
+  [
+    "a key that stands too far left for its item",
+    "static_resources:\n  clusters:\n  - name: a\n   type: STATIC\n",
+    "b.yaml:4:1: not valid YAML: this line is indented as an item of the list before it, and has no - at its beginning",
+  ],
+  [
+    "a key without its colon",
+    "node:\n  id a\n  cluster: b\n",
+    "b.yaml:2:3: not valid YAML: a colon is missing after the key of this line",
+  ],
   ["an alias without its anchor", "node: *us\n", "b.yaml:1:7: *us: no anchor &us stands before it"],
   ["an empty file", "", "b.yaml: is empty"],
   [
@@ -167,6 +177,7 @@ const USAGES: readonly (readonly [args: readonly string[], said: string])[] = [
   [["vaildate", "-c", "b.yaml"], 'outrigger: unknown verb "vaildate", did you mean validate?'],
   [["help", "serve-all"], 'outrigger: unknown verb "serve-all"'],
   [["--log-level", "info"], "outrigger run: needs a bootstrap: -c FILE or --config-yaml TEXT"],
+  [["config", "psuh"], 'outrigger config: unknown verb "psuh": push, diff, rollback or history'],
   [["control-plane"], "outrigger control-plane: needs a file or a folder of resources: -f PATH"],
 ];
 

@@ -137,10 +137,30 @@ function ownErrors(errors: readonly YAMLParseError[]): readonly YAMLParseError[]
   return errors.slice(0, Math.min(MAX_SYNTAX_ERRORS, broken < 0 ? errors.length : broken + 1));
 }
 
+/** What the library says, by its beginning, and what is meant. */
+const PLAIN_PROBLEMS: readonly (readonly [begin: string, problem: string])[] = [
+  [
+    "Sequence item without - indicator",
+    "this line is indented as an item of the list before it, and has no - at its beginning",
+  ],
+  [
+    "Nested mappings are not allowed",
+    "a key inside the value of another: a line is indented too far, two keys share a line, or quotes are missing",
+  ],
+  [
+    "Implicit map keys need to be followed by map values",
+    "a key without a colon: one is missing after it, or the line is indented wrong",
+  ],
+  ["Implicit keys need to be on a single line", "a colon is missing after the key of this line"],
+  ["All mapping items must start at the same column", "this key is indented otherwise than the keys before it"],
+];
+
 function syntaxProblem(error: YAMLParseError): string {
   if (error.code === "MULTIPLE_DOCS") return "a second document starts here; a file holds one";
   if (error.code === "DUPLICATE_KEY") return "this key is in the map already";
   if (error.code === "TAB_AS_INDENT") return "a tab indents this line; use spaces";
+  const plain = PLAIN_PROBLEMS.find(([begin]) => error.message.startsWith(begin));
+  if (plain !== undefined) return plain[1];
   const open = /^Flow (?:sequence|map) .*end with a ([\]}])/.exec(error.message)?.[1];
   if (open === "]") return "a [ before this is not closed: the ] is missing, or stands too far left";
   if (open === "}") return "a { before this is not closed: the } is missing, or stands too far left";

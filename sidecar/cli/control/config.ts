@@ -145,7 +145,8 @@ async function runConfig(argv: readonly string[], io: CliIo): Promise<number> {
   const [word = "", ...rest] = argv;
   const verb = Object.hasOwn(VERBS, word) ? VERBS[word] : undefined;
   if (verb === undefined) {
-    return wrongUsage(io, "config", word === "" ? "needs push, diff, rollback or history" : `unknown verb "${word}"`);
+    const problem = word === "" ? "needs" : `unknown verb "${word}":`;
+    return wrongUsage(io, "config", `${problem} push, diff, rollback or history`);
   }
   const parsed = parseFlags(verb.flags, rest);
   if (!parsed.ok) return wrongUsage(io, `config ${word}`, parsed.problem);
