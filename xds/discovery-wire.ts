@@ -97,15 +97,25 @@ function decodeDeltaRequest(bytes: Uint8Array): ReceivedRequest {
 }
 
 /**
- * Encoded fields by the resource they hold. A control plane sends one resource to many clients, and fields of a message
- * may follow each other in any order: a response is these with its small fields behind them.
+ * What comes before the bytes of a resource in a response, by resource. A control plane sends one resource to many clients, and fields of
+ * a message may follow each other in any order: a response is these, each with its resource's bytes, and its small fields behind them.
+ * So the bytes, which may be many, are copied once for each response.
  */
-const encodedFields = { sotw: new WeakMap<WireResource, Uint8Array>(), delta: new WeakMap<WireResource, Uint8Array>() };
+const heads = { sotw: new WeakMap<WireResource, Uint8Array>(), delta: new WeakMap<WireResource, Uint8Array>() };
+/** Field 2, of a length: DiscoveryResponse.resources, DeltaDiscoveryResponse.resources, Resource.resource and Any.value. */
+const FIELD_2 = 0x12;
+/** Any.type_url. */
+const TYPE_URL = 0x0a;
+const NO_BYTES = new Uint8Array();
 
 export function encodeResponse(response: DiscoveryResponse): Uint8Array {
   const { typeUrl, nonce, kind } = response;
   const controlPlane = { identifier: response.controlPlane };
-  const fields = response.resources.map((resource) => encodedField(kind, resource));
+  const fields: Uint8Array[] = [];
+  for (const resource of response.resources) {
+    fields.push(headOf(kind, resource));
+    if (!needsWrapper(resource) || kind === "delta") fields.push(resource.bytes ?? NO_BYTES);
+  }
   if (kind === "sotw") {
     const message = { versionInfo: response.version, typeUrl, nonce, controlPlane };
     fields.push(toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, message)));
@@ -127,19 +137,45 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   return all;
 }
 
-function encodedField(variant: Variant, resource: WireResource): Uint8Array {
-  let field = encodedFields[variant].get(resource);
-  if (field === undefined) {
-    if (variant === "sotw") {
-      const any = needsWrapper(resource) ? wrapped(resource) : anyOf(resource);
-      field = toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, { resources: [any] }));
-    } else {
-      const resources = [resourceOf(resource)];
-      field = toBinary(DeltaDiscoveryResponseSchema, create(DeltaDiscoveryResponseSchema, { resources }));
-    }
-    encodedFields[variant].set(resource, field);
+/** All of a response's field for a resource but the resource's bytes; a wrapped one has them inside. */
+function headOf(variant: Variant, resource: WireResource): Uint8Array {
+  let head = heads[variant].get(resource);
+  if (head === undefined) {
+    if (variant === "delta") head = deltaHead(resource);
+    else if (!needsWrapper(resource)) head = joined(anyHead(resource));
+    else head = toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, { resources: [wrapped(resource)] }));
+    heads[variant].set(resource, head);
   }
-  return field;
+  return head;
+}
+
+function deltaHead(resource: WireResource): Uint8Array {
+  const small = toBinary(ResourceSchema, create(ResourceSchema, smallFields(resource)));
+  if (resource.bytes === undefined) return joined(lengthDelimited(FIELD_2, [small], 0));
+  return joined(lengthDelimited(FIELD_2, [small, ...anyHead(resource)], resource.bytes.length));
+}
+
+/** Field 2 with an Any, but for the bytes in it. */
+function anyHead({ typeUrl, bytes }: WireResource): Uint8Array[] {
+  const length = bytes?.length ?? 0;
+  // An encoder leaves out what is empty.
+  const type = typeUrl === "" ? [] : lengthDelimited(TYPE_URL, [Buffer.from(typeUrl)], 0);
+  const value = length === 0 ? [] : [Uint8Array.from([FIELD_2, ...varint(length)])];
+  return lengthDelimited(FIELD_2, [...type, ...value], length);
+}
+
+/** A field of these parts and of `more` bytes that follow. */
+function lengthDelimited(tag: number, parts: readonly Uint8Array[], more: number): Uint8Array[] {
+  const length = parts.reduce((sum, part) => sum + part.length, more);
+  return [Uint8Array.from([tag, ...varint(length)]), ...parts];
+}
+
+function varint(number: number): number[] {
+  const bytes: number[] = [];
+  let rest = number;
+  for (; rest >= 0x80; rest = Math.floor(rest / 128)) bytes.push((rest % 128) + 0x80);
+  bytes.push(rest);
+  return bytes;
 }
 
 /**
@@ -249,11 +285,15 @@ function wrapped(resource: WireResource) {
 }
 
 function resourceOf(resource: WireResource) {
+  return { ...smallFields(resource), ...(resource.bytes === undefined ? {} : { resource: anyOf(resource) }) };
+}
+
+/** All but the content. */
+function smallFields(resource: WireResource) {
   return {
     name: resource.name,
     version: resource.version,
     ...(resource.aliases === undefined ? {} : { aliases: [...resource.aliases] }),
-    ...(resource.bytes === undefined ? {} : { resource: anyOf(resource) }),
     ...(resource.ttlMs === undefined ? {} : { ttl: durationOf(resource.ttlMs) }),
   };
 }

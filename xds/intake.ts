@@ -189,8 +189,8 @@ export class Intake {
     if (decoded === "same") this.#deps.store.confirm(typeUrl, name, version, ackedAt);
     else if (decoded.ok) {
       const model = decoded.value.value;
-      // A copy: the bytes are a view into the whole response, which may be many megabytes.
-      const value = bytes.slice();
+      // A copy: the bytes are a view into the whole response, which may be many megabytes. Unless they are most of it.
+      const value = bytes.length * 2 < bytes.buffer.byteLength ? bytes.slice() : bytes;
       this.#deps.store.accept({ typeUrl, name, source, version, receivedAt, ackedAt, value, model });
     }
     this.#deps.onTtl(typeUrl, name, wire.ttlMs);
