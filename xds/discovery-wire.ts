@@ -112,10 +112,7 @@ export function encodeResponse(response: DiscoveryResponse): Uint8Array {
   const { typeUrl, nonce, kind } = response;
   const controlPlane = { identifier: response.controlPlane };
   const fields: Uint8Array[] = [];
-  for (const resource of response.resources) {
-    fields.push(headOf(kind, resource));
-    if (!needsWrapper(resource) || kind === "delta") fields.push(resource.bytes ?? NO_BYTES);
-  }
+  for (const resource of response.resources) fields.push(headOf(kind, resource), resource.bytes ?? NO_BYTES);
   if (kind === "sotw") {
     const message = { versionInfo: response.version, typeUrl, nonce, controlPlane };
     fields.push(toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, message)));
@@ -137,31 +134,37 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   return all;
 }
 
-/** All of a response's field for a resource but the resource's bytes; a wrapped one has them inside. */
+/** A response's field for a resource, up to the resource's bytes. */
 function headOf(variant: Variant, resource: WireResource): Uint8Array {
   let head = heads[variant].get(resource);
   if (head === undefined) {
-    if (variant === "delta") head = deltaHead(resource);
-    else if (!needsWrapper(resource)) head = joined(anyHead(resource));
-    else head = toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, { resources: [wrapped(resource)] }));
+    const more = resource.bytes?.length ?? 0;
+    if (variant === "delta") head = joined(lengthDelimited(FIELD_2, wrapperHead(resource), more));
+    else if (needsWrapper(resource)) head = joined(anyHead(RESOURCE_WRAPPER_TYPE, wrapperHead(resource), more));
+    else head = joined(anyHead(resource.typeUrl, [], more));
     heads[variant].set(resource, head);
   }
   return head;
 }
 
-function deltaHead(resource: WireResource): Uint8Array {
-  const small = toBinary(ResourceSchema, create(ResourceSchema, smallFields(resource)));
-  if (resource.bytes === undefined) return joined(lengthDelimited(FIELD_2, [small], 0));
-  return joined(lengthDelimited(FIELD_2, [small, ...anyHead(resource)], resource.bytes.length));
+/** A Resource, up to the bytes of the resource in it. */
+function wrapperHead(resource: WireResource): Uint8Array[] {
+  const { aliases, bytes, name, ttlMs, typeUrl, version } = resource;
+  const small = create(ResourceSchema, {
+    name,
+    version,
+    ...(aliases === undefined ? {} : { aliases: [...aliases] }),
+    ...(ttlMs === undefined ? {} : { ttl: durationOf(ttlMs) }),
+  });
+  return [toBinary(ResourceSchema, small), ...(bytes === undefined ? [] : anyHead(typeUrl, [], bytes.length))];
 }
 
-/** Field 2 with an Any, but for the bytes in it. */
-function anyHead({ typeUrl, bytes }: WireResource): Uint8Array[] {
-  const length = bytes?.length ?? 0;
-  // An encoder leaves out what is empty.
+/** Field 2 with an Any whose value is these parts and `more` bytes that follow. An encoder leaves out what is empty. */
+function anyHead(typeUrl: string, parts: readonly Uint8Array[], more: number): Uint8Array[] {
   const type = typeUrl === "" ? [] : lengthDelimited(TYPE_URL, [Buffer.from(typeUrl)], 0);
-  const value = length === 0 ? [] : [Uint8Array.from([FIELD_2, ...varint(length)])];
-  return lengthDelimited(FIELD_2, [...type, ...value], length);
+  const isEmpty = more === 0 && parts.every(({ length }) => length === 0);
+  const value = isEmpty ? [] : lengthDelimited(FIELD_2, parts, more);
+  return lengthDelimited(FIELD_2, [...type, ...value], more);
 }
 
 /** A field of these parts and of `more` bytes that follow. */
@@ -277,29 +280,6 @@ function nodeInfo(node: Node | undefined): NodeInfo | undefined {
 /** In a state-of-the-world response only a wrapper has room for a time to live, and for no content. */
 function needsWrapper(resource: WireResource): boolean {
   return resource.bytes === undefined || resource.ttlMs !== undefined;
-}
-
-function wrapped(resource: WireResource) {
-  const value = toBinary(ResourceSchema, create(ResourceSchema, resourceOf(resource)));
-  return { typeUrl: RESOURCE_WRAPPER_TYPE, value };
-}
-
-function resourceOf(resource: WireResource) {
-  return { ...smallFields(resource), ...(resource.bytes === undefined ? {} : { resource: anyOf(resource) }) };
-}
-
-/** All but the content. */
-function smallFields(resource: WireResource) {
-  return {
-    name: resource.name,
-    version: resource.version,
-    ...(resource.aliases === undefined ? {} : { aliases: [...resource.aliases] }),
-    ...(resource.ttlMs === undefined ? {} : { ttl: durationOf(resource.ttlMs) }),
-  };
-}
-
-function anyOf(resource: WireResource) {
-  return { typeUrl: resource.typeUrl, value: resource.bytes ?? new Uint8Array() };
 }
 
 function millisecondsOf(duration: Duration): number {
