@@ -126,7 +126,8 @@ export class DeltaType implements ClientType {
   }
 
   #wanted(all: ReadonlyMap<string, VersionedResource>): Iterable<VersionedResource> {
-    if (this.#isWildcard) return all.values();
+    // Those on demand are for who names them.
+    if (this.#isWildcard) return all.values().filter(({ name, onDemand }) => !onDemand || this.#names.has(name));
     const wanted: VersionedResource[] = [];
     for (const name of this.#names) {
       const resource = all.get(name);
@@ -137,7 +138,11 @@ export class DeltaType implements ClientType {
 
   #removed(resources: ResourceSet): string[] {
     const present = resources.type(this.typeUrl);
-    const removed = [...this.#known].filter(([name, version]) => version !== ABSENT && !present.has(name));
+    const isGone = (name: string) => {
+      const resource = present.get(name);
+      return resource === undefined || (resource.onDemand && !this.#names.has(name));
+    };
+    const removed = [...this.#known].filter(([name, version]) => version !== ABSENT && isGone(name));
     const absent = [...this.#names].filter((name) => !this.#known.has(name) && !present.has(name));
     return [...removed.map(([name]) => name), ...absent];
   }

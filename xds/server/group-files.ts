@@ -3,7 +3,7 @@
 //
 //   selector: { node_id: "shop-*", cluster: shop, locality: { region: eu }, labels: { app: shop }, metadata: { … } }
 //   spiffe_ids: ["spiffe://example.org/ns/shop/sa/*"]
-//   on_demand: true          virtual hosts (VHDS) that are sent to sidecars that ask for one of their domains
+//   on_demand: true          virtual hosts (VHDS) and clusters that are sent to sidecars that ask for a domain or name
 //   resources: [ … ]         or static_resources, or, without the words above, the list of resources alone
 //
 // The same reader serves the files of the verb `control-plane` and what is pushed. Pure.
@@ -14,7 +14,7 @@ import { nearestName } from "../decode/nearest-name.ts";
 import { readResources } from "../decode/resources-file.ts";
 import { describe, formatLocated, parseYamlDocuments, plainJson } from "../decode/yaml-document.ts";
 import type { LocatedIssue, YamlFile, YamlValue } from "../decode/yaml-document.ts";
-import { VIRTUAL_HOST_TYPE } from "../type-urls.ts";
+import { CLUSTER_TYPE, ENDPOINTS_TYPE, VIRTUAL_HOST_TYPE } from "../type-urls.ts";
 import type { ResourceGroup } from "./resource-groups.ts";
 import type { ServedResource } from "./resource-set.ts";
 import type { Metadata, Selector } from "./selector.ts";
@@ -122,9 +122,13 @@ function readFile({ name: file, text }: GroupFile, formatProblem: FormatProblem 
   return { issues, groups, claims };
 }
 
+/** What may be on demand; endpoints are asked for by name anyway, and may stand beside their cluster. */
+const ON_DEMAND_TYPES: ReadonlySet<string> = new Set([VIRTUAL_HOST_TYPE, CLUSTER_TYPE, ENDPOINTS_TYPE]);
+
 /** What only a control plane minds. */
 function servingProblem({ typeUrl, name }: ServedResource, onDemand: boolean): string | undefined {
-  if (typeUrl !== VIRTUAL_HOST_TYPE) return onDemand ? "on_demand is for virtual hosts only" : undefined;
+  if (onDemand && !ON_DEMAND_TYPES.has(typeUrl)) return "on_demand is for virtual hosts, clusters and their endpoints";
+  if (typeUrl !== VIRTUAL_HOST_TYPE) return undefined;
   if (/^.+\/[^/]+$/.test(name)) return undefined;
   return "the name must be that of the route configuration, a slash, and the host's, such as routes/shop";
 }

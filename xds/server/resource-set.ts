@@ -7,7 +7,7 @@ import type { WireResource } from "../discovery-messages.ts";
 
 /**
  * One resource to serve. `value` is its Any's value; with `ttlMs` clients drop it when they hear nothing for so long. A virtual
- * host that is `onDemand` is sent to clients that ask for one of its domains.
+ * host that is `onDemand` is sent to clients that ask for one of its domains, such a cluster to those that ask for its name.
  */
 export type ServedResource = Readonly<{
   typeUrl: string;

@@ -113,7 +113,7 @@ A file holds resources with "@type", or static_resources, or YAML documents (---
     labels: { app: shop }          # node metadata LABELS
     metadata: { NAMESPACE: shop }
   spiffe_ids: ["spiffe://example.org/ns/shop/sa/*"]   # who is selected must be one of these
-  on_demand: true                  # virtual hosts (VHDS) for sidecars that ask for one of their domains
+  on_demand: true                  # virtual hosts (VHDS) and clusters for sidecars that ask for a domain or name
   resources: [ ... ]
 Where two groups have a resource of one name, the later counts: files by name, then documents.
 

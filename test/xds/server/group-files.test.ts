@@ -4,10 +4,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readGroups } from "../../../xds/server/group-files.ts";
 import type { ResourceGroup } from "../../../xds/server/resource-groups.ts";
-import { CLUSTER_TYPE, VIRTUAL_HOST_TYPE } from "../../../xds/type-urls.ts";
+import { CLUSTER_TYPE, ROUTE_TYPE, VIRTUAL_HOST_TYPE } from "../../../xds/type-urls.ts";
 
 const cluster = (name: string, indent = "  ") =>
   `${indent}- { "@type": ${CLUSTER_TYPE}, name: ${name}, connect_timeout: 1s, type: STATIC }\n`;
+
+const routes = (name: string) => `  - { "@type": ${ROUTE_TYPE}, name: ${name} }\n`;
 
 const host = (name: string) => `  - { "@type": ${VIRTUAL_HOST_TYPE}, name: ${name}, domains: [a] }\n`;
 
@@ -107,7 +109,10 @@ test("readGroups() names the place of every mistake", () => {
     ["selector: { cluster: [] }\nresources: []", /selector\.cluster: must be a text or a list of texts, not an empty/],
     ["spiffe_ids: {}\nresources: []", /1:13: spiffe_ids: must be a text or a list of texts, not a map/],
     ["on_demand: 1\nresources: []", /1:12: on_demand: must be true or false, not the number 1/],
-    [`on_demand: true\nresources:\n${cluster("a")}`, /0\.yaml:3:5: .*on_demand is for virtual hosts only/],
+    [
+      `on_demand: true\nresources:\n${routes("a")}`,
+      /0\.yaml:3:5: .*on_demand is for virtual hosts, clusters and their endpoints/,
+    ],
     [`resources:\n${host("alone")}`, /0\.yaml:2:5: .*the name must be that of the route configuration, a slash/],
     ["selector: {}\n", /must be a list of resources with "@type", or have resources or static_resources/],
     ["\n \n", /0\.yaml:1:1: the file is empty/],

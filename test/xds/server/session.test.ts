@@ -16,13 +16,14 @@ import {
 } from "../../../xds/type-urls.ts";
 import { ManualXdsClock } from "../../support/xds-clock.ts";
 
-/** Resources as "CDS a=1": type, name, content. */
+/** Resources as "CDS a=1": type, name, content. With "?" at its end it is on demand. */
 function setOf(...all: readonly string[]): ResourceSet {
   const types = new Map([CDS, EDS, LDS, RDS].map((typeUrl) => [typeLabel(typeUrl), typeUrl]));
   return ResourceSet.of(
     all.map((text) => {
       const [label = "", name = "", content = ""] = text.split(/[ =]/);
-      return { typeUrl: types.get(label) ?? label, name, value: Buffer.from(`${name}=${content}`) };
+      const onDemand = content.endsWith("?");
+      return { typeUrl: types.get(label) ?? label, name, value: Buffer.from(`${name}=${content}`), onDemand };
     }),
   );
 }
@@ -188,6 +189,38 @@ test("Session(delta) answers every subscription, also of what does not exist or 
   scene.delta(EDS, { unsubscribe: ["a"] });
   scene.session.setResources(setOf("EDS a=2", "EDS x=1"));
   assert.deepEqual(scene.take(), ["EDS x=1"]);
+});
+
+test("Session(delta) sends what is on demand to who names it, beside all others", () => {
+  const scene = new Scene("delta", setOf("CDS a=1", "CDS b=1?", "CDS c=1?"));
+  scene.delta(CDS);
+  assert.deepEqual(scene.take(), ["CDS a=1"]);
+  scene.ack(CDS);
+  scene.delta(CDS, { subscribe: ["b"] });
+  assert.deepEqual(scene.take(), ["CDS b=1?"]);
+  scene.ack(CDS);
+  scene.session.setResources(setOf("CDS a=1", "CDS b=2?", "CDS c=2?", "CDS d=1"));
+  assert.deepEqual(scene.take(), ["CDS b=2? d=1"]);
+  scene.ack(CDS);
+  // What was everybody's becomes what is asked for, and back.
+  scene.session.setResources(setOf("CDS a=1?", "CDS b=2?", "CDS c=2", "CDS d=1"));
+  assert.deepEqual(scene.take(), ["CDS c=2 -a"]);
+  scene.ack(CDS);
+  scene.delta(CDS, { unsubscribe: ["b"] });
+  assert.deepEqual(scene.take(), ["CDS -b"]);
+  scene.ack(CDS);
+  const again = new Scene("delta", setOf("CDS a=1", "CDS b=1?"));
+  again.delta(CDS, { subscribe: ["*", "b"], initialVersions: new Map([["gone", "1"]]) });
+  assert.deepEqual(again.take(), ["CDS a=1 b=1? -gone"]);
+});
+
+test("Session(sotw) sends who asks for all also what is on demand", () => {
+  const scene = new Scene("sotw", setOf("CDS a=1", "CDS b=1?"));
+  scene.sotw(CDS, []);
+  assert.deepEqual(scene.take(), ["CDS a=1 b=1?"]);
+  const named = new Scene("sotw", setOf("CDS a=1", "CDS b=1?"));
+  named.sotw(CDS, ["b"]);
+  assert.deepEqual(named.take(), ["CDS b=1?"]);
 });
 
 test("Session(delta) lets a client resume with the versions it has", () => {
