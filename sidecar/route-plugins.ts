@@ -14,7 +14,9 @@ export function pluginsOfRoutes(config: RouteConfiguration): readonly PluginConf
     const found: PluginConfig[] = [];
     addPlugins(config.perFilterConfig, found);
     for (const host of config.virtualHosts) {
-      addHostPlugins(host, found);
+      if (host.hasFilterConfig) {
+        addHostPlugins(host, found);
+      }
     }
     plugins = found;
     known.set(config, plugins);

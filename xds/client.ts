@@ -123,6 +123,8 @@ class Client implements XdsClient {
   readonly #warned = new Set<string>();
   /** What each (source, type) was last asked for: to ask it for nothing when nothing is left. */
   #asked = new Map<string, Wanted>();
+  /** The same as names, by "source type". */
+  #interests: ReadonlyMap<string, Interest> = new Map();
   #wanted: readonly Wanted[] = [];
   /** The same by "type name". */
   #wantedKeys = new Map<string, Wanted>();
@@ -290,13 +292,9 @@ class Client implements XdsClient {
   }
 
   #interestOf(source: string, typeUrl: string): Interest {
+    const asked = this.#interests.get(`${source} ${typeUrl}`) ?? NOTHING;
     const isCollection = this.#collectionOf(source, typeUrl) !== undefined;
-    const names = new Set<string>(isCollection ? ["*"] : []);
-    for (const wanted of this.#wantedKeys.values()) {
-      if (wanted.typeUrl !== typeUrl) continue;
-      if (this.#sources.nameOf(wanted.source, typeUrl) === source) names.add(wanted.name);
-    }
-    return interestIn(names);
+    return isCollection && !asked.isWildcard ? { ...asked, isWildcard: true } : asked;
   }
 
   /** LDS or CDS, when this source brings it. */
@@ -369,13 +367,15 @@ class Client implements XdsClient {
     }
     const before = this.#asked;
     this.#asked = new Map([...groups].map(([key, group]) => [key, group.first]));
-    for (const { first, names } of groups.values()) {
+    this.#interests = new Map([...groups].map(([key, { names }]) => [key, interestIn(names)]));
+    for (const [key, first] of this.#asked) {
+      const named = this.#interests.get(key) ?? NOTHING;
       // Clusters on demand are asked for beside all others. Not in state of the world: go-control-plane answers nothing more until it
       // has a resource of each name, and names come from clients.
       const isPart = this.#isOfCollection(first);
-      if (isPart) names.add("*");
       const isNamed = !isPart || this.#protocolOf(first.source) === "delta";
-      this.#sources.setInterest(first.source, first.typeUrl, isNamed ? interestIn(names) : EVERYTHING);
+      const interest = isPart ? { ...named, isWildcard: true } : named;
+      this.#sources.setInterest(first.source, first.typeUrl, isNamed ? interest : EVERYTHING);
     }
     for (const [key, first] of before) {
       if (groups.has(key)) continue;

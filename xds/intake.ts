@@ -50,6 +50,9 @@ const REFUSED_CODE = 13;
 /** Control planes print the text; longer ones are cut. */
 const MAX_ERROR_BYTES = 4096;
 
+/** Buffers up to this size may have parts of several messages: node:http2 reads 64 KiB at a time. A larger one is one message's. */
+const MAX_SHARED_BYTES = 1 << 18;
+
 export class Intake {
   readonly #deps: IntakeDeps;
 
@@ -191,7 +194,9 @@ export class Intake {
       const model = decoded.value.value;
       // A copy: the bytes are a view into the whole response, which may be many megabytes. Unless they are most of it.
       const value = bytes.length * 2 < bytes.buffer.byteLength ? bytes.slice() : bytes;
-      this.#deps.store.accept({ typeUrl, name, source, version, receivedAt, ackedAt, value, model });
+      const isAlone = response.resources.length === 1 && bytes.buffer.byteLength > MAX_SHARED_BYTES;
+      const ownsBuffer = isAlone && decoded.value.kind === "route" && decoded.value.leavesBytes === true;
+      this.#deps.store.accept({ typeUrl, name, source, version, receivedAt, ackedAt, value, ownsBuffer, model });
     }
     this.#deps.onTtl(typeUrl, name, wire.ttlMs);
   }

@@ -32,7 +32,7 @@ export type ResourceState = "REQUESTED" | "DOES_NOT_EXIST" | "ACKED" | "NACKED" 
 /** The last refusal; gone once a later version is accepted. Times are ms since the epoch. */
 export type ResourceError = Readonly<{ details: string; version: string; at: number; bytes: Uint8Array | undefined }>;
 
-/** One resource as /xds and /config_dump show it. `value` is the serialised resource in use (its Any's value). */
+/** One resource as /xds and /config_dump show it. `value` is the serialised resource in use (its Any's value), until the next turn. */
 export type ResourceView = Readonly<{
   typeUrl: string;
   name: string;
@@ -47,7 +47,7 @@ export type ResourceView = Readonly<{
   value: Uint8Array | undefined;
 }>;
 
-type Entry = { -readonly [Key in keyof ResourceView]: ResourceView[Key] } & { model: unknown };
+type Entry = { -readonly [Key in keyof ResourceView]: ResourceView[Key] } & { model: unknown; ownsBuffer: boolean };
 
 export type Accepted = Readonly<{
   typeUrl: string;
@@ -58,6 +58,8 @@ export type Accepted = Readonly<{
   ackedAt: number;
   /** Kept: the caller gives them away. */
   value: Uint8Array;
+  /** Nothing else points into the buffer of `value`: it is freed with the next version. */
+  ownsBuffer: boolean;
   model: unknown;
 }>;
 
@@ -124,6 +126,8 @@ export class ResourceStore {
   accept(resource: Accepted): void {
     const { typeUrl, name, source } = resource;
     const entry = this.#entryOf(typeUrl, name, source);
+    // A large one would be found as garbage only when all of the heap is searched, for which a few of them are reason enough.
+    if (entry.ownsBuffer) (entry.value?.buffer as ArrayBuffer | undefined)?.transfer(0);
     Object.assign(entry, { ...resource, state: "ACKED", error: undefined } satisfies Partial<Entry>);
     this.#put(typeUrl, name, resource.model);
   }
@@ -199,11 +203,12 @@ export class ResourceStore {
       .map((entry) => entry.name);
   }
 
-  /** A copy of everything, in the order it became known. */
+  /** A copy of everything, in the order it became known. Its bytes are the store's: they are to be read at once. */
   view(): ResourceView[] {
     const all: ResourceView[] = [];
     for (const entries of this.#entries.values()) {
-      for (const { model: _model, ...view } of entries.values()) if (view.name !== "*") all.push(view);
+      for (const { model: _model, ownsBuffer: _ownsBuffer, ...view } of entries.values())
+        if (view.name !== "*") all.push(view);
     }
     return all;
   }
@@ -265,6 +270,7 @@ function newEntry(typeUrl: string, name: string, source: string): Entry {
     ackedAt: undefined,
     error: undefined,
     value: undefined,
+    ownsBuffer: false,
     model: undefined,
   };
 }

@@ -47,6 +47,9 @@ const REMOVED_CLUSTER_GRACE_MS = 2_000;
 
 const NOTHING: readonly string[] = [];
 
+/** Clusters among which all of these names were found: they are not looked up again while both are the same. */
+const inUse = new WeakMap<readonly string[], ReadonlyMap<string, Cluster>>();
+
 export function assemble(input: AssembleInput): Assembly {
   return new Assembler(input).assemble();
 }
@@ -355,9 +358,12 @@ class Assembler {
    */
   #blockingCluster(names: readonly string[], owner: object, served?: readonly string[]): string | undefined {
     const { tables, isClusterSetComplete, isClusterSetRefused, overdue } = this.#input;
-    if (overdue.has(owner)) return undefined;
+    // Thousands of names, mostly the same as before, and the same clusters.
+    if (inUse.get(names) === this.#clusters || overdue.has(owner)) return undefined;
+    let areAllInUse = true;
     for (const name of names) {
       if (this.#clusters.has(name)) continue;
+      areAllInUse = false;
       // A cluster that nobody announced is not waited for: requests to it are answered by the route's rules. It is while CDS
       // stands refused and a version serves that needs it not: routes of a repair come before its clusters then.
       const mayCome = isClusterSetRefused && served !== undefined && !served.includes(name);
@@ -365,6 +371,7 @@ class Assembler {
       this.#waits.set(owner, { key: owner, timeoutMs: CLUSTER_WAIT_MS, resource: undefined });
       return `Cluster ${JSON.stringify(name)}`;
     }
+    if (areAllInUse && this.#lingering.length === 0) inUse.set(names, this.#clusters);
     return undefined;
   }
 

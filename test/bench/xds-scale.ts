@@ -73,10 +73,22 @@ function hosts(first: number, last: number, version?: number): Uint8Array {
   return toBinary(RouteConfigurationSchema, create(RouteConfigurationSchema, { virtualHosts }));
 }
 
+const buffers: Buffer[] = [];
+
 /** All virtual hosts; the last one knows the version. What does not change is encoded once, so that no garbage of it is in the times. */
 function routes(unchanged: Uint8Array, version: number): ServedResource {
   const name = toBinary(RouteConfigurationSchema, create(RouteConfigurationSchema, { name: "routes" }));
-  const value = Buffer.concat([name, unchanged, hosts(HOSTS - 1, HOSTS - 1, version)]);
+  const parts = [name, unchanged, hosts(HOSTS - 1, HOSTS - 1, version)];
+  const size = parts.reduce((sum, { length }) => sum + length, 0);
+  // In turn into two buffers, for the version before is still served: what becomes garbage is in no time then.
+  let buffer = buffers[version % 2];
+  if (buffer === undefined || buffer.length < size) buffers[version % 2] = buffer = Buffer.alloc(size + 1024);
+  let end = 0;
+  for (const part of parts) {
+    buffer.set(part, end);
+    end += part.length;
+  }
+  const value = buffer.subarray(0, end);
   return { typeUrl: ROUTE_TYPE, name: "routes", value };
 }
 

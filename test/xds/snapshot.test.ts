@@ -34,7 +34,17 @@ class Scene {
       const decoded = decodeResource(typeUrl, value);
       assert.ok(decoded.ok);
       const model = decoded.value.value;
-      this.store.accept({ typeUrl, name, source: "ads", version: "1", receivedAt: 0, ackedAt: 0, value, model });
+      this.store.accept({
+        typeUrl,
+        name,
+        source: "ads",
+        version: "1",
+        receivedAt: 0,
+        ackedAt: 0,
+        value,
+        ownsBuffer: false,
+        model,
+      });
     }
     return this.assemble();
   }

@@ -9,7 +9,7 @@ import type { ExtensionWithMatcherPerRoute } from "../gen/envoy/extensions/commo
 import type { FilterConfig } from "../gen/envoy/config/route/v3/route_components_pb.ts";
 import type { Wasm } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
 import type { PluginConfig } from "../gen/envoy/extensions/wasm/v3/wasm_pb.ts";
-import type { FilterOverride, PerFilterConfig } from "../model/route.ts";
+import type { FilterOverride, PerFilterConfig, Route } from "../model/route.ts";
 import { unpackAny } from "./any.ts";
 import { BUILTIN_SETTINGS_TYPES, builtinSettingsDecoder } from "./builtin-filter.ts";
 import { HTTP_WASM_TYPE } from "./http-filter.ts";
@@ -42,6 +42,22 @@ export function decodePerFilterConfig(
       return entry === undefined ? [] : [[name, entry]];
     }),
   );
+}
+
+/** Whether any level of a virtual host has configuration: its own, that of its routes or of their weighted clusters. */
+export function hasFilterConfig(own: PerFilterConfig, routes: readonly Route[]): boolean {
+  return !isEmpty(own) || routes.some(hasRouteConfig);
+}
+
+function hasRouteConfig({ perFilterConfig, action }: Route): boolean {
+  if (!isEmpty(perFilterConfig)) return true;
+  if (action.kind !== "forward" || action.cluster.kind !== "weighted") return false;
+  return action.cluster.clusters.some((entry) => !isEmpty(entry.perFilterConfig));
+}
+
+function isEmpty(config: PerFilterConfig): boolean {
+  for (const _name in config) return false;
+  return true;
 }
 
 function decodeEntry(any: Any, filter: string, path: string, findings: Findings): FilterOverride | undefined {

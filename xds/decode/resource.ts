@@ -62,7 +62,13 @@ export const RUNTIME_TYPE = "type.googleapis.com/envoy.service.runtime.v3.Runtim
 /** A decoded resource: `kind` tells the model type. `name` is what subscriptions call it. */
 export type Resource =
   | { readonly kind: "listener"; readonly name: string; readonly value: Listener }
-  | { readonly kind: "route"; readonly name: string; readonly value: RouteConfiguration }
+  | {
+      readonly kind: "route";
+      readonly name: string;
+      readonly value: RouteConfiguration;
+      /** Nothing of the value is a view into the bytes that it was decoded from. */
+      readonly leavesBytes?: true;
+    }
   | { readonly kind: "virtual_host"; readonly name: string; readonly value: VirtualHost }
   | { readonly kind: "scope"; readonly name: string; readonly value: ScopedRoute }
   | { readonly kind: "cluster"; readonly name: string; readonly value: Cluster }
@@ -120,7 +126,9 @@ export function decodeResource(typeUrl: string, bytes: Uint8Array, options: Deco
     const { bytes: before, value } = options.previous;
     const previous = { bytes: before, value: value as RouteConfiguration };
     const routes = decodeChangedHosts(bytes, previous, findings, options.unknownFields ?? "warn");
-    if (routes !== undefined) return findings.result<Resource>({ kind: "route", name: routes.name, value: routes });
+    if (routes !== undefined) {
+      return findings.result<Resource>({ kind: "route", name: routes.name, value: routes, leavesBytes: true });
+    }
   }
   if (typeUrl === ENDPOINTS_TYPE) {
     const value = plainEndpoints(bytes);

@@ -16,7 +16,7 @@ import { quoted } from "./constraint.ts";
 import { decodeHeaderMutations } from "./header-mutation.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeEach, decodeFraction } from "./matcher.ts";
-import { decodePerFilterConfig } from "./per-filter-config.ts";
+import { decodePerFilterConfig, hasFilterConfig } from "./per-filter-config.ts";
 import { decodeDirectResponse, decodeForwardAction, decodeRedirectAction } from "./route-action.ts";
 import { decodeRouteMatch } from "./route-match.ts";
 import { checkMirrorPolicies } from "./mirror-policy.ts";
@@ -83,18 +83,21 @@ export function decodeVirtualHost(
   findings: Findings,
 ): VirtualHost {
   checkMirrorPolicies(message.requestMirrorPolicies, path, findings);
+  const routes = decodeEach(message.routes, child(path, "routes"), findings, (route, routePath) =>
+    decodeRoute(route, maxBodyBytes, routePath, findings),
+  );
+  const perFilterConfig = decodePerFilterConfig(message.typedPerFilterConfig, path, findings);
   return {
     name: message.name,
     domains: message.domains.map((domain) => domain.toLowerCase()),
-    routes: decodeEach(message.routes, child(path, "routes"), findings, (route, routePath) =>
-      decodeRoute(route, maxBodyBytes, routePath, findings),
-    ),
+    routes,
     requireTls: TLS_REQUIREMENTS[message.requireTls] ?? "none",
     headers: decodeHeaderMutations(message, path, findings),
     includeAttemptCount: message.includeRequestAttemptCount,
     includeAttemptCountInResponse: message.includeAttemptCountInResponse,
     retryPolicy: decodeRetryPolicy(message.retryPolicy, child(path, "retry_policy"), findings),
-    perFilterConfig: decodePerFilterConfig(message.typedPerFilterConfig, path, findings),
+    perFilterConfig,
+    hasFilterConfig: hasFilterConfig(perFilterConfig, routes),
     metadata: metadataBytes(message.metadata),
   };
 }

@@ -37,6 +37,7 @@ interface Parts {
 /**
  * The new version, with the previous one's objects for all that did not change. undefined: more than virtual hosts differs,
  * or the bytes are not as encoders write them, or domains collide; then the whole is to be decoded. Issues go to `findings`.
+ * Nothing of the result is a view into `bytes`.
  */
 export function decodeChangedHosts(
   bytes: Uint8Array,
@@ -52,7 +53,8 @@ export function decodeChangedHosts(
   const places = match(previous.bytes, before, bytes, now);
   const fresh = new Map<number, VirtualHostMessage>();
   for (let index = places.indexOf(NEW); index !== -1; index = places.indexOf(NEW, index + 1)) {
-    const message = parseHost(bytes.subarray(now.starts[index], now.ends[index]));
+    // A copy: fields of bytes are views into what they are read from, and a host outlives the version that it came with.
+    const message = parseHost(new Uint8Array(bytes.subarray(now.starts[index], now.ends[index])));
     if (message === undefined) return undefined;
     fresh.set(index, message);
   }

@@ -205,6 +205,8 @@ export interface VirtualHost {
   readonly includeAttemptCountInResponse: boolean;
   readonly retryPolicy: RetryPolicy | undefined;
   readonly perFilterConfig: PerFilterConfig;
+  /** It, one of its routes or a weighted cluster has such configuration: most have none, and there may be thousands. */
+  readonly hasFilterConfig: boolean;
   readonly metadata: Uint8Array | undefined;
 }
 

@@ -40,12 +40,15 @@ export interface StreamOwner<Request> {
 export type StreamMethod<Request, Response> = Readonly<{
   path: string;
   decode(bytes: Uint8Array): Parsed<Request>;
+  /** Into bytes of their own. */
   encode(response: Response): Uint8Array;
   onStream(peer: Peer, stream: ServerStream<Response>): StreamOwner<Request> | undefined;
 }>;
 
 /** A first request of a client that resumes 50,000 resources is some 5 MiB. */
 const MAX_REQUEST_BYTES = 16 * 1024 * 1024;
+/** Messages up to this size are left to the garbage collector. */
+const MAX_LEFT_BYTES = 1 << 16;
 /** A client that is gone without a word is found by then. */
 const KEEPALIVE_INTERVAL_MS = 30_000;
 const KEEPALIVE_TIMEOUT_MS = 20_000;
@@ -77,7 +80,7 @@ export class GrpcServer {
       responseStream: true,
       requestSerialize: () => Buffer.alloc(0),
       requestDeserialize: (bytes) => method.decode(bytes),
-      responseSerialize: (response) => bufferOf(method.encode(response)),
+      responseSerialize: (response) => handedOver(method.encode(response)),
       responseDeserialize: () => {
         throw new Error("a server does not read responses");
       },
@@ -211,6 +214,15 @@ function onCall<Request, Response>(
     call.end();
   });
   call.on("cancelled", () => over("the client went away"));
+}
+
+/**
+ * To grpc-js, which copies a message into its frame as soon as it has it. A large one is freed then: waiting for the garbage collector, a
+ * few of them are reason enough to search all of a heap that holds thousands of resources.
+ */
+function handedOver(bytes: Uint8Array): Buffer {
+  if (bytes.byteLength > MAX_LEFT_BYTES) queueMicrotask(() => (bytes.buffer as ArrayBuffer).transfer(0));
+  return bufferOf(bytes);
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

@@ -104,6 +104,7 @@ export function buildHost(name: string, domains: readonly string[], more: Partia
     includeAttemptCountInResponse: false,
     retryPolicy: undefined,
     perFilterConfig: {},
+    hasFilterConfig: false,
     metadata: undefined,
     ...more,
   };

@@ -131,3 +131,33 @@ test("decodeRouteConfiguration() keeps overrides of every level apart", () => {
     [["table"], ["host"], ["route"], ["weighted"]],
   );
 });
+
+test("a virtual host says whether any level of it has configuration", () => {
+  const of = (own: object, ofRoute: object, ofWeighted: object): boolean | undefined => {
+    const clusters = [{ name: "c", weight: 1, ...ofWeighted }];
+    const message = fromJson(
+      RouteConfigurationSchema,
+      {
+        name: "r",
+        virtual_hosts: [
+          {
+            name: "h",
+            domains: ["*"],
+            routes: [
+              { match: { prefix: "/plain" }, route: { cluster: "c" } },
+              { match: { prefix: "/" }, route: { weighted_clusters: { clusters } }, ...ofRoute },
+            ],
+            ...own,
+          },
+        ],
+      } as JsonValue,
+      { registry: messageTypes },
+    );
+    return decodeRouteConfiguration(message, "", new Findings()).virtualHosts[0]?.hasFilterConfig;
+  };
+  const some = { typed_per_filter_config: { a: OFF } };
+  assert.equal(of({}, {}, {}), false);
+  assert.equal(of(some, {}, {}), true);
+  assert.equal(of({}, some, {}), true);
+  assert.equal(of({}, {}, some), true);
+});
