@@ -6,6 +6,7 @@ import type { ScopeKeyFragment } from "../xds/model/scoped-routes.ts";
 import type { AccessLogs } from "./access-logs.ts";
 import type { LiveCluster } from "./cluster/cluster.ts";
 import type { HttpFilters } from "./http-filters.ts";
+import type { LocalReplies } from "./local-replies.ts";
 import type { TimerWheel } from "./http/timer-wheel.ts";
 import type { RouteTable } from "./route/route-table.ts";
 import type { ScopeTable } from "./route/scope-table.ts";
@@ -52,6 +53,8 @@ export interface HttpServing extends ServingRoutes {
   readonly stats: HttpStats;
   readonly tracing: RequestTracing;
   readonly accessLogs: AccessLogs;
+  /** undefined: local replies are as they are. */
+  readonly localReplies: LocalReplies | undefined;
   readonly suppressEnvoyHeaders: boolean;
   readonly bufferLimitBytes: number;
 }

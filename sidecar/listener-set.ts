@@ -12,7 +12,10 @@ import { type ConnectionOptions, connectionOptions, type WorkerContext } from ".
 import { downstreamStats, listenerStats } from "./listener/downstream-stats.ts";
 import { type ChainEntry, selectFilterChain } from "./listener/filter-chain-match.ts";
 import { type ChainSelector, Listener } from "./listener/listener.ts";
-import type { DownstreamStream, RequestSink } from "./http/stream.ts";
+import type { ConnectionInfo, DownstreamStream, RequestSink } from "./http/stream.ts";
+import type { BuiltReply } from "./http/local-reply.ts";
+import type { Rejection } from "./listener/rejection.ts";
+import { refusedReply } from "./refused-request.ts";
 import { FilteredHttpChain } from "./filtered-http.ts";
 import { forwardedOptions, mutateRequestHeaders, trustedClient } from "./http/forwarded.ts";
 import type { HttpServing } from "./http-serving.ts";
@@ -346,6 +349,10 @@ class ChainHandler {
     }
     stream.start(isInternal);
     return stream;
+  }
+
+  rejectionReply(rejection: Rejection, connection: ConnectionInfo): BuiltReply | undefined {
+    return refusedReply(rejection, connection, this.#serving);
   }
 }
 

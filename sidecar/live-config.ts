@@ -5,6 +5,8 @@
 import type { Cluster } from "../xds/model/cluster.ts";
 import type { ClusterLoadAssignment } from "../xds/model/endpoints.ts";
 import type { FilterChain, HttpConnectionManager, Listener, TcpProxy } from "../xds/model/listener.ts";
+import type { LocalReplyConfig } from "../xds/model/local-reply.ts";
+import type { DataSource } from "../xds/model/plugin-config.ts";
 import type { AccessLogs } from "./access-logs.ts";
 import { IstioTcpStats } from "./builtin/istio/istio-tcp-stats.ts";
 import { compileCluster, type ClusterDeps, type LiveCluster } from "./cluster/cluster.ts";
@@ -12,6 +14,7 @@ import type { PluginSource } from "./filter/wasm-filter.ts";
 import { compileHttpFilters, releaseAll } from "./http-filters.ts";
 import { type HttpServing, resolveHttpStats, type StreamEnvironment } from "./http-serving.ts";
 import type { LiveDemands } from "./live-demands.ts";
+import type { LocalReplies } from "./local-replies.ts";
 import { failed, LiveRoutes, overridesOf, useAll } from "./live-routes.ts";
 import { NamedPlugin, policyWithoutCode } from "./named-plugin.ts";
 import { compileNetworkFilters, type NetworkFilters } from "./network-filters.ts";
@@ -36,6 +39,10 @@ export interface LiveConfigDeps {
   readonly tracingOf: (hcm: HttpConnectionManager) => RequestTracing;
   /** A text: the plugin of one does not start. */
   readonly logsOf: (of: Pick<Listener, "accessLogs">, listener: Listener) => AccessLogs | string;
+  /** undefined: it cannot be read. */
+  readonly readData: (source: DataSource) => Uint8Array | undefined;
+  /** A text: what cannot be compiled. */
+  readonly localRepliesOf: (config: LocalReplyConfig) => LocalReplies | string;
   readonly tcp: TcpEnvironment;
 }
 
@@ -71,7 +78,7 @@ export class LiveConfig {
 
   constructor(deps: LiveConfigDeps) {
     this.#deps = deps;
-    this.#routes = new LiveRoutes(deps.format);
+    this.#routes = new LiveRoutes(deps.format, deps.readData);
   }
 
   get clusters(): ReadonlyMap<string, LiveCluster> {
@@ -333,6 +340,11 @@ export class LiveConfig {
     if (typeof filters === "string") {
       return filters;
     }
+    const localReplies = hcm.localReplies && this.#deps.localRepliesOf(hcm.localReplies);
+    if (typeof localReplies === "string") {
+      filters.release();
+      return localReplies;
+    }
     const routes = this.#routes.of(hcm);
     const serving = {
       hcm,
@@ -344,6 +356,7 @@ export class LiveConfig {
       stats: resolveHttpStats(this.#deps.scope, hcm.statPrefix),
       tracing: this.#deps.tracingOf(hcm),
       accessLogs,
+      localReplies,
       suppressEnvoyHeaders: suppressesEnvoyHeaders(hcm),
       bufferLimitBytes: listener.perConnectionBufferLimitBytes,
     };

@@ -9,7 +9,7 @@ import type { ScopedRoute } from "../xds/model/scoped-routes.ts";
 import { type PreparedSets, releaseAll } from "./http-filters.ts";
 import type { HttpServing, RouteSource, ServingRoutes } from "./http-serving.ts";
 import type { FilterOverrides } from "./route/filter-overrides.ts";
-import { compileRoutes, type RouteTable } from "./route/route-table.ts";
+import { compileRoutes, type RouteTable, type RouteTableOptions } from "./route/route-table.ts";
 import { ScopeTable } from "./route/scope-table.ts";
 import type { FormatContext } from "./telemetry/format-operator.ts";
 import type { ApplyFailure, ConfigDelta } from "./worker-link.ts";
@@ -19,6 +19,7 @@ export type Servings = readonly (readonly [listener: string, HttpServing])[];
 
 export class LiveRoutes {
   readonly #format: FormatContext;
+  readonly #readData: RouteTableOptions["readData"];
   readonly #configs = new Map<string, RouteConfiguration>();
   readonly #sources = new Map<string, RouteSource>();
   readonly #scopes = new Map<string, ScopedRoute>();
@@ -26,8 +27,9 @@ export class LiveRoutes {
   readonly #scopeTable = new ScopeTable<RouteSource>();
   #runtime: Runtime = {};
 
-  constructor(format: FormatContext) {
+  constructor(format: FormatContext, readData: RouteTableOptions["readData"]) {
     this.#format = format;
+    this.#readData = readData;
   }
 
   /** The latest; filters that a delta brings are made after it. */
@@ -136,7 +138,7 @@ export class LiveRoutes {
   }
 
   #compile(config: RouteConfiguration, previous?: RouteTable): RouteTable {
-    return compileRoutes(config, { runtime: this.#runtime, format: this.#format, previous });
+    return compileRoutes(config, { runtime: this.#runtime, format: this.#format, readData: this.#readData, previous });
   }
 }
 

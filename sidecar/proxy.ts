@@ -337,9 +337,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
 
   #answer(match: RouteMatch): void {
     this.requestPassEnded = true;
-    this.facts.responseCodeDetails = match.action.kind;
-    const { head, body } = routeMessage(match, this.facts.requestHead);
-    match.responseMutations?.apply(head.headers, this.facts);
+    const { head, body } = routeMessage(match, this.facts, this.#serving.localReplies);
     this.#send(head, body);
   }
 
@@ -376,7 +374,9 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     const isReplacement = this.facts.responseHead !== undefined;
     this.requestPassEnded = true;
     this.#forward?.abort();
-    const { head, body } = routedReply(reply, this.facts, this.route.responseMutations);
+    this.ensureRoute();
+    const mutations = this.route.responseMutations;
+    const { head, body } = routedReply(reply, this.facts, { mutations, localReplies: this.#serving.localReplies });
     // Over a response whose head the filters have begun with, the reply goes past them (Envoy's sendDirectLocalReply).
     this.responsePassEnded = isReplacement;
     this.#send(head, body);

@@ -3,8 +3,9 @@
 
 import type { ErrorCode } from "./errors.ts";
 import type { FilterReply } from "./filter/filter.ts";
-import { buildReply, type BuiltReply, LOCAL_REPLIES, timeoutStatus } from "./http/local-reply.ts";
+import { type BuiltReply, finishReply, LOCAL_REPLIES, timeoutStatus } from "./http/local-reply.ts";
 import { type RequestHead, ResponseHead } from "./http/message.ts";
+import type { LocalReplies } from "./local-replies.ts";
 import type { MutationList } from "./route/header-mutations.ts";
 import type { RouteMatch } from "./route/route-table.ts";
 import type { StreamRecord } from "./stream-record.ts";
@@ -24,19 +25,32 @@ export function failureReply(code: ErrorCode, requestEnded: boolean, status: num
   };
 }
 
-/** The reply with what the route adds to responses, unless a filter has made the whole message. */
-export function routedReply(reply: FilterReply, facts: StreamRecord, mutations: MutationList | undefined): BuiltReply {
-  const built = replyMessage(reply, facts.requestHead);
-  if (reply.isWhole !== true) {
-    mutations?.apply(built.head.headers, facts);
+/** What is added to an answer, and what becomes of it. */
+export interface AnswerRules {
+  readonly mutations: MutationList | undefined;
+  readonly localReplies: LocalReplies | undefined;
+}
+
+/** The reply as a message, with what the route adds to responses, unless a filter has made the whole of it. */
+export function routedReply(reply: FilterReply, facts: StreamRecord, rules: AnswerRules): BuiltReply {
+  if (reply.isWhole === true) {
+    return replyMessage(reply, facts.requestHead);
   }
-  return built;
+  const head = new ResponseHead(reply.status, "");
+  // The route first, as in Envoy: what a filter asks for is left alone.
+  rules.mutations?.apply(head.headers, facts);
+  addFields(head, reply);
+  return finished(head, reply, facts, rules.localReplies);
 }
 
 /** A filter's or failure's reply in the form that this request can read (gRPC's, for gRPC). */
 export function replyMessage(reply: FilterReply, request: RequestHead): BuiltReply {
-  const built = buildReply(reply.status, reply.body, request);
-  const { headers } = built.head;
+  const head = new ResponseHead(reply.status, "");
+  addFields(head, reply);
+  return finishReply(head, reply.body, request, reply.grpcStatus);
+}
+
+function addFields({ headers }: ResponseHead, reply: FilterReply): void {
   for (const [name, value] of reply.headers) {
     const lower = name.toLowerCase();
     if (lower === "content-type") {
@@ -46,24 +60,53 @@ export function replyMessage(reply: FilterReply, request: RequestHead): BuiltRep
       headers.add(name, value);
     }
   }
-  if (reply.grpcStatus >= 0 && headers.has("grpc-status")) {
-    headers.set("grpc-status", String(reply.grpcStatus));
+}
+
+/** The answer of a redirect or direct response. */
+export function routeMessage(
+  match: RouteMatch,
+  facts: StreamRecord,
+  localReplies: LocalReplies | undefined,
+): BuiltReply {
+  const { bodyFormatter } = match;
+  const plain = match.body ?? EMPTY;
+  const status = match.redirect?.status ?? (match.action.kind === "direct_response" ? match.action.status : 404);
+  const reply = {
+    body: bodyFormatter === undefined ? plain : (bodyFormatter.render(facts, plain) ?? plain),
+    grpcStatus: -1,
+  };
+  const head = new ResponseHead(status, "");
+  const location = match.redirect?.location(facts.requestHead) ?? ownLocation(status, facts.requestHead);
+  if (location !== undefined) {
+    head.headers.add("location", location);
+  }
+  match.responseMutations?.apply(head.headers, facts);
+  if (bodyFormatter !== undefined && !head.headers.has("content-type")) {
+    head.headers.add("content-type", bodyFormatter.contentType);
+  }
+  // Of redirects too, as in Envoy.
+  facts.responseCodeDetails = "direct_response";
+  const built = finished(head, reply, facts, localReplies);
+  if (built.body.length === 0) {
+    head.headers.set("content-length", "0");
   }
   return built;
 }
 
-/** The answer of a redirect or direct response. */
-export function routeMessage(match: RouteMatch, request: RequestHead): BuiltReply {
-  const location = match.redirect?.location(request);
-  const status = match.redirect?.status ?? (match.action.kind === "direct_response" ? match.action.status : 404);
-  const body = match.body ?? EMPTY;
-  const head = new ResponseHead(status, "");
-  if (location !== undefined) {
-    head.headers.add("location", location);
+/** A direct response with such a status says where the request went to, as in Envoy. */
+function ownLocation(status: number, { scheme, authority, path }: RequestHead): string | undefined {
+  return status === 201 || (status >= 300 && status < 400) ? `${scheme}://${authority}${path}` : undefined;
+}
+
+function finished(
+  head: ResponseHead,
+  { body, grpcStatus }: Pick<FilterReply, "body" | "grpcStatus">,
+  facts: StreamRecord,
+  localReplies: LocalReplies | undefined,
+): BuiltReply {
+  const rest = localReplies === undefined ? body : localReplies.rewrite(head, body, facts);
+  if (rest.length === 0) {
+    head.headers.remove("content-type");
   }
-  head.headers.add("content-length", String(body.length));
-  if (body.length > 0) {
-    head.headers.add("content-type", "text/plain");
-  }
-  return { head, body };
+  return finishReply(head, rest, facts.requestHead, grpcStatus);
 }

@@ -23,8 +23,14 @@ export interface StreamOrigin {
   readonly filterChainMetadata: Uint8Array | undefined;
 }
 
+/** What is known of a request when it begins. */
+export type BegunRequest = Pick<
+  DownstreamStream,
+  "head" | "connection" | "protocol" | "startedAt" | "requestHeaderBytes" | "responseHeaderBytes"
+>;
+
 export class StreamRecord implements StreamInfo, StreamFacts {
-  readonly downstream: DownstreamStream;
+  readonly downstream: BegunRequest;
   readonly origin: StreamOrigin;
   /** Where callbacks of plugins are noted; undefined once the stream is over. */
   trace: StreamTrace | undefined = undefined;
@@ -56,9 +62,11 @@ export class StreamRecord implements StreamInfo, StreamFacts {
   route: RouteMatch | undefined = undefined;
   cluster: LiveCluster | undefined = undefined;
   host: Host | undefined = undefined;
+  /** While a body is made from it. */
+  localReplyBody: string | undefined = undefined;
   #filterState: FilterState | undefined = undefined;
 
-  constructor(downstream: DownstreamStream, origin: StreamOrigin) {
+  constructor(downstream: BegunRequest, origin: StreamOrigin) {
     this.downstream = downstream;
     this.origin = origin;
   }

@@ -7,6 +7,9 @@ import { parentPort } from "node:worker_threads";
 import type { ConnectionAccess, LoggedStream } from "../plugins/ports.ts";
 import { PluginRuntime } from "../plugins/plugin-runtime.ts";
 import type { HttpConnectionManager, Listener } from "../xds/model/listener.ts";
+import type { LocalReplyConfig } from "../xds/model/local-reply.ts";
+import type { DataSource } from "../xds/model/plugin-config.ts";
+import { answerData } from "./answer-data.ts";
 import { type AccessLogs, compileAccessLogs } from "./access-logs.ts";
 import { type PluginSource, WasmFilter } from "./filter/wasm-filter.ts";
 import { WasmLogStream } from "./filter/wasm-log-stream.ts";
@@ -15,6 +18,7 @@ import { FOREIGN_FUNCTIONS, partialMatch } from "./foreign-functions.ts";
 import { ListenerSet } from "./listener-set.ts";
 import { LiveDemands } from "./live-demands.ts";
 import { LiveConfig } from "./live-config.ts";
+import { compileLocalReplies, type LocalReplies } from "./local-replies.ts";
 import { PluginCalls } from "./plugin-calls.ts";
 import { PluginGrpcCalls } from "./plugin-grpc.ts";
 import { PluginLimits } from "./plugin-limits.ts";
@@ -145,6 +149,8 @@ class DataWorker {
       property: this.#property,
       tracingOf: (hcm) => this.#tracingOf(hcm),
       logsOf: (of, listener) => this.#logsOf(of, listener),
+      readData: (source) => this.#readData(source),
+      localRepliesOf: (config) => this.#localRepliesOf(config),
       tcp: { ...context, writer: new ChunkWriter(), random: Math.random, tracing: connectionTracing },
     });
     this.#listeners = new ListenerSet({
@@ -262,6 +268,21 @@ class DataWorker {
       this.#failures.push({ resource: "listener", name: listener.name, problem });
     }
     return compiled.logs;
+  }
+
+  #readData(source: DataSource): Uint8Array | undefined {
+    return answerData(source, this.#settings.environment);
+  }
+
+  #localRepliesOf(config: LocalReplyConfig): LocalReplies | string {
+    const { hostname, environment } = this.#settings;
+    return compileLocalReplies(config, {
+      format: { hostname, environment },
+      runtime: this.#runtimeKeys ?? {},
+      random: Math.random,
+      readData: (source) => this.#readData(source),
+      tooLarge: this.#stats.counter("outrigger_local_replies_too_large_total"),
+    });
   }
 
   async #close(): Promise<void> {

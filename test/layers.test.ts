@@ -6,7 +6,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
-import { type Layer, LAYERS, PACKAGES } from "./support/layers.ts";
+import { type Layer, LAYERS } from "./support/layers.ts";
+import { PACKAGES } from "./support/package-places.ts";
 import { type Import, importsOf, packageOf, ROOT, sourceFiles, sourceText } from "./support/source-imports.ts";
 
 /** Folders that are functions of their input: sockets, files and threads are other folders' business. */

@@ -3,7 +3,6 @@
 // Texts and codes are Envoy's (1.40), checked against it, because people's dashboards and alerts match on them.
 
 import type { ErrorCode } from "../errors.ts";
-import { HeaderMap } from "./headers.ts";
 import { REASON_PHRASES } from "./reason-phrases.ts";
 import { type RequestHead, ResponseHead } from "./message.ts";
 
@@ -138,32 +137,45 @@ const NO_BODY = new Uint8Array(0);
  * Makes the head and body of a local reply. `request` is undefined when no head could be read. Date, Server and
  * Connection are added by whoever finishes every response.
  */
-export function buildReply(
-  status: number,
-  body: string | Uint8Array,
+export function buildReply(status: number, body: string | Uint8Array, request: RequestHead | undefined): BuiltReply {
+  const head = new ResponseHead(status, REASON_PHRASES[status] ?? "Unknown");
+  return finishReply(head, typeof body === "string" ? Buffer.from(body) : body, request);
+}
+
+/**
+ * The reply of a head that has all but the fields of its body, in the form that this request can read (gRPC's, for gRPC).
+ * `code` is gRPC's, -1 for the one that belongs to the status. The type is text, unless the head names one.
+ */
+export function finishReply(
+  head: ResponseHead,
+  body: Uint8Array,
   request: RequestHead | undefined,
-  contentType = "text/plain",
+  code = -1,
 ): BuiltReply {
-  const headers = new HeaderMap();
+  const { headers } = head;
   if (request !== undefined && isGrpcRequest(request)) {
-    headers.add("content-type", "application/grpc");
-    headers.add("grpc-status", String(grpcStatus(status)));
-    if (body.length > 0) {
-      headers.add("grpc-message", percentEncode(body));
+    headers.set("content-type", "application/grpc");
+    if (code >= 0 || !headers.has("grpc-status")) {
+      headers.set("grpc-status", String(code >= 0 ? code : grpcStatus(head.status)));
     }
-    return { head: new ResponseHead(200, "OK", headers), body: NO_BODY };
+    if (body.length > 0 && request.method !== "HEAD") {
+      headers.set("grpc-message", percentEncode(body));
+    }
+    head.status = 200;
+    head.reason = "OK";
+    return { head, body: NO_BODY };
   }
-  const bytes = typeof body === "string" ? Buffer.from(body) : body;
-  if (bytes.length > 0) {
-    headers.add("content-length", String(bytes.length));
-    headers.add("content-type", contentType);
+  if (body.length > 0) {
+    headers.set("content-length", String(body.length));
+    if (!headers.has("content-type")) {
+      headers.add("content-type", "text/plain");
+    }
   }
-  return { head: new ResponseHead(status, REASON_PHRASES[status] ?? "Unknown", headers), body: bytes };
+  return { head, body };
 }
 
 // gRPC over HTTP/2, "Percent-Encoded": everything but visible ASCII, and the percent sign, is escaped.
-function percentEncode(body: string | Uint8Array): string {
-  const bytes = typeof body === "string" ? Buffer.from(body) : body;
+function percentEncode(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) {
     text +=

@@ -4,6 +4,7 @@
 import type { HttpConnectionManager } from "../../xds/model/listener.ts";
 import type { AuthorityOptions } from "../http/authority.ts";
 import type { H1Limits } from "../http/h1-parser.ts";
+import type { BuiltReply } from "../http/local-reply.ts";
 import type { PathOptions } from "../http/path.ts";
 import type { ConnectionInfo, DownstreamStream, RequestSink } from "../http/stream.ts";
 import type { TimerWheel } from "../http/timer-wheel.ts";
@@ -23,6 +24,8 @@ export interface StreamHandler {
    * A request has begun. The answer may be given before this returns. Nothing reaches the returned sink before that.
    */
   onStream(stream: DownstreamStream): RequestSink;
+  /** The answer to a request that is refused before there is a stream, all its fields but Connection; undefined: the usual one. */
+  rejectionReply?(rejection: Rejection, connection: ConnectionInfo): BuiltReply | undefined;
   /** A request was refused before there was a stream; for access logs. The reply has been sent. */
   onRejected?(rejection: Rejection, connection: ConnectionInfo): void;
 }

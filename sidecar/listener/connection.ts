@@ -402,15 +402,15 @@ export class ServerConnection implements AcceptedConnection, H1Sink, DeadlineOwn
       return;
     }
     const { stats, handler, serverName } = this.#options;
-    const { head, body } = rejectionReply(rejection, serverName);
+    const { head, body } = handler.rejectionReply?.(rejection, this.info) ?? rejectionReply(rejection, serverName);
     this.#writer.response(head, body.length === 0, "close");
     this.#writer.data(body, true);
     if (stream === undefined) {
       countBegun(stats);
-      countCompleted(stats, rejection.status, 0);
+      countCompleted(stats, head.status, 0);
       handler.onRejected?.(rejection, this.info);
     } else {
-      countCompleted(stats, rejection.status, performance.now() - stream.startedAt);
+      countCompleted(stats, head.status, performance.now() - stream.startedAt);
       this.#stream = undefined;
       stream.reset(new ProxyError("bad_request", "downstream", message));
     }

@@ -6,6 +6,7 @@
 import type { RequestHead } from "../http/message.ts";
 import type { FormatContext } from "../telemetry/format-operator.ts";
 import type { Runtime } from "../../xds/model/bootstrap.ts";
+import type { BodyFormat } from "../../xds/model/local-reply.ts";
 import type { DataSource } from "../../xds/model/plugin-config.ts";
 import type {
   HeaderMutations,
@@ -36,6 +37,7 @@ import { isOuterSame } from "./outer-fields.ts";
 import { compileRedirect, type Redirect, TLS_REDIRECT } from "./redirect.ts";
 import { compileFullMatch, literalPrefix } from "./regex.ts";
 import { wireText } from "./request-value.ts";
+import { type BodyFormatter, compileBodyFormat } from "../telemetry/body-format.ts";
 import { compilePathRewrite } from "./rewrite.ts";
 import { RouteIndex } from "./route-index.ts";
 
@@ -46,7 +48,7 @@ export interface RouteTableOptions {
   /** For the operators in header values. */
   readonly format: FormatContext;
   /** Reads a body that is not inline. undefined: it cannot be read. */
-  readonly readData?: (source: DataSource) => Uint8Array | undefined;
+  readonly readData?: ((source: DataSource) => Uint8Array | undefined) | undefined;
   /** The table that is to be replaced: virtual hosts that did not change are taken over as they are. */
   readonly previous?: RouteTable | undefined;
 }
@@ -73,6 +75,8 @@ export interface RouteMatch {
   readonly redirect: Redirect | undefined;
   /** Body of a direct response; undefined is none. */
   readonly body: Uint8Array | undefined;
+  /** Of a direct response with a `body_format`. */
+  readonly bodyFormatter: BodyFormatter | undefined;
   /** What the route and its outer levels say of HTTP filters; a pick has its own, with the weighted cluster's. */
   readonly filterOverrides: FilterOverrides | undefined;
 }
@@ -247,6 +251,7 @@ function compileTlsRedirect(virtualHost: VirtualHost, compilation: Compilation):
     clusters: undefined,
     redirect: compileRedirect(TLS_REDIRECT, matcher, compilation.problems),
     body: undefined,
+    bodyFormatter: undefined,
     filterOverrides: undefined,
   };
 }
@@ -279,6 +284,7 @@ function compileMatch(virtualHost: VirtualHost, route: Route, compilation: Compi
     clusters,
     redirect: action.kind === "redirect" ? compileRedirect(action, route.match.path, problems) : undefined,
     body: action.kind === "direct_response" ? compileBody(action.body, compilation) : undefined,
+    bodyFormatter: action.kind === "direct_response" ? compileFormatter(action.bodyFormat, compilation) : undefined,
     filterOverrides: overridesOf(undefined),
   };
 }
@@ -297,6 +303,17 @@ function compileBody(source: DataSource | undefined, compilation: Compilation): 
     );
   }
   return body;
+}
+
+function compileFormatter(
+  format: BodyFormat | undefined,
+  { format: context, problems }: Compilation,
+): BodyFormatter | undefined {
+  const compiled = format && compileBodyFormat(format, context);
+  if (compiled?.ok === false) {
+    problems.push(`the body of the direct response: ${compiled.problem}`);
+  }
+  return compiled?.ok === true ? compiled.format : undefined;
 }
 
 /** `target` is a request's path with its query, which begins at `end`: no string is cut for the common matchers. */

@@ -22,6 +22,8 @@ export interface FormatContext {
 export interface Operator {
   readonly args: "none" | "optional" | "required";
   readonly length: boolean;
+  /** Its control characters are written as they are: it is a body, and of no use in a log line or field. */
+  readonly verbatim?: true;
   /** A text instead of a function says what is wrong with `args`. */
   compile(args: string, context: FormatContext): FieldRead | string;
 }

@@ -65,9 +65,6 @@ function headers(read: (facts: StreamFacts, name: string) => string | undefined)
   };
 }
 
-/** Known to Envoy, never known here. */
-const ABSENT: Operator = { args: "optional", length: true, compile: () => () => undefined };
-
 function requestField({ requestHead: request }: StreamFacts, name: string): string | undefined {
   switch (name) {
     case ":method":
@@ -104,6 +101,16 @@ function requestTxDuration({ startedAt, upstreamSentAt, requestEndedAt }: Stream
     : between(startedAt, Math.max(upstreamSentAt, requestEndedAt));
 }
 
+/** A plugin's reply may have none, which is a value too, as in Envoy. */
+function detailsOf({ responseCodeDetails, status }: StreamFacts): string | undefined {
+  return responseCodeDetails === "" && status === 0 ? undefined : responseCodeDetails;
+}
+
+/** Whole milliseconds, until now for a stream that is not over. */
+export function durationOf({ startedAt, endedAt }: StreamFacts): number {
+  return Math.max(0, Math.floor((endedAt === 0 ? performance.now() : endedAt) - startedAt));
+}
+
 function hostPort(address: string, port: number): string | undefined {
   if (address === "") {
     return undefined;
@@ -123,9 +130,9 @@ function portOf(endpoint: string): number | undefined {
   return colon < 0 ? undefined : Number(endpoint.slice(colon + 1));
 }
 
-function longFlags(flags: string): string | undefined {
+function longFlags(flags: string): string {
   return flags === ""
-    ? undefined
+    ? "-"
     : flags
         .split(",")
         .map((flag) => RESPONSE_FLAG_NAMES[flag] ?? flag)
@@ -263,13 +270,11 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   RESPONSE_CODE_DETAILS: {
     args: "optional",
     length: false,
-    compile: (args) =>
-      args === "ALLOW_WHITESPACES"
-        ? (facts) => text(facts.responseCodeDetails)
-        : (facts) => text(facts.responseCodeDetails.replaceAll(/\s/g, "_")),
+    compile: (args) => (args === "ALLOW_WHITESPACES" ? detailsOf : (facts) => detailsOf(facts)?.replaceAll(/\s/g, "_")),
   },
   CONNECTION_TERMINATION_DETAILS: field((facts) => text(facts.connectionTerminationDetails)),
-  RESPONSE_FLAGS: field((facts) => text(facts.responseFlags)),
+  // No flag is a value too, as in Envoy.
+  RESPONSE_FLAGS: field((facts) => text(facts.responseFlags) ?? "-"),
   RESPONSE_FLAGS_LONG: field((facts) => longFlags(facts.responseFlags)),
 
   BYTES_RECEIVED: field((facts) => facts.requestBodyBytes),
@@ -282,7 +287,7 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   DOWNSTREAM_WIRE_BYTES_RECEIVED: field((facts) => facts.requestHeaderBytes + facts.requestBodyBytes),
   DOWNSTREAM_WIRE_BYTES_SENT: field((facts) => facts.responseHeaderBytes + facts.responseBodyBytes),
 
-  DURATION: field((facts) => between(facts.startedAt, facts.endedAt)),
+  DURATION: field(durationOf),
   REQUEST_DURATION: field((facts) => between(facts.startedAt, facts.requestEndedAt)),
   REQUEST_TX_DURATION: field(requestTxDuration),
   RESPONSE_DURATION: field((facts) => between(facts.startedAt, facts.upstreamFirstByteAt)),
@@ -343,7 +348,7 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
     compile: compileGrpcStatus,
   },
   GRPC_STATUS_NUMBER: field(grpcStatus),
-  LOCAL_REPLY_BODY: ABSENT,
+  LOCAL_REPLY_BODY: { args: "none", length: false, verbatim: true, compile: () => (facts) => facts.localReplyBody },
   LISTENER_NAME: field((facts) => text(facts.listenerName)),
   FILTER_CHAIN_NAME: field((facts) => text(facts.filterChainName)),
   UNIQUE_ID: field(() => randomUUID()),

@@ -3,7 +3,7 @@
 // Text in and out is wire text (latin1 characters that are UTF-8 bytes, see http/headers.ts).
 // Control characters in values come out as `\n`, `\r` or `\xNN`, so no value can begin a new line or field.
 
-import type { JsonFormat } from "../../xds/model/access-log.ts";
+import type { FormatString, JsonFormat } from "../../xds/model/access-log.ts";
 import type { FieldRead, FieldValue, FormatContext } from "./format-operator.ts";
 import { OPERATORS } from "./format-operators.ts";
 import type { StreamFacts } from "./stream-facts.ts";
@@ -30,15 +30,25 @@ const NO_CONTEXT: FormatContext = { hostname: "", environment: {} };
 const MAX_FORMAT_LENGTH = 64 * 1_024;
 const MAX_JSON_DEPTH = 32;
 
+/** Nothing is added to a text that is longer than this already, which then is longer: values come from clients, and formats repeat them. */
+const MAX_RENDERED_LENGTH = 1_024 * 1_024;
+
 /** A literal, or an operator's value cut to `maxLength`. */
 type Piece =
   | { readonly kind: "literal"; readonly text: string }
-  | { readonly kind: "value"; readonly read: FieldRead; readonly maxLength: number };
+  | { readonly kind: "value" | "verbatim"; readonly read: FieldRead; readonly maxLength: number };
 
 /** `missing` is what an absent value becomes: `-` in access logs, nothing in header values. */
 export function compileFormat(text: string, context: FormatContext, missing = "-"): FormatResult<TextFormat> {
   const parsed = parsePieces(text, context);
   return parsed.ok ? { ok: true, format: textFormat(parsed.format, missing) } : parsed;
+}
+
+/** As configuration has it, for a log's lines or a body. */
+export function compileFormatString(format: FormatString, context: FormatContext): FormatResult<TextFormat> {
+  return format.kind === "text"
+    ? compileFormat(format.text, context, format.omitEmptyValues ? "" : "-")
+    : compileJsonFormat(format.fields, format.omitEmptyValues, context);
 }
 
 /** What is wrong with a format string of an access log or a header value, told when configuration is loaded. */
@@ -127,7 +137,8 @@ function pieceOf([, name = "", args, length]: readonly (string | undefined)[], c
   if (typeof read === "string") {
     return `%${name}(${args ?? ""})% ${read}`;
   }
-  return { kind: "value", read, maxLength: length === undefined ? Number.MAX_SAFE_INTEGER : Number(length) };
+  const kind = operator.verbatim === true ? "verbatim" : "value";
+  return { kind, read, maxLength: length === undefined ? Number.MAX_SAFE_INTEGER : Number(length) };
 }
 
 function textFormat(pieces: readonly Piece[], missing: string): TextFormat {
@@ -137,9 +148,18 @@ function textFormat(pieces: readonly Piece[], missing: string): TextFormat {
     constant,
     render(facts) {
       let text = "";
-      for (let i = 0; i < pieces.length; i++) {
+      for (let i = 0; i < pieces.length && text.length <= MAX_RENDERED_LENGTH; i++) {
         const piece = pieces[i] as Piece;
-        text += piece.kind === "literal" ? piece.text : valueText(piece.read(facts), piece.maxLength, missing);
+        switch (piece.kind) {
+          case "literal":
+            text += piece.text;
+            break;
+          case "value":
+            text += valueText(piece.read(facts), piece.maxLength, missing);
+            break;
+          case "verbatim":
+            text += rawText(piece.read(facts), piece.maxLength, missing);
+        }
       }
       return text;
     },
@@ -191,7 +211,7 @@ function compileObject(fields: JsonFormat, options: JsonOptions): JsonWrite {
   return (facts) => {
     let text = "";
     for (const { name, write } of writes) {
-      const value = write(facts);
+      const value = text.length > MAX_RENDERED_LENGTH ? undefined : write(facts);
       if (value !== undefined) {
         text += (text === "" ? "" : ",") + name + value;
       }
@@ -210,7 +230,13 @@ function compileValue(value: JsonField | undefined, options: JsonOptions): JsonW
   }
   if (isList(value)) {
     const writes = value.map((entry) => compileValue(entry, { ...options, depth: options.depth + 1 }));
-    return (facts) => `[${writes.map((write) => write(facts) ?? "null").join(",")}]`;
+    return (facts) => {
+      let text = "";
+      for (let i = 0; i < writes.length && text.length <= MAX_RENDERED_LENGTH; i++) {
+        text += (i === 0 ? "" : ",") + (writes[i]?.(facts) ?? "null");
+      }
+      return `[${text}]`;
+    };
   }
   if (typeof value === "object" && value !== null) {
     return compileObject(value, { ...options, depth: options.depth + 1 });
@@ -232,7 +258,7 @@ function compileText(text: string, options: JsonOptions): JsonWrite {
   const pieces = parsed.format;
   const [only] = pieces;
   const omit = options.omitEmptyValues;
-  if (pieces.length === 1 && only?.kind === "value") {
+  if (pieces.length === 1 && only !== undefined && only.kind !== "literal") {
     return (facts) => {
       const value = only.read(facts);
       if (value === undefined) {
@@ -248,6 +274,9 @@ function compileText(text: string, options: JsonOptions): JsonWrite {
   return (facts) => {
     let joined = "";
     for (const piece of pieces) {
+      if (joined.length > MAX_RENDERED_LENGTH) {
+        break;
+      }
       joined += piece.kind === "literal" ? piece.text : rawText(piece.read(facts), piece.maxLength, missing);
     }
     return jsonText(joined);

@@ -18,6 +18,8 @@ export interface StreamFacts extends StreamInfo {
   readonly isTraced: boolean;
   /** `%ACCESS_LOG_TYPE%`; undefined: DownstreamEnd. */
   readonly accessLogType?: string;
+  /** `%LOCAL_REPLY_BODY%`, as wire text: only while a body is made from it. */
+  readonly localReplyBody?: string | undefined;
   /** A health check that the proxy answered or recognised. */
   readonly isHealthCheck: boolean;
 }

@@ -1,5 +1,7 @@
 // Text as it is written: latin1 strings, one character a byte of UTF-8. Used by format strings and their operators.
 
+import { isUtf8 } from "node:buffer";
+
 /** Values are wire text already, unless they came from configuration or the environment. */
 export function latin1Text(text: string): string {
   for (let at = 0; at < text.length; at++) {
@@ -20,12 +22,17 @@ export function wireText(text: string): string {
   return text;
 }
 
-/** Wire text as a JSON string in wire text; bytes that are not UTF-8 become U+FFFD. */
+/** Wire text as a JSON string in wire text; in what is not UTF-8 each byte above ASCII becomes `\u00NN`, as in Envoy. */
 export function jsonText(wire: string): string {
   for (let at = 0; at < wire.length; at++) {
     if (wire.charCodeAt(at) > 127) {
-      return wireText(JSON.stringify(Buffer.from(wire, "latin1").toString("utf8")));
+      const bytes = Buffer.from(wire, "latin1");
+      return isUtf8(bytes) ? wireText(JSON.stringify(bytes.toString("utf8"))) : escapedBytes(wire);
     }
   }
   return JSON.stringify(wire);
+}
+
+function escapedBytes(wire: string): string {
+  return JSON.stringify(wire).replaceAll(/[\u0080-\u00ff]/g, (byte) => `\\u00${byte.charCodeAt(0).toString(16)}`);
 }

@@ -157,6 +157,7 @@ export const MANAGER_DEFAULTS: HttpConnectionManager = {
   maxRequestsPerConnection: 0,
   upgrades: [],
   accessLogs: [],
+  localReplies: undefined,
   tracing: undefined,
 };
 

@@ -114,7 +114,12 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/route/",
-    code: [...STREAM_WORDS, "sidecar/linear-regex.ts", "sidecar/telemetry/format.ts"],
+    code: [
+      ...STREAM_WORDS,
+      "sidecar/linear-regex.ts",
+      "sidecar/telemetry/format.ts",
+      "sidecar/telemetry/body-format.ts",
+    ],
     types: [MODEL, "sidecar/telemetry/"],
     why: "a route decides by the request alone; format strings of headers are the access log's",
   },
@@ -152,7 +157,7 @@ export const LAYERS: readonly Layer[] = [
     why: "filters of the proxy's own: they act on streams, match as routes do, and count",
   },
   {
-    at: "sidecar/telemetry/access-log.ts",
+    at: "sidecar/telemetry/log-filter.ts",
     code: ["sidecar/route/matchers.ts"],
     types: [MODEL, "sidecar/http/", "sidecar/filter/", "sidecar/stats/"],
     why: "log filters match headers as routes do, and need nothing else of them",
@@ -245,8 +250,25 @@ export const LAYERS: readonly Layer[] = [
   {
     at: "sidecar/stream-answers.ts",
     code: STREAM_WORDS,
-    types: ["sidecar/filter/", "sidecar/route/", "sidecar/stream-record.ts"],
+    types: ["sidecar/filter/", "sidecar/route/", "sidecar/local-replies.ts", "sidecar/stream-record.ts"],
     why: "makes messages, and sends nothing",
+  },
+  {
+    at: "sidecar/local-replies.ts",
+    code: [
+      ...STREAM_WORDS,
+      "sidecar/route/header-mutations.ts",
+      "sidecar/telemetry/body-format.ts",
+      "sidecar/telemetry/log-filter.ts",
+    ],
+    types: [MODEL, "sidecar/route/", "sidecar/stats/", "sidecar/telemetry/"],
+    why: "changes messages, and sends nothing",
+  },
+  {
+    at: "sidecar/refused-request.ts",
+    code: [...STREAM_WORDS, "sidecar/stream-record.ts"],
+    types: ["sidecar/http-serving.ts", "sidecar/listener/"],
+    why: "makes a message, and sends nothing",
   },
   {
     at: "sidecar/stream-route.ts",
@@ -292,12 +314,8 @@ export const LAYERS: readonly Layer[] = [
     types: [MODEL, "sidecar/"],
     why: "model to live objects, and nothing else: no socket, no exporter",
   },
-  {
-    at: "sidecar/folders.ts",
-    code: [],
-    types: [],
-    why: "of the file system alone",
-  },
+  { at: "sidecar/answer-data.ts", code: [], types: [MODEL], why: "of the file system alone" },
+  { at: "sidecar/folders.ts", code: [], types: [], why: "of the file system alone" },
   {
     at: "sidecar/plugin-gate.ts",
     code: ["sidecar/listener-plugins.ts", "sidecar/route-plugins.ts"],
@@ -392,26 +410,3 @@ export const LAYERS: readonly Layer[] = [
     why: "xds/ is the main thread's, through supervisor.ts",
   },
 ];
-
-/** A package is imported from one place, so that it can be replaced there. */
-export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  "@bufbuild/protobuf": [
-    "xds/decode/",
-    "xds/descriptors/",
-    "xds/gen/",
-    "xds/discovery-wire.ts",
-    "xds/client-status-wire.ts",
-    "xds/load-report-wire.ts",
-  ],
-  "@grpc/grpc-js": ["xds/ads-stream.ts", "xds/server/client-status.ts", "xds/server/grpc-server.ts"],
-  "@opentelemetry/api": [],
-  "@opentelemetry/core": ["sidecar/telemetry/span-pipeline.ts"],
-  "@opentelemetry/otlp-exporter-base": ["sidecar/telemetry/span-pipeline.ts"],
-  "@opentelemetry/otlp-grpc-exporter-base": ["sidecar/telemetry/span-pipeline.ts"],
-  "@opentelemetry/otlp-transformer": ["sidecar/telemetry/span-pipeline.ts"],
-  "@opentelemetry/resources": ["sidecar/telemetry/tracing.ts"],
-  pino: ["sidecar/telemetry/log.ts"],
-  re2js: ["xds/decode/regex.ts", "sidecar/route/re2-engine.ts"],
-  undici: ["sidecar/plugin-calls.ts"],
-  yaml: ["xds/decode/yaml-document.ts", "sidecar/inject/"],
-};

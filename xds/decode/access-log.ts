@@ -8,13 +8,12 @@ import {
   type AccessLogFilter as FilterMessage,
   type ComparisonFilter,
 } from "../gen/envoy/config/accesslog/v3/accesslog_pb.ts";
-import type { SubstitutionFormatString } from "../gen/envoy/config/core/v3/substitution_format_string_pb.ts";
 import type { FileAccessLog } from "../gen/envoy/extensions/access_loggers/file/v3/file_pb.ts";
 import type { StderrAccessLog, StdoutAccessLog } from "../gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts";
 import type { WasmAccessLog } from "../gen/envoy/extensions/access_loggers/wasm/v3/wasm_pb.ts";
 import type { AccessLog, AccessLogFilter, JsonFormat } from "../model/access-log.ts";
 import { unpackAny } from "./any.ts";
-import { checkFormats } from "./format-strings.ts";
+import { checkFormats, decodeFormat } from "./format-strings.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeEach, decodeFraction, decodeHeaderMatcher } from "./matcher.ts";
 import { decodePluginConfig } from "./wasm.ts";
@@ -41,7 +40,7 @@ function decodeAccessLog(message: AccessLogMessage, path: string, findings: Find
   }
   const inner = unpackAny(any);
   const filter =
-    message.filter === undefined ? undefined : decodeFilter(message.filter, child(path, "filter"), findings);
+    message.filter === undefined ? undefined : decodeAccessLogFilter(message.filter, child(path, "filter"), findings);
   const base = { name: message.name, filter };
   switch (inner.typeName) {
     case FILE: {
@@ -79,7 +78,7 @@ function fileFormat(message: FileAccessLog, path: string, findings: Findings): A
       return undefined;
     case "format":
       findings.format(child(path, "format"), format.value);
-      return format.value === "" ? undefined : { kind: "text", text: format.value };
+      return format.value === "" ? undefined : { kind: "text", text: format.value, omitEmptyValues: false };
     case "jsonFormat":
     case "typedJsonFormat":
       checkFormats(
@@ -93,32 +92,6 @@ function fileFormat(message: FileAccessLog, path: string, findings: Findings): A
   }
 }
 
-function decodeFormat(
-  message: SubstitutionFormatString | undefined,
-  path: string,
-  findings: Findings,
-): AccessLog["format"] {
-  const format = message?.format;
-  switch (format?.case) {
-    case undefined:
-      return undefined;
-    case "textFormat":
-      return format.value === "" ? undefined : { kind: "text", text: format.value };
-    case "jsonFormat":
-      return { kind: "json", fields: format.value as JsonFormat, omitEmptyValues: message?.omitEmptyValues ?? false };
-    case "textFormatSource": {
-      const source = format.value.specifier;
-      if (source.case !== "inlineString" && source.case !== "inlineBytes") {
-        findings.issue(child(path, "text_format_source"), "must be inline_string or inline_bytes");
-        return undefined;
-      }
-      const text = source.case === "inlineString" ? source.value : Buffer.from(source.value).toString("utf8");
-      findings.format(child(path, "text_format_source"), text);
-      return { kind: "text", text };
-    }
-  }
-}
-
 const OPERATORS: Readonly<Record<number, "EQ" | "GE" | "LE" | "NE">> = {
   [ComparisonFilter_Op.EQ]: "EQ",
   [ComparisonFilter_Op.GE]: "GE",
@@ -127,7 +100,11 @@ const OPERATORS: Readonly<Record<number, "EQ" | "GE" | "LE" | "NE">> = {
 };
 
 /** Undefined for an empty filter, or for one that the table of fields refuses; both are already reported. */
-function decodeFilter(message: FilterMessage, path: string, findings: Findings): AccessLogFilter | undefined {
+export function decodeAccessLogFilter(
+  message: FilterMessage,
+  path: string,
+  findings: Findings,
+): AccessLogFilter | undefined {
   const specifier = message.filterSpecifier;
   switch (specifier.case) {
     case "statusCodeFilter":
@@ -147,7 +124,7 @@ function decodeFilter(message: FilterMessage, path: string, findings: Findings):
       const kind = specifier.case === "andFilter" ? "and" : "or";
       const filters = specifier.value.filters.flatMap((filter, index) => {
         const filterPath = item(child(path, `${kind}_filter.filters`), index);
-        return decodeFilter(filter, filterPath, findings) ?? [];
+        return decodeAccessLogFilter(filter, filterPath, findings) ?? [];
       });
       return { kind, filters };
     }

@@ -15,6 +15,7 @@ import { decodeCidrRange } from "./address.ts";
 import { unpackAny } from "./any.ts";
 import { decodeConfigSource } from "./config-source.ts";
 import { durationMs } from "./duration.ts";
+import { decodeLocalReplies } from "./local-reply.ts";
 import { decodeHttpFilters, unsupported } from "./http-filter.ts";
 import { child, type Findings } from "./issues.ts";
 import { decodeEach } from "./matcher.ts";
@@ -47,6 +48,7 @@ export function decodeHttpConnectionManager(
     ...decodeTimeouts(message),
     upgrades: decodeUpgrades(message.upgradeConfigs, child(path, "upgrade_configs"), findings),
     accessLogs: decodeAccessLogs(message.accessLog, child(path, "access_log"), findings),
+    localReplies: decodeLocalReplies(message.localReplyConfig, child(path, "local_reply_config"), findings),
     tracing: decodeTracing(message.tracing, child(path, "tracing"), findings),
   };
   if (routes === undefined) return undefined;

@@ -20,6 +20,7 @@ import type {
   WeightedCluster,
 } from "../model/route.ts";
 import { decodeDataSource } from "./data-source.ts";
+import { decodeBodyFormat } from "./local-reply.ts";
 import { durationMs } from "./duration.ts";
 import { decodeHeaderMutations } from "./header-mutation.ts";
 import { child, type Findings } from "./issues.ts";
@@ -190,5 +191,6 @@ export function decodeDirectResponse(
       `is ${body.bytes.length} bytes, must be at most ${maxBodyBytes} (max_direct_response_body_size_bytes)`,
     );
   }
-  return { kind: "direct_response", status: message.status, body };
+  const bodyFormat = decodeBodyFormat(message.bodyFormat, child(path, "body_format"), findings);
+  return { kind: "direct_response", status: message.status, body, bodyFormat };
 }

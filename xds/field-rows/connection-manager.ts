@@ -6,7 +6,7 @@ import type { MessageRows } from "../fields.ts";
 export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
     supported:
-      "codec_type stat_prefix rds route_config scoped_routes http_filters tracing common_http_protocol_options http_protocol_options server_name server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout delayed_close_timeout access_log use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action request_id_extension strip_matching_host_port strip_any_host_port strip_trailing_host_dot",
+      "codec_type stat_prefix rds route_config scoped_routes http_filters tracing common_http_protocol_options http_protocol_options server_name server_header_transformation max_request_headers_kb local_reply_config stream_idle_timeout request_timeout request_headers_timeout delayed_close_timeout access_log use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action request_id_extension strip_matching_host_port strip_any_host_port strip_trailing_host_dot",
     accepted: {
       drain_timeout: "see --drain-time-s",
       add_user_agent: "no header is added",
@@ -21,7 +21,6 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
       access_log_options: "a request is logged when it ends",
       set_current_client_cert_details: "listeners do not serve TLS yet",
       represent_ipv4_remote_address_as_ipv4_mapped_ipv6: "addresses are shown as they are",
-      local_reply_config: "local replies keep their default bodies",
       stream_error_on_invalid_http_message: "a malformed message ends the connection",
       proxy_status_config: "no Proxy-Status header is added",
       append_x_forwarded_port: "no header is added",
@@ -84,6 +83,12 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
     refused: {
       filters: "an upgrade has the filters of the connection manager",
     },
+  },
+  "envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig": {
+    supported: "mappers body_format",
+  },
+  "envoy.extensions.filters.network.http_connection_manager.v3.ResponseMapper": {
+    supported: "filter status_code body body_format_override headers_to_add",
   },
   "envoy.extensions.filters.network.http_connection_manager.v3.Rds": {
     supported: "config_source route_config_name",

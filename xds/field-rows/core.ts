@@ -229,9 +229,8 @@ export const CORE_ROWS: Readonly<Record<string, MessageRows>> = {
     supported: "default_value runtime_key",
   },
   "envoy.config.core.v3.SubstitutionFormatString": {
-    supported: "text_format json_format text_format_source omit_empty_values",
+    supported: "text_format json_format text_format_source omit_empty_values content_type",
     accepted: {
-      content_type: "for bodies only",
       formatters: "this extension point is not supported",
       json_format_options: "properties keep their order",
     },

@@ -143,10 +143,7 @@ export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
     },
   },
   "envoy.config.route.v3.DirectResponseAction": {
-    supported: "status body",
-    accepted: {
-      body_format: "the body is sent as it is",
-    },
+    supported: "status body body_format",
   },
   "envoy.config.route.v3.NonForwardingAction": {
     supported: "",

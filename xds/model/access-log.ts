@@ -26,12 +26,14 @@ export interface AccessLog {
     /** proxy_on_log of the plugin's root context. */
     | { readonly kind: "wasm"; readonly plugin: PluginConfig };
   /** Of files and streams. Envoy's default format when undefined; JSON values are format strings, nested objects allowed. */
-  readonly format:
-    | { readonly kind: "text"; readonly text: string }
-    | { readonly kind: "json"; readonly fields: JsonFormat; readonly omitEmptyValues: boolean }
-    | undefined;
+  readonly format: FormatString | undefined;
   readonly filter: AccessLogFilter | undefined;
 }
+
+/** Absent values are `-` and null, or left out with `omitEmptyValues`. */
+export type FormatString =
+  | { readonly kind: "text"; readonly text: string; readonly omitEmptyValues: boolean }
+  | { readonly kind: "json"; readonly fields: JsonFormat; readonly omitEmptyValues: boolean };
 
 export interface JsonFormat {
   readonly [field: string]: string | number | boolean | null | JsonFormat | readonly (string | number | JsonFormat)[];

@@ -6,6 +6,7 @@ import type { AccessLog } from "./access-log.ts";
 import type { Address, CidrRange } from "./address.ts";
 import type { BuiltinFilter, IstioStats } from "./builtin-filter.ts";
 import type { ConfigSource } from "./config-source.ts";
+import type { LocalReplyConfig } from "./local-reply.ts";
 import type { PluginConfig } from "./plugin-config.ts";
 import type { RouteConfiguration } from "./route.ts";
 import type { ScopedRoutes } from "./scoped-routes.ts";
@@ -101,6 +102,8 @@ export interface HttpConnectionManager {
   readonly maxRequestsPerConnection: number;
   readonly upgrades: readonly { readonly type: string; readonly enabled: boolean }[];
   readonly accessLogs: readonly AccessLog[];
+  /** Undefined: local replies are as they are. */
+  readonly localReplies: LocalReplyConfig | undefined;
   readonly tracing: Tracing | undefined;
 }
 

@@ -4,6 +4,7 @@
 import type { MatchTree } from "./match-tree.ts";
 import type { BuiltinSettings } from "./builtin-filter.ts";
 import type { ConfigSource } from "./config-source.ts";
+import type { BodyFormat } from "./local-reply.ts";
 import type { DataSource, PluginConfig } from "./plugin-config.ts";
 import type { RegexMatcher, RegexRewrite, RuntimeFraction, StringMatcher } from "./matcher.ts";
 
@@ -151,6 +152,7 @@ export interface DirectResponseAction {
   readonly kind: "direct_response";
   readonly status: number;
   readonly body: DataSource | undefined;
+  readonly bodyFormat: BodyFormat | undefined;
 }
 
 export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction | { readonly kind: "non_forwarding" };

@@ -67,7 +67,12 @@ export function buildRedirect(more: Partial<RedirectAction> = {}): RedirectActio
 }
 
 export function buildDirect(body: string): DirectResponseAction {
-  return { kind: "direct_response", status: 200, body: { kind: "bytes", bytes: Buffer.from(body) } };
+  return {
+    kind: "direct_response",
+    bodyFormat: undefined,
+    status: 200,
+    body: { kind: "bytes", bytes: Buffer.from(body) },
+  };
 }
 
 export function prefix(value: string): PathMatcher {

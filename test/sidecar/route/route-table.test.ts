@@ -263,7 +263,12 @@ describe("compileRoutes()", () => {
   });
 
   it("reads a body from elsewhere through the option", () => {
-    const action = { kind: "direct_response", status: 200, body: { kind: "file", path: "b.txt" } } as const;
+    const action = {
+      kind: "direct_response",
+      bodyFormat: undefined,
+      status: 200,
+      body: { kind: "file", path: "b.txt" },
+    } as const;
     const routes = [buildRoute("d", {}, { action })];
     assert.equal(buildTable(routes).problems.length, 1);
     const table = buildTable(routes, { ...OPTIONS, readData: () => Buffer.from("from file") });

@@ -57,7 +57,7 @@ function setUp(settings: Partial<LogFileSettings> = {}, file = path.join(folder,
     const config: AccessLog = {
       name: "log",
       sink: { kind: "file", path: file },
-      format: { kind: "text", text: "%RESPONSE_CODE%\n" },
+      format: { kind: "text", omitEmptyValues: false, text: "%RESPONSE_CODE%\n" },
       filter: undefined,
       ...more,
     };
@@ -92,7 +92,7 @@ describe("compileAccessLog()", () => {
       {
         name: "bad",
         sink: { kind: "stdout" },
-        format: { kind: "text", text: "%NOPE%" },
+        format: { kind: "text", omitEmptyValues: false, text: "%NOPE%" },
         filter: {
           kind: "header",
           header: {
@@ -190,7 +190,7 @@ describe("compileAccessLog()", () => {
   for (const { says, filter, yes, no } of filters) {
     it(`filters by ${says}`, async () => {
       const { logger, logs, read } = setUp();
-      const log = logger({ filter, format: { kind: "text", text: "x" } });
+      const log = logger({ filter, format: { kind: "text", omitEmptyValues: false, text: "x" } });
       log.log(yes);
       if (no !== undefined) {
         log.log(no);

@@ -81,7 +81,7 @@ describe("compileFormat()", () => {
       text: "9 1 2 4 5",
     },
     {
-      format: "%DURATION% %RESPONSE_DURATION%",
+      format: "%RESPONSE_TX_DURATION% %RESPONSE_DURATION%",
       facts: buildFacts({ endedAt: 0, upstreamFirstByteAt: 0 }),
       text: "- -",
     },
@@ -202,11 +202,27 @@ describe("compileJsonFormat()", () => {
     assert.equal(json({ miss: "%REQ(n)%" }, facts, true), "{}\n");
   });
 
-  it("escapes values, and writes UTF-8 bytes or U+FFFD", () => {
-    const value = 'a"b\\c\r\n\xc3\xa9\xff';
-    const line = json({ v: "%REQ(x-a)%" }, buildFacts({ requestHead: buildRequest({ "x-a": value }) }));
-    assert.equal(line.split("\n").length, 2);
-    assert.deepEqual(JSON.parse(Buffer.from(line, "latin1").toString("utf8")), { v: 'a"b\\c\r\né\ufffd' });
+  it("escapes values, and writes UTF-8, or each byte by itself where it is none", () => {
+    for (const [value, expected] of [
+      ['a"b\\c\r\n\xc3\xa9', 'a"b\\c\r\né'],
+      ["\xc3\xa9\xff", "\u00c3\u00a9\u00ff"],
+    ] as const) {
+      const line = json({ v: "%REQ(x-a)%" }, buildFacts({ requestHead: buildRequest({ "x-a": value }) }));
+      assert.equal(line.split("\n").length, 2);
+      assert.deepEqual(JSON.parse(Buffer.from(line, "latin1").toString("utf8")), { v: expected });
+    }
+  });
+
+  it("stops after a mebibyte, whatever the client sends", () => {
+    const facts = buildFacts({ requestHead: buildRequest({ "x-a": "a".repeat(60_000) }) });
+    const many = Array.from({ length: 1_000 }, () => "%REQ(x-a)%");
+    for (const compiled of [
+      compileFormat(many.join(""), CONTEXT),
+      compileJsonFormat({ list: [...many, { inner: many }], text: many.join("") }, false, CONTEXT),
+    ]) {
+      const length = compiled.ok ? compiled.format.render(facts).length : 0;
+      assert.ok(length > 1_024 * 1_024 && length < 1_024 * 1_024 + 70_000, String(length));
+    }
   });
 
   it("refuses a broken field", () => {
