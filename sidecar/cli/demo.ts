@@ -64,6 +64,7 @@ const FLAGS: readonly Flag[] = [
 ];
 
 export const demoVerb: VerbAction = {
+  words: { flags: FLAGS },
   help: () =>
     `outrigger demo\n\nStarts an upstream, the control plane and a sidecar with a Go plugin.\n\nFlags:\n${describeFlags(FLAGS)}`,
   run: async (argv, io) => {

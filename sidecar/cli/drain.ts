@@ -18,6 +18,7 @@ export const drainVerb: Verb = {
   name: "drain",
   usage: "drain",
   summary: "lets the connections of a running sidecar end, before its pod does",
+  words: () => ({ flags: FLAGS }),
   help: () => `outrigger drain
 
 Inbound connections of the running sidecar end with their next responses; it serves on meanwhile, and so does outbound

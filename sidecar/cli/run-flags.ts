@@ -39,7 +39,7 @@ export interface RunOptions {
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warning", "warn", "error", "critical", "off"] as const;
 
-const FLAGS: readonly Flag[] = [
+export const RUN_FLAGS: readonly Flag[] = [
   { name: "config-path", short: "c", kind: "string", value: "FILE", help: "Envoy v3 bootstrap, YAML or JSON" },
   { name: "config-yaml", kind: "string", value: "TEXT", help: "bootstrap text, merged over the file" },
   { name: "mode", kind: "string", value: "MODE", allowed: ["serve", "validate"], defaultText: "serve", help: "serve, or validate the configuration and exit" },
@@ -85,7 +85,7 @@ const FLAGS: readonly Flag[] = [
   { name: "ignore-unknown-dynamic-fields-warnings", kind: "boolean", help: "", inert: true },
 ]; // prettier-ignore
 
-export const RUN_FLAGS_HELP = describeFlags(FLAGS);
+export const RUN_FLAGS_HELP = describeFlags(RUN_FLAGS);
 
 export type RunOptionsResult =
   | { readonly ok: true; readonly options: RunOptions }
@@ -93,7 +93,7 @@ export type RunOptionsResult =
 
 /** Argument list → options with all defaults. */
 export function parseRunOptions(argv: readonly string[]): RunOptionsResult {
-  const parsed = parseFlags(FLAGS, argv);
+  const parsed = parseFlags(RUN_FLAGS, argv);
   if (!parsed.ok) {
     return parsed;
   }

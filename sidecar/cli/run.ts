@@ -3,11 +3,12 @@
 
 import { existsSync } from "node:fs";
 import { WorkerThreads } from "../worker-threads.ts";
-import { parseRunOptions, RUN_FLAGS_HELP, type RunOptions } from "./run-flags.ts";
+import { parseRunOptions, RUN_FLAGS, RUN_FLAGS_HELP, type RunOptions } from "./run-flags.ts";
 import type { OnStarted } from "./serving.ts";
 import { type CliIo, type VerbAction, wrongUsage } from "./verb.ts";
 
 export const runVerb: VerbAction = {
+  words: { flags: RUN_FLAGS },
   help: () =>
     `outrigger run -c FILE\n\nRuns the sidecar from an Envoy v3 bootstrap. Envoy's own flags work, with or without the verb.\n\nFlags:\n${RUN_FLAGS_HELP}`,
   run: async (argv, io) => {

@@ -13,10 +13,11 @@ import { isBindFailure } from "../port-check.ts";
 import { pluginsOf } from "../listener-plugins.ts";
 import { StatsTable } from "../stats/table.ts";
 import { formatProblem } from "../telemetry/format.ts";
-import { parseRunOptions, type RunOptions, RUN_FLAGS_HELP } from "./run-flags.ts";
+import { parseRunOptions, type RunOptions, RUN_FLAGS, RUN_FLAGS_HELP } from "./run-flags.ts";
 import { type CliIo, type VerbAction, wrongUsage } from "./verb.ts";
 
 export const validateVerb: VerbAction = {
+  words: { flags: RUN_FLAGS },
   help: () =>
     `outrigger validate -c FILE\n\nChecks a bootstrap and every file it names; prints every problem with its place.\n\nFlags (those of run):\n${RUN_FLAGS_HELP}`,
   run: async (argv, io) => {

@@ -12,7 +12,7 @@ import { pluginVerb } from "./plugin.ts";
 import { statusVerb } from "./status.ts";
 import { waitVerb } from "./wait.ts";
 import { webhookVerb } from "./webhook.ts";
-import type { Verb, VerbAction } from "./verb.ts";
+import { lazily, type Verb } from "./verb.ts";
 
 const VERBS: readonly Verb[] = [
   lazily(
@@ -43,22 +43,18 @@ const VERBS: readonly Verb[] = [
     async () => (await import("./demo.ts")).demoVerb,
   ),
   lazily(
+    "completion",
+    "completion bash|zsh|fish",
+    "a script that lets a shell complete verbs, flags and their values",
+    async () => (await import("./completion/completion.ts")).completionOf(VERBS),
+  ),
+  lazily(
     "warm-up",
     "warm-up",
     "fills the compile cache, so that starts are quick and small (the launcher does it once)",
     async () => (await import("./warm-up.ts")).warmUpVerb,
   ),
 ];
-
-function lazily(name: string, usage: string, summary: string, load: () => Promise<VerbAction>): Verb {
-  return {
-    name,
-    usage,
-    summary,
-    help: async (words) => (await load()).help(words),
-    run: async (argv, io) => (await load()).run(argv, io),
-  };
-}
 
 export const VERSION_TEXT = `outrigger ${VERSION}`;
 

@@ -27,6 +27,7 @@ export const waitVerb: Verb = {
   name: "wait",
   usage: "wait",
   summary: "waits until the sidecar of this pod is ready",
+  words: () => ({ flags: FLAGS }),
   help: () => `outrigger wait
 
 Asks until the sidecar says that its configuration, certificates and plugins are in use. For entry points:

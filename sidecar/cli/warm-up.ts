@@ -12,6 +12,7 @@ const POLL_MS = 10;
 const DEADLINE_MS = 20_000;
 
 export const warmUpVerb: VerbAction = {
+  words: {},
   help: () =>
     "outrigger warm-up\n\nFills the compile cache in $NODE_COMPILE_CACHE (default ~/.cache/outrigger) and ends. It has no flags.\n",
   run: async (argv, io) => {

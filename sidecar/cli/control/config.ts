@@ -11,7 +11,7 @@ import { findFiles } from "../../../xds/server/served-files.ts";
 import { describeFlags, parseFlags } from "../flags.ts";
 import type { Flag, FlagsResult } from "../flags.ts";
 import { wrongUsage } from "../verb.ts";
-import type { CliIo, Verb } from "../verb.ts";
+import type { CliIo, VerbAction } from "../verb.ts";
 
 const ADMIN = "127.0.0.1:18001";
 const POLL_MS = 250;
@@ -121,7 +121,10 @@ const VERBS: Readonly<Record<string, SubVerb>> = {
   },
 };
 
-export const CONFIG: Pick<Verb, "help" | "run"> = {
+export const CONFIG: VerbAction = {
+  words: {
+    verbs: Object.entries(VERBS).map(([name, { summary, flags }]) => ({ name, summary, words: () => ({ flags }) })),
+  },
   help: ([word] = []) => helpText(word),
   run: runConfig,
 };

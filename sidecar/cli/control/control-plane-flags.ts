@@ -13,7 +13,7 @@ const DEFAULT_PORT = 18_000;
 const DEFAULT_ADDRESS = "127.0.0.1";
 const DEFAULT_MAX_CLIENTS = 5_000;
 
-const FLAGS: readonly Flag[] = [
+export const CONTROL_PLANE_FLAGS: readonly Flag[] = [
   {
     name: "file",
     short: "f",
@@ -117,12 +117,12 @@ A file holds resources with "@type", or static_resources, or YAML documents (---
   resources: [ ... ]
 Where two groups have a resource of one name, the later counts: files by name, then documents.
 
-${describeFlags(FLAGS)}`;
+${describeFlags(CONTROL_PLANE_FLAGS)}`;
 }
 
 /** A text says what is wrong. */
 export function parseControlPlaneFlags(argv: readonly string[]): ControlPlaneSettings | string {
-  const parsed = parseFlags(FLAGS, argv);
+  const parsed = parseFlags(CONTROL_PLANE_FLAGS, argv);
   if (!parsed.ok) return parsed.problem;
   const { values, lists, positionals } = parsed;
   if (positionals.length > 0) return `unexpected argument "${positionals[0]}"`;

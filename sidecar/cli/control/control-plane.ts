@@ -11,12 +11,16 @@ import { canaryText } from "../../control/status-text.ts";
 import { canaryStatus } from "../../control/status-view.ts";
 import { printable } from "../../control/text-table.ts";
 import { formatProblem } from "../../telemetry/format.ts";
-import { controlPlaneHelp, parseControlPlaneFlags } from "./control-plane-flags.ts";
+import { CONTROL_PLANE_FLAGS, controlPlaneHelp, parseControlPlaneFlags } from "./control-plane-flags.ts";
 import type { ControlPlaneSettings } from "./control-plane-flags.ts";
 import { wrongUsage } from "../verb.ts";
-import type { CliIo, Verb } from "../verb.ts";
+import type { CliIo, VerbAction } from "../verb.ts";
 
-export const CONTROL_PLANE: Pick<Verb, "help" | "run"> = { help: controlPlaneHelp, run: runControlPlane };
+export const CONTROL_PLANE: VerbAction = {
+  words: { flags: CONTROL_PLANE_FLAGS },
+  help: controlPlaneHelp,
+  run: runControlPlane,
+};
 
 /** Serves until `io.stop` is aborted. Exit codes: 0 stopped, 1 bad file or port, 2 wrong usage. */
 export async function runControlPlane(argv: readonly string[], io: CliIo): Promise<number> {

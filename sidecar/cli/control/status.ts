@@ -9,7 +9,7 @@ import { printable } from "../../control/text-table.ts";
 import { describeFlags, parseFlags } from "../flags.ts";
 import type { Flag } from "../flags.ts";
 import { wrongUsage } from "../verb.ts";
-import type { CliIo, Verb } from "../verb.ts";
+import type { CliIo, VerbAction } from "../verb.ts";
 
 const SIDECAR_ADMIN = "127.0.0.1:15000";
 const PLANE_ADMIN = "127.0.0.1:18001";
@@ -41,7 +41,8 @@ const FLAGS: readonly Flag[] = [
 
 const USAGE = "status [--control-plane] [--admin HOST:PORT]";
 
-export const STATUS: Pick<Verb, "help" | "run"> = {
+export const STATUS: VerbAction = {
+  words: { flags: FLAGS },
   help: () => `outrigger ${USAGE}
 
 Asks a running sidecar what came from its control plane and is in use. With --control-plane it

@@ -124,6 +124,8 @@ const INERT: readonly Flag[] = [
   { name: "iptables-version", kind: "string", help: "", inert: true },
 ];
 
+export const CAPTURE_FLAGS: readonly Flag[] = [...FLAGS, ...INERT];
+
 export function captureFlagsHelp(): string {
   const shown = FLAGS.map((flag) => ({
     ...flag,
@@ -135,7 +137,7 @@ export function captureFlagsHelp(): string {
 
 /** Flags and environment → options, or the first problem with its flag's name. */
 export function parseIptablesOptions(argv: readonly string[], env: CliIo["env"]): OptionsResult {
-  const parsed = parseFlags([...FLAGS, ...INERT], argv);
+  const parsed = parseFlags(CAPTURE_FLAGS, argv);
   if (!parsed.ok) {
     return parsed;
   }

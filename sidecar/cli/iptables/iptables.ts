@@ -1,23 +1,33 @@
 // `outrigger iptables print|apply|clean|validate`: what the init container of a pod runs.
 
 import { readFileSync } from "node:fs";
-import { type CliIo, wrongUsage } from "../verb.ts";
+import { type CliIo, type VerbAction, wrongUsage } from "../verb.ts";
 import { applyRules, type Backend, cleanRules, type Node, printRules } from "./apply.ts";
-import { captureFlagsHelp, type IptablesOptions, parseIptablesOptions } from "./capture-flags.ts";
+import { CAPTURE_FLAGS, captureFlagsHelp, type IptablesOptions, parseIptablesOptions } from "./capture-flags.ts";
 import { runCommand } from "./commands.ts";
 
-const VERBS = ["print", "apply", "clean", "validate"] as const;
-type IptablesVerb = (typeof VERBS)[number];
+const SUMMARIES = {
+  print: "shows the rules, changes nothing",
+  apply: "replaces outrigger's rules by these: all of them, or none and exit code 1; needs CAP_NET_ADMIN",
+  clean: "removes every rule, route and address that apply can have made",
+  validate: "proves by real connections that capture works; runs before the sidecar, as its user or as root",
+} as const;
+type IptablesVerb = keyof typeof SUMMARIES;
+const VERBS = Object.keys(SUMMARIES) as IptablesVerb[];
+
+export const IPTABLES: VerbAction = {
+  words: {
+    verbs: VERBS.map((name) => ({ name, summary: SUMMARIES[name], words: () => ({ flags: CAPTURE_FLAGS }) })),
+  },
+  help: iptablesHelp,
+  run: runIptables,
+};
 
 export function iptablesHelp(): string {
   return `outrigger iptables VERB [FLAGS]
 
 Redirects the traffic of a network namespace (a pod) to its sidecar. Verbs:
-  print     shows the rules, changes nothing
-  apply     replaces outrigger's rules by these: all of them, or none and exit code 1; needs CAP_NET_ADMIN
-  clean     removes every rule, route and address that apply can have made
-  validate  proves by real connections that capture works; runs before the sidecar, as its user or as root
-
+${VERBS.map((name) => `  ${name.padEnd(8)}  ${SUMMARIES[name]}\n`).join("")}
 Flags, for each verb alike (lists are separated by commas):
 ${captureFlagsHelp()}`;
 }

@@ -42,6 +42,7 @@ export const pluginBenchVerb: Verb = {
   name: "bench",
   usage: "plugin bench FILE.wasm",
   summary: "what a plugin costs by stream and callback: time, fuel, memory",
+  words: () => ({ flags: FLAGS, operands: "files" }),
   help: () => `${HELP}${describeFlags(FLAGS)}`,
   run: (argv, io) => withProblems("plugin bench", io, () => bench(argv, io)),
 };

@@ -25,6 +25,7 @@ export const pluginInspectVerb: Verb = {
   name: "inspect",
   usage: USAGE,
   summary: "says what a plugin's module is and needs, and whether it would load, without running it",
+  words: () => ({ flags: FLAGS, operands: "files" }),
   help: () => `outrigger ${USAGE}
 
 MODULE is a file, oci://registry/repository:tag or http(s)://…; images are pulled with the pull secrets of

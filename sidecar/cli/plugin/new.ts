@@ -32,6 +32,7 @@ export const pluginNewVerb: Verb = {
   name: "new",
   usage: USAGE,
   summary: "makes a folder with a small plugin that builds, and a test that passes",
+  words: () => ({ flags: FLAGS }),
   help: () => `outrigger ${USAGE}
 
 Makes the folder NAME with a plugin that sets a response header, a Makefile, a test in outrigger's plugin host and a

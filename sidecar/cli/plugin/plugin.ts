@@ -2,7 +2,7 @@
 // cli/plugin.ts loads it.
 
 import { editDistance } from "../flags.ts";
-import { type CliIo, type Verb, wrongUsage } from "../verb.ts";
+import { type CliIo, type Verb, type VerbAction, wrongUsage } from "../verb.ts";
 import { pluginBenchVerb } from "./bench.ts";
 import { pluginInspectVerb } from "./inspect.ts";
 import { pluginNewVerb } from "./new.ts";
@@ -18,7 +18,8 @@ export const PLUGIN_VERBS: readonly Verb[] = [
   pluginInspectVerb,
 ];
 
-export const PLUGIN: Pick<Verb, "help" | "run"> = {
+export const PLUGIN: VerbAction = {
+  words: { verbs: PLUGIN_VERBS },
   help: (words) => findPluginVerb(words)?.help() ?? listText(),
   run: async (argv, io) => {
     const verb = findPluginVerb(argv);

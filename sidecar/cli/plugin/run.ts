@@ -31,6 +31,7 @@ export const pluginRunVerb: Verb = {
   name: "run",
   usage: "plugin run FILE.wasm",
   summary: "sends a request through a plugin and shows every callback and host call",
+  words: () => ({ flags: RUN_FLAGS, operands: "files" }),
   help: () => `${HELP}${describeFlags(RUN_FLAGS)}`,
   run: (argv, io) => withProblems("plugin run", io, () => run(argv, io)),
 };

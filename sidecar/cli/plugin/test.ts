@@ -53,6 +53,7 @@ export const pluginTestVerb: Verb = {
   name: "test",
   usage: "plugin test [DIR]",
   summary: "runs a plugin's tests (node:test) with outrigger's test API",
+  words: () => ({ flags: FLAGS, operands: "files" }),
   help: () => `${HELP}${describeFlags(FLAGS)}`,
   run: (argv, io) => withProblems("plugin test", io, () => test(argv, io)),
 };

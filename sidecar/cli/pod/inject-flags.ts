@@ -22,7 +22,7 @@ const PORTS = "ports, comma-separated";
 const isEmptyOrQuantity = (text: string): boolean => text === "" || isQuantity(text);
 const QUANTITY = "a quantity such as 100m or 128Mi, or empty";
 
-const SETTING_FLAGS: readonly SettingFlag[] = [
+export const SETTING_FLAGS: readonly SettingFlag[] = [
   { name: "settings", kind: "string", value: "FILE", help: "YAML file with these settings by the names of the flags" },
   {
     name: "image",

@@ -6,8 +6,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { explain } from "../../inject/explain.ts";
 import { injectManifest } from "../../inject/manifest.ts";
 import { describeFlags, type Flag } from "../flags.ts";
-import { type CliIo, type Verb, wrongUsage } from "../verb.ts";
-import { parseSettings, refuseSettings, SETTING_FLAGS_HELP } from "./inject-flags.ts";
+import { type CliIo, type VerbAction, wrongUsage } from "../verb.ts";
+import { parseSettings, refuseSettings, SETTING_FLAGS, SETTING_FLAGS_HELP } from "./inject-flags.ts";
 import { readProblem } from "../../../xds/decode/file-problem.ts";
 
 const FLAGS: readonly Flag[] = [
@@ -38,7 +38,8 @@ const FLAGS: readonly Flag[] = [
   { name: "explain", kind: "boolean", help: "print what would happen to each object and why, instead of the objects" },
 ];
 
-export const INJECT: Pick<Verb, "help" | "run"> = {
+export const INJECT: VerbAction = {
+  words: { flags: [...FLAGS, ...SETTING_FLAGS] },
   help: () => `outrigger inject -f FILE
 
 Adds the sidecar to everything that makes pods: Pods, Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs,

@@ -12,9 +12,9 @@ import { parseLogLevel } from "../../telemetry/log-level.ts";
 import { RootLog } from "../../telemetry/log.ts";
 import { describeFlags, type Flag } from "../flags.ts";
 import { LOG_LEVELS } from "../run-flags.ts";
-import { type CliIo, type Verb, wrongUsage } from "../verb.ts";
+import { type CliIo, type VerbAction, wrongUsage } from "../verb.ts";
 import { followSettings } from "./live-settings.ts";
-import { parseSettings, refuseSettings, SETTING_FLAGS_HELP } from "./inject-flags.ts";
+import { parseSettings, refuseSettings, SETTING_FLAGS, SETTING_FLAGS_HELP } from "./inject-flags.ts";
 
 const DEFAULTS = {
   port: 15017,
@@ -101,7 +101,8 @@ const FLAGS: readonly Flag[] = [
   },
 ];
 
-export const WEBHOOK: Pick<Verb, "help" | "run"> = {
+export const WEBHOOK: VerbAction = {
+  words: { flags: [...FLAGS, ...SETTING_FLAGS] },
   help: () => `outrigger webhook
 
 Serves a mutating admission webhook (AdmissionReview v1) that adds the sidecar to pods as they are created. It makes,
