@@ -1,4 +1,4 @@
-// The files that a bootstrap names, and those that they name in turn: resources are decoded, data must be readable. For the
+// The files and variables that a bootstrap names, and those that they name in turn: resources are decoded, data must be readable. For the
 // verb validate; a running sidecar reads them through path-source.ts and when it needs them. Reads each file once.
 
 import { accessSync, constants, statSync } from "node:fs";
@@ -34,7 +34,7 @@ export function checkNamedFiles(
   environment: Environment,
   formatProblem?: FormatProblem,
 ): CheckedFiles {
-  const reader = new FilesReader(new SecretCheck(bootstrap.secrets, environment), formatProblem);
+  const reader = new FilesReader(new SecretCheck(bootstrap.secrets, environment), environment, formatProblem);
   for (const file of named) reader.add(file);
   reader.read();
   reader.checkSecrets();
@@ -55,9 +55,11 @@ class FilesReader implements CheckedFiles {
   readonly #unreadable: string[] = [];
   readonly #formatProblem: FormatProblem | undefined;
   readonly #secrets: SecretCheck;
+  readonly #environment: Environment;
 
-  constructor(secrets: SecretCheck, formatProblem: FormatProblem | undefined) {
+  constructor(secrets: SecretCheck, environment: Environment, formatProblem: FormatProblem | undefined) {
     this.#secrets = secrets;
+    this.#environment = environment;
     this.#formatProblem = formatProblem;
   }
 
@@ -71,12 +73,16 @@ class FilesReader implements CheckedFiles {
   /** `files` grows while it is walked. */
   read(): void {
     for (const file of this.files) {
-      const problem = openProblem(file.name);
+      const problem = file.kind === "environment" ? this.#variableProblem(file.name) : openProblem(file.name);
       if (problem !== undefined) {
         this.#unreadable.push(file.name);
         this.issues.push(problemAt(file, problem));
       } else if (file.kind === "resources") this.#readResources(file.name);
     }
+  }
+
+  #variableProblem(name: string): string | undefined {
+    return this.#environment[name] === undefined ? "is not in the environment" : undefined;
   }
 
   /** Certificates of secrets, clusters and listeners; files that cannot be read are issues already. */

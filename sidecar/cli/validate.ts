@@ -106,14 +106,14 @@ function placeOfAddress(text: string, loaded: LoadedBootstrap & { readonly ok: t
 }
 
 /**
- * Files of a bootstrap that cannot be read (plugins' code, bodies), and certificates that cannot be used. Files that hold
+ * Files of a bootstrap that cannot be read (plugins' code, bodies), variables that are not there, and certificates that cannot be used. Files that hold
  * resources may come later.
  */
 export function unusableFiles(
   loaded: LoadedBootstrap & { readonly ok: true },
   environment: Record<string, string>,
 ): readonly LocatedIssue[] {
-  const data = loaded.files.filter(({ kind }) => kind === "data");
+  const data = loaded.files.filter(({ kind }) => kind !== "resources");
   const { issues } = checkNamedFiles(loaded.value, data, environment);
   return [...issues, ...certificateProblems(loaded, issues, environment)];
 }

@@ -231,6 +231,24 @@ function compilePathOperator(args: string): FieldRead | string {
   return found[1] === "NQ" ? (facts) => text(read(facts).split("?", 1)[0] ?? "") : (facts) => text(read(facts));
 }
 
+/** SNI_ONLY, SNI_FIRST or HOST_FIRST, then ORIG, HOST or ORIG_OR_HOST. */
+function compileServerName(args: string): FieldRead | string {
+  const found = /^(?:|(SNI_ONLY|SNI_FIRST|HOST_FIRST)(?::(|ORIG|HOST|ORIG_OR_HOST))?)$/.exec(args);
+  if (found === null) {
+    return "takes SNI_ONLY, SNI_FIRST or HOST_FIRST, then perhaps :ORIG, :HOST or :ORIG_OR_HOST";
+  }
+  const [, order = "SNI_ONLY", from] = found;
+  const server: FieldRead = (facts) => text(facts.requestedServerName);
+  const original: FieldRead = ({ requestHead }) => requestHead.headers.get("x-envoy-original-host");
+  const own: FieldRead = ({ requestHead }) => text(requestHead.authority);
+  const host: FieldRead = from === "ORIG" ? original : from === "HOST" ? own : (facts) => original(facts) ?? own(facts);
+  if (order === "SNI_ONLY") {
+    return server;
+  }
+  const [first, second] = order === "SNI_FIRST" ? [server, host] : [host, server];
+  return (facts) => first(facts) ?? second(facts);
+}
+
 function queryOf(facts: StreamFacts): string | undefined {
   const path = originalPath(facts);
   const query = path.indexOf("?");
@@ -328,7 +346,7 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: address((facts) => text(facts.connection.localAddress)),
   DOWNSTREAM_LOCAL_PORT: field((facts) => facts.connection.localPort),
   CONNECTION_ID: field((facts) => facts.connection.id),
-  REQUESTED_SERVER_NAME: field((facts) => text(facts.requestedServerName)),
+  REQUESTED_SERVER_NAME: { args: "optional", length: false, compile: compileServerName },
 
   ROUTE_NAME: field((facts) => text(facts.routeName)),
   STREAM_ID: field((facts) => facts.requestHead.headers.get("x-request-id")),

@@ -65,6 +65,33 @@ suite("validate", { concurrency: 2 }, () => {
     });
   }
 
+  test("validate looks for variables, and not into secrets that nobody uses", async (t) => {
+    const bootstrap = `static_resources:
+  secrets:
+    - { name: unused, tls_certificate: { certificate_chain: { filename: gone.pem }, private_key: { filename: gone.key } } }
+    - { name: too, generic_secret: { secret: { environment_variable: NOT_SET_ANYWHERE } } }
+  listeners:
+    - name: l
+      address: { socket_address: { address: 127.0.0.1, port_value: 0 } }
+      filter_chains:
+        - filters:
+            - name: hcm
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: s
+                http_filters: [{ name: r, typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } }]
+                route_config: { virtual_hosts: [{ name: all, domains: ["*"], routes: [
+                  { match: { path: /a }, direct_response: { status: 200, body: { environment_variable: PATH } } },
+                  { match: { path: /b }, direct_response: { status: 200, body: { environment_variable: NOT_SET_ANYWHERE } } } ] }] }
+`;
+    const { code, stderr } = await outcome(t, { "b.yaml": bootstrap }, "validate", "-c", "b.yaml");
+    assert.equal(code, 1);
+    assert.deepEqual(
+      stderr.map((line) => line.replace(/: static_resources\..*\.body\./, ": … ")),
+      ['b.yaml:17:104: … environment_variable: "NOT_SET_ANYWHERE" is not in the environment'],
+    );
+  });
+
   test("validate checks the files that a bootstrap names", async (t) => {
     const clusters = `resources:
   - "@type": type.googleapis.com/envoy.config.cluster.v3.Cluster

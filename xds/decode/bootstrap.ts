@@ -27,8 +27,10 @@ import { decodeLocality } from "./endpoints.ts";
 import { inspectMessage, type UnknownFieldPolicy } from "./inspect.ts";
 import { child, Findings, item, type Decoded, type FormatProblem, type NamedFile } from "./issues.ts";
 import { decodeListener } from "./listener.ts";
+import { checkOverloadManager } from "./overload-manager.ts";
 import { decodeRuntimeLayers } from "./runtime.ts";
 import { decodeSecret } from "./secret.ts";
+import { checkStatsConfig } from "./stats-config.ts";
 import { decodeServices } from "./wasm-service.ts";
 
 /** Also the files that the bootstrap names, which nobody has read yet. */
@@ -59,6 +61,8 @@ export function decodeBootstrap(
     bootstrapBytes: toBinary(BootstrapSchema, message),
     rawResources: [...clusters, ...listeners, ...secrets].map(({ raw }) => raw),
   };
+  checkOverloadManager(message.overloadManager, "overload_manager", findings);
+  checkStatsConfig(message.statsConfig, "stats_config", findings);
   checkBootstrapReferences(bootstrap, message, findings);
   return { ...findings.result(bootstrap), files: findings.files };
 }

@@ -14,9 +14,10 @@ import type { ClusterLoadAssignment } from "../model/endpoints.ts";
 import { metadataBytes, type HostKind } from "./address.ts";
 import { unpackAny } from "./any.ts";
 import { decodeConfigSource } from "./config-source.ts";
-import { quoted } from "./constraint.ts";
 import { durationMs } from "./duration.ts";
 import { decodeEndpoints } from "./endpoints.ts";
+import { checkExtension } from "./extension-type.ts";
+import { checkHealthChecks } from "./health-checks.ts";
 import { unsupported } from "./http-filter.ts";
 import { inertReason } from "./inert.ts";
 import { child, item, type Findings } from "./issues.ts";
@@ -37,10 +38,10 @@ const ORIGINAL_DST_HEADER = "x-envoy-original-dst-host";
 export function decodeCluster(message: ClusterMessage, path: string, findings: Findings): Cluster | undefined {
   const sockets = decodeSockets(message, path, findings);
   checkFilters(message, path, findings);
-  checkHealthChecks(message, path, findings);
   const discovery = decodeDiscovery(message, path, findings);
   const lbPolicy = decodeLbPolicy(message, discovery?.kind === "original_dst", path, findings);
   const http = decodeUpstreamHttp(message, path, findings);
+  checkHealthChecks(message, http.upstreamProtocol === "http2", path, findings);
   checkOutlierDetection(message.outlierDetection, child(path, "outlier_detection"), findings);
   if (discovery === undefined) return undefined;
   const dnsRefreshRateMs = durationMs(message.dnsRefreshRate, DEFAULT_DNS_REFRESH_MS);
@@ -143,11 +144,25 @@ function decodeDiscovery(message: ClusterMessage, path: string, findings: Findin
     case "static":
       return { kind, assignment: decodeAssignment(message, "ip", path, findings) };
     case "strict_dns":
+      checkResolver(message, path, findings);
       return { kind, assignment: decodeAssignment(message, "ip_or_name", path, findings) };
     case "logical_dns":
+      checkResolver(message, path, findings);
       checkSingleEndpoint(message, path, findings);
       return { kind, assignment: decodeAssignment(message, "ip_or_name", path, findings) };
   }
+}
+
+const RESOLVERS = [
+  "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+  "envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig",
+  "envoy.extensions.network.dns_resolver.hickory.v3.HickoryDnsResolverConfig",
+];
+
+/** It has no effect; Envoy makes it for clusters that need it. */
+function checkResolver(message: ClusterMessage, path: string, findings: Findings): void {
+  const resolver = message.typedDnsResolverConfig;
+  if (resolver !== undefined) checkExtension(resolver, RESOLVERS, child(path, "typed_dns_resolver_config"), findings);
 }
 
 function decodeOriginalDst(message: ClusterMessage, path: string, findings: Findings): Cluster["discovery"] {
@@ -199,18 +214,6 @@ function checkSingleEndpoint(message: ClusterMessage, path: string, findings: Fi
       child(path, "load_assignment.endpoints"),
       "must be one locality with one endpoint in a LOGICAL_DNS cluster",
     );
-  }
-}
-
-/** Envoy tells several checks apart by their names. */
-function checkHealthChecks(message: ClusterMessage, path: string, findings: Findings): void {
-  if (message.healthChecks.length < 2) return;
-  const names = new Set<string>();
-  for (const [index, { name }] of message.healthChecks.entries()) {
-    const at = child(item(child(path, "health_checks"), index), "name");
-    if (name === "") findings.issue(at, "must not be empty where there are several health checks");
-    else if (names.has(name)) findings.issue(at, `${quoted(name)} is already the name of another`);
-    names.add(name);
   }
 }
 

@@ -43,6 +43,8 @@ const OPAQUE_ANY_FIELDS: ReadonlySet<string> = new Set([
   "envoy.config.core.v3.Metadata.typed_filter_metadata",
 ]);
 
+const STATIC_SECRETS = "static_resources.secrets[";
+
 interface FieldPlan {
   readonly field: DescField;
   readonly rule: Constraint | undefined;
@@ -114,12 +116,16 @@ class Inspection {
     for (const field of plan.fields) this.#field(field, fields, depth, isIgnored);
   }
 
-  #namedFile(message: DataSource): void {
-    if (message.specifier.case !== "filename") return;
+  #namedFile({ specifier }: DataSource): void {
+    if (specifier.case !== "filename" && specifier.case !== "environmentVariable") return;
     const path = this.#path;
-    // A token (FileBasedMetadataConfig) is read for each stream, and may come after the start.
-    if (path.endsWith(".secret_data")) return;
-    this.#findings.files.push({ kind: "data", path: child(path, "filename"), name: message.specifier.value });
+    // A token (FileBasedMetadataConfig) is read for each stream, and may come after the start. Secrets are read when somebody names one.
+    if (path.endsWith(".secret_data") || path.startsWith(STATIC_SECRETS)) return;
+    this.#findings.files.push(
+      specifier.case === "filename"
+        ? { kind: "data", path: child(path, "filename"), name: specifier.value }
+        : { kind: "environment", path: child(path, "environment_variable"), name: specifier.value },
+    );
   }
 
   #unknown(desc: DescMessage, message: Message): void {

@@ -24,10 +24,10 @@ export type Decoded<T> =
     }
   | { readonly ok: false; readonly issues: readonly Issue[]; readonly warnings: readonly Warning[] };
 
-/** A file that configuration names, by the path of the field that names it. */
+/** A file, or a variable of the environment, that configuration names, by the path of the field that names it. */
 export interface NamedFile {
-  /** Data that a field stands for, or resources of a path_config_source. */
-  readonly kind: "data" | "resources";
+  /** Data that a field stands for, resources of a path_config_source, or a variable. */
+  readonly kind: "data" | "resources" | "environment";
   readonly path: string;
   readonly name: string;
 }

@@ -35,6 +35,26 @@ const CIPHERS: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
+/** BoringSSL's names of signature schemes, each with that of the scheme. */
+const SIGNATURES: ReadonlyMap<string, string> = new Map([
+  ...(
+    "rsa_pkcs1_sha1 rsa_pkcs1_sha256 rsa_pkcs1_sha256_legacy rsa_pkcs1_sha384 rsa_pkcs1_sha512 ecdsa_sha1 ecdsa_secp256r1_sha256 " +
+    "ecdsa_secp384r1_sha384 ecdsa_secp521r1_sha512 rsa_pss_rsae_sha256 rsa_pss_rsae_sha384 rsa_pss_rsae_sha512 ed25519 " +
+    "mldsa44 mldsa65 mldsa87"
+  )
+    .split(" ")
+    .map((name): [string, string] => [name, name]),
+  ...["1", "256", "384", "512"].map((hash): [string, string] => [`RSA+SHA${hash}`, `rsa_pkcs1_sha${hash}`]),
+  ...["256", "384", "512"].flatMap((hash): [string, string][] => [
+    [`PSS+SHA${hash}`, `rsa_pss_rsae_sha${hash}`],
+    [`RSA-PSS+SHA${hash}`, `rsa_pss_rsae_sha${hash}`],
+  ]),
+  ["ECDSA+SHA1", "ecdsa_sha1"],
+  ["ECDSA+SHA256", "ecdsa_secp256r1_sha256"],
+  ["ECDSA+SHA384", "ecdsa_secp384r1_sha384"],
+  ["ECDSA+SHA512", "ecdsa_secp521r1_sha512"],
+]);
+
 const CURVES: ReadonlySet<string> = new Set(["X25519", "P-256", "P-384", "P-521", "X25519MLKEM768"]);
 
 export function decodeUpstreamTls(message: UpstreamTlsContext, path: string, findings: Findings): UpstreamTls {
@@ -77,7 +97,7 @@ function decodeCommon(message: CommonTlsContext | undefined, path: string, findi
   const secretsPath = child(path, "tls_certificate_sds_secret_configs");
   return {
     ...decodeParameters(message?.tlsParams, child(path, "tls_params"), findings),
-    alpnProtocols: message?.alpnProtocols ?? [],
+    alpnProtocols: decodeAlpn(message?.alpnProtocols ?? [], child(path, "alpn_protocols"), findings),
     certificates: message?.tlsCertificates.map(decodeTlsCertificate) ?? [],
     certificateSecrets:
       message?.tlsCertificateSdsSecretConfigs.map((config, index) =>
@@ -183,6 +203,38 @@ function decodeParameters(message: TlsParameters | undefined, path: string, find
       }
       return name;
     }),
-    signatureAlgorithms: message?.signatureAlgorithms ?? [],
+    signatureAlgorithms: decodeSignatures(
+      message?.signatureAlgorithms ?? [],
+      child(path, "signature_algorithms"),
+      findings,
+    ),
   };
+}
+
+/** In TLS a name has its length in one byte. Envoy joins all with commas and takes them apart again, so one entry may have several. */
+function decodeAlpn(given: readonly string[], path: string, findings: Findings): readonly string[] {
+  const joined = given.join(",");
+  const names = joined === "" ? [] : joined.split(",");
+  for (const name of names) {
+    const length = Buffer.byteLength(name);
+    if (length === 0 || length > 255) {
+      findings.issue(path, `${quoted(name)} is ${length} bytes long, must be 1 to 255`);
+    }
+  }
+  return names;
+}
+
+/** Envoy joins all with colons, so one entry may have several. */
+function decodeSignatures(given: readonly string[], path: string, findings: Findings): readonly string[] {
+  const joined = given.join(":");
+  const names = joined === "" ? [] : joined.split(":");
+  const seen = new Set<string>();
+  for (const name of names) {
+    const scheme = SIGNATURES.get(name);
+    if (scheme === undefined)
+      findings.issue(path, `${quoted(name)} is not one of ${[...SIGNATURES.keys()].join(", ")}`);
+    else if (seen.has(scheme)) findings.issue(path, `${quoted(name)} is named twice`);
+    seen.add(scheme ?? "");
+  }
+  return names;
 }

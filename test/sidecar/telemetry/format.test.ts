@@ -106,6 +106,20 @@ describe("compileFormat()", () => {
     },
     { format: "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_PORT% %CONNECTION_ID%", text: "10.0.0.1:80 80 7" },
     { format: "%ROUTE_NAME% %REQUESTED_SERVER_NAME% %PROTOCOL%", text: "route - HTTP/1.1" },
+    {
+      format:
+        "%REQUESTED_SERVER_NAME(SNI_ONLY:HOST)% %REQUESTED_SERVER_NAME(SNI_FIRST)% %REQUESTED_SERVER_NAME(HOST_FIRST:ORIG)%",
+      text: "- a.test -",
+    },
+    {
+      format:
+        "%REQUESTED_SERVER_NAME(SNI_FIRST)% %REQUESTED_SERVER_NAME(HOST_FIRST)% %REQUESTED_SERVER_NAME(HOST_FIRST:HOST)%",
+      facts: buildFacts({
+        requestedServerName: "sni.test",
+        requestHead: buildRequest({ "x-envoy-original-host": "o.test" }),
+      }),
+      text: "sni.test o.test a.test",
+    },
     { format: "%HOSTNAME% %ENVIRONMENT(ZONE)% %ENVIRONMENT(NONE)%", text: "pod-1 eu -" },
     {
       format: "%DYNAMIC_METADATA(a:b)% %FILTER_STATE(wasm.k:PLAIN)%",

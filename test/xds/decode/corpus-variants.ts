@@ -17,6 +17,7 @@ import {
 } from "./corpus-parts.ts";
 import type { Row } from "./variant-row.ts";
 import { TCP_PROXIES } from "./variants-tcp.ts";
+import { INERT_BOOTSTRAPS, INERT_CLUSTERS, INERT_LOGS } from "./variants-inert.ts";
 import { SCOPED } from "./variants-scoped.ts";
 import { ADS_SERVICES, SECRETS, UPSTREAM_TLS } from "./variants-tls.ts";
 import { BUILTINS } from "./variants-filters.ts";
@@ -35,7 +36,7 @@ function cases(kind: string, rows: readonly Row[], build: (text: string) => stri
 }
 
 export const VARIANTS: readonly CorpusCase[] = [
-  ...cases("cluster", CLUSTERS, (text) => cluster(text)),
+  ...cases("cluster", [...CLUSTERS, ...INERT_CLUSTERS], (text) => cluster(text)),
   ...cases("TLS context", UPSTREAM_TLS, (text) =>
     cluster(`transport_socket: {name: tls, typed_config: {"@type": ${TLS_TYPE}, ${text}}}`),
   ),
@@ -53,7 +54,9 @@ export const VARIANTS: readonly CorpusCase[] = [
   ...cases("virtual host", HOSTS, hosts),
   ...cases("connection manager", MANAGERS, (text) => bootstrap({ listeners: listener(hcm(`${TABLE}, ${text}`)) })),
   ...cases("scoped routes", SCOPED, (text) => bootstrap({ listeners: listener(hcm(`scoped_routes: {${text}}`)) })),
-  ...cases("access log", LOGS, (text) => bootstrap({ listeners: http(TO_LOCAL, `access_log: [{name: l, ${text}}]`) })),
+  ...cases("access log", [...LOGS, ...INERT_LOGS], (text) =>
+    bootstrap({ listeners: http(TO_LOCAL, `access_log: [{name: l, ${text}}]`) }),
+  ),
   ...cases("listener", LISTENERS, (text) => bootstrap({ listeners: listener(hcm(TABLE), `, ${text}`) })),
   ...cases("chain match", CHAIN_MATCHES, (text) =>
     bootstrap({ listeners: listener(hcm(TABLE)).replace("[{filters:", `[{filter_chain_match: ${text}, filters:`) }),
@@ -65,5 +68,5 @@ export const VARIANTS: readonly CorpusCase[] = [
   ...cases("filter of our own", BUILTINS, (text) =>
     bootstrap({ listeners: http(TO_LOCAL, "", `{name: f, typed_config: {"@type": ${text}}}, ${ROUTER}`) }),
   ),
-  ...cases("bootstrap", BOOTSTRAPS, (text) => bootstrap({ rest: text })),
+  ...cases("bootstrap", [...BOOTSTRAPS, ...INERT_BOOTSTRAPS], (text) => bootstrap({ rest: text })),
 ];

@@ -210,11 +210,6 @@ export const BOOTSTRAPS: readonly Row[] = [
   ],
   ["stats_flush_interval: 5s"],
   ["stats_flush_interval: 0s", "stats_flush_interval"],
-  [
-    "stats_config: {stats_tags: [{tag_name: a, regex: '('}]}",
-    "",
-    "statistics have their default tags; the regex is never compiled",
-  ],
   ["made_up: 1", "unknown field"],
   ["staticResources: {}", "static_resources: is given twice", KEPT_KEY],
   ["nodes: {}", "did you mean node?"],

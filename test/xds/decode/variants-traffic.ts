@@ -286,6 +286,12 @@ export const ACTIONS: readonly Row[] = [
   ["direct_response: {}", "status: is 0"],
   ["direct_response: {status: 200, body: {}}", "no specifier set"],
   ["direct_response: {status: 200, body: {inline_bytes: aGk=}}"],
+  ["direct_response: {status: 200, body: {environment_variable: PATH}}"],
+  [
+    "direct_response: {status: 200, body: {environment_variable: NOT_SET_ANYWHERE}}",
+    "",
+    "the verbs look into the environment, see test/integration/validate.test.ts",
+  ],
   ["direct_response: {status: 200, body: {inline_bytes: '*'}}", "base64"],
   ['direct_response: {status: 200, body_format: {text_format: "%PROTOCOL% %LOCAL_REPLY_BODY%"}}'],
   [

@@ -11,6 +11,12 @@ export const CORE_CONSTRAINTS: Constraints = {
     port: { lt: 65535, gt: 0 },
   },
   "envoy.config.core.v3.ApiConfigSource": {
+    config_validators: {
+      types: [
+        "envoy.extensions.config.validators.dynamic_modules.v3.DynamicModuleConfigValidator",
+        "envoy.extensions.config.validators.minimum_clusters.v3.MinimumClustersValidator",
+      ],
+    },
     api_type: { definedOnly: true },
     transport_api_version: { definedOnly: true },
     request_timeout: { gt: 0 },
@@ -59,6 +65,7 @@ export const CORE_CONSTRAINTS: Constraints = {
         "envoy.extensions.health_checkers.dynamic_modules.v3.DynamicModuleHealthCheck",
       ],
     },
+    event_logger: { types: ["envoy.extensions.health_check.event_sinks.file.v3.HealthCheckEventFileSink"] },
     timeout: { required: true, gt: 0 },
     interval: { required: true, gt: 0 },
     unhealthy_threshold: { required: true },
@@ -86,7 +93,15 @@ export const CORE_CONSTRAINTS: Constraints = {
   },
   "envoy.config.core.v3.HealthCheck.Payload": { text: { minLen: 1 }, payload: { oneofRequired: true } },
   "envoy.config.core.v3.HealthStatusSet": { statuses: { items: { definedOnly: true } } },
-  "envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat": { header_format: { oneofRequired: true } },
+  "envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat": {
+    header_format: { oneofRequired: true },
+    stateful_formatter: {
+      types: [
+        "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
+        "envoy.extensions.http.header_formatters.dynamic_modules.v3.DynamicModuleHeaderFormatter",
+      ],
+    },
+  },
   "envoy.config.core.v3.Http2ProtocolOptions": {
     max_concurrent_streams: { lte: 2147483647, gte: 1 },
     initial_stream_window_size: { lte: 2147483647, gte: 65535 },
@@ -138,6 +153,16 @@ export const CORE_CONSTRAINTS: Constraints = {
   },
   "envoy.config.core.v3.SocketOption": { state: { definedOnly: true }, value: { oneofRequired: true } },
   "envoy.config.core.v3.SubstitutionFormatString": {
+    formatters: {
+      types: [
+        "envoy.extensions.formatter.cel.v3.Cel",
+        "envoy.extensions.formatter.dynamic_modules.v3.DynamicModuleFormatter",
+        "envoy.extensions.formatter.file_content.v3.FileContent",
+        "envoy.extensions.formatter.generic_secret.v3.GenericSecret",
+        "envoy.extensions.formatter.metadata.v3.Metadata",
+        "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery",
+      ],
+    },
     text_format: { format: true },
     json_format: { required: true, format: true },
     content_type: { header: "text" },

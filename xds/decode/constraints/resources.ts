@@ -8,6 +8,20 @@ export const RESOURCES_CONSTRAINTS: Constraints = {
     stats_flush_interval: { lt: 300, gte: 0.001 },
     stats_flush_on_admin: { const: true },
     stats_eviction_interval: { gte: 0.001 },
+    stats_sinks: {
+      types: [
+        "envoy.config.metrics.v3.DogStatsdSink",
+        "envoy.extensions.stat_sinks.dynamic_modules.v3.DynamicModuleStatsSink",
+        "envoy.extensions.stat_sinks.graphite_statsd.v3.GraphiteStatsdSink",
+        "envoy.config.metrics.v3.HystrixSink",
+        "envoy.config.metrics.v3.MetricsServiceConfig",
+        "envoy.extensions.stat_sinks.open_telemetry.v3.SinkConfig",
+        "envoy.config.metrics.v3.StatsdSink",
+        "envoy.extensions.stat_sinks.wasm.v3.Wasm",
+      ],
+    },
+    default_regex_engine: { types: ["envoy.extensions.regex_engines.v3.GoogleRE2"] },
+    xds_config_tracker_extension: { types: [] },
   },
   "envoy.config.bootstrap.v3.Bootstrap.ApplicationLogConfig.LogFormat": { log_format: { oneofRequired: true } },
   "envoy.config.bootstrap.v3.Bootstrap.GrpcAsyncClientManagerConfig": { max_cached_entry_idle_duration: { gte: 5 } },
@@ -19,6 +33,9 @@ export const RESOURCES_CONSTRAINTS: Constraints = {
   "envoy.config.bootstrap.v3.Watchdog": { max_kill_timeout_jitter: { gte: 0 } },
   "envoy.config.bootstrap.v3.Watchdog.WatchdogAction": { event: { definedOnly: true } },
   "envoy.config.cluster.v3.CircuitBreakers.Thresholds": { priority: { definedOnly: true } },
+  "envoy.config.cluster.v3.Cluster.QueuingPolicies": {
+    pending_rq_policy: { types: ["envoy.extensions.queue_policy.fifo.v3.FifoQueuePolicyConfig"] },
+  },
   "envoy.config.cluster.v3.Cluster": {
     name: { minLen: 1 },
     type: { definedOnly: true },
@@ -90,7 +107,10 @@ export const RESOURCES_CONSTRAINTS: Constraints = {
     per_connection_buffer_high_watermark_timeout: { gte: 0 },
     max_connections_to_accept_per_socket_event: { gt: 0 },
   },
-  "envoy.config.listener.v3.Listener.ConnectionBalanceConfig": { balance_type: { oneofRequired: true } },
+  "envoy.config.listener.v3.Listener.ConnectionBalanceConfig": {
+    balance_type: { oneofRequired: true },
+    extend_balance: { types: [] },
+  },
   "envoy.config.listener.v3.ListenerFilter": { name: { minLen: 1 } },
   "envoy.config.listener.v3.ListenerFilterChainMatchPredicate": {
     any_match: { const: true },

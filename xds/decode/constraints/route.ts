@@ -85,7 +85,15 @@ export const ROUTE_CONSTRAINTS: Constraints = {
     string_match: { required: true },
   },
   "envoy.config.route.v3.RateLimit": { stage: { lte: 10 }, actions: { minItems: 1 } },
-  "envoy.config.route.v3.RateLimit.Action": { action_specifier: { oneofRequired: true } },
+  "envoy.config.route.v3.RateLimit.Action": {
+    action_specifier: { oneofRequired: true },
+    extension: {
+      types: [
+        "envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor",
+        "envoy.extensions.rate_limit_descriptors.jwt_claim.v3.Descriptor",
+      ],
+    },
+  },
   "envoy.config.route.v3.RateLimit.Action.DynamicMetaData": {
     descriptor_key: { minLen: 1 },
     metadata_key: { required: true },
@@ -226,6 +234,24 @@ export const ROUTE_CONSTRAINTS: Constraints = {
     response_headers_to_add: { maxItems: 1000 },
     response_headers_to_remove: { items: { header: "text" } },
     host_rewrite_literal: { header: "text" },
+  },
+  "envoy.config.trace.v3.OpenTelemetryConfig": {
+    resource_detectors: {
+      types: [
+        "envoy.extensions.tracers.opentelemetry.resource_detectors.v3.DynatraceResourceDetectorConfig",
+        "envoy.extensions.tracers.opentelemetry.resource_detectors.v3.EnvironmentResourceDetectorConfig",
+        "envoy.extensions.tracers.opentelemetry.resource_detectors.v3.StaticConfigResourceDetectorConfig",
+      ],
+    },
+    sampler: {
+      types: [
+        "envoy.extensions.tracers.opentelemetry.samplers.v3.AlwaysOnSamplerConfig",
+        "envoy.extensions.tracers.opentelemetry.samplers.v3.CELSamplerConfig",
+        "envoy.extensions.tracers.opentelemetry.samplers.v3.DynatraceSamplerConfig",
+        "envoy.extensions.tracers.opentelemetry.samplers.v3.ParentBasedSamplerConfig",
+        "envoy.extensions.tracers.opentelemetry.samplers.v3.TraceIdRatioBasedSamplerConfig",
+      ],
+    },
   },
   "envoy.config.trace.v3.Tracing.Http": { name: { minLen: 1 } },
 };
