@@ -21,6 +21,7 @@ let hangup: (() => void) | undefined;
 const io: CliIo = {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
+  isTerminal: process.stdout.isTTY === true,
   env: process.env,
   stop: stop.signal,
   kill: kill.signal,

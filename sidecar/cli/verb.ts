@@ -6,6 +6,8 @@ export interface CliIo {
   /** For answers. Access logs also go to stdout, so `run` itself never prints there. */
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
+  /** Whether `out` is a terminal, which may have colours. */
+  readonly isTerminal?: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborted by the first SIGTERM or SIGINT; its reason is the signal's name. */
   readonly stop: AbortSignal;

@@ -29,6 +29,18 @@ const VERBS: readonly Verb[] = [
   ),
   controlPlaneVerb,
   statusVerb,
+  lazily(
+    "trace",
+    "trace [--follow]",
+    "the latest requests of a running sidecar, with every callback of a plugin",
+    async () => (await import("./asking/trace.ts")).TRACE,
+  ),
+  lazily(
+    "log",
+    "log [[COMPONENT=]LEVEL …]",
+    "shows and changes the log levels of a running sidecar",
+    async () => (await import("./asking/log.ts")).LOG,
+  ),
   configVerb,
   pluginVerb,
   injectVerb,

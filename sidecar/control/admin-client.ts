@@ -14,13 +14,17 @@ export type AdminQuestion = Readonly<{
   path: string;
   body?: string;
   contentType?: string;
+  /** Longest wait for the next bytes, default 30 s. */
+  timeoutMs?: number;
+  /** Longest answer, default 256 MiB. */
+  maxBytes?: number;
 }>;
 
 const TIMEOUT_MS = 30_000;
 const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
 
 const PROBLEMS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "nothing listens there",
+  ECONNREFUSED: "nothing listens there; --admin says where to ask",
   ENOTFOUND: "the name is not known",
   EHOSTUNREACH: "there is no route to it",
 };
@@ -28,6 +32,7 @@ const PROBLEMS: Readonly<Record<string, string>> = {
 /** Never rejects. */
 export async function askAdmin(question: AdminQuestion): Promise<AdminAnswer> {
   const { admin, method = "GET", path, body = "", contentType = "application/json" } = question;
+  const { timeoutMs = TIMEOUT_MS, maxBytes = MAX_ANSWER_BYTES } = question;
   const url = urlOf(admin, path);
   if (url === undefined) return { ok: false, problem: `"${admin}" is no address: must be HOST:PORT` };
   return new Promise((resolve) => {
@@ -37,12 +42,12 @@ export async function askAdmin(question: AdminQuestion): Promise<AdminAnswer> {
     const { hostname, port } = url;
     const host = hostname.replace(/^\[|\]$/g, "");
     const options = { host, port: port === "" ? 80 : Number(port), method, path: pathname + search, headers };
-    const request = requestHttp({ ...options, agent: false, timeout: TIMEOUT_MS }, (response) => {
+    const request = requestHttp({ ...options, agent: false, timeout: timeoutMs }, (response) => {
       const chunks: Buffer[] = [];
       let size = 0;
       response.on("data", (chunk: Buffer) => {
         size += chunk.length;
-        if (size > MAX_ANSWER_BYTES) request.destroy(new Error("the answer is too large"));
+        if (size > maxBytes) request.destroy(new Error("the answer is too large"));
         else chunks.push(chunk);
       });
       response.on("end", () => {
@@ -50,7 +55,7 @@ export async function askAdmin(question: AdminQuestion): Promise<AdminAnswer> {
       });
       response.on("error", (error) => fail(error.message));
     });
-    request.on("timeout", () => request.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+    request.on("timeout", () => request.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
     request.on("error", (error: NodeJS.ErrnoException) => fail(PROBLEMS[error.code ?? ""] ?? error.message));
     request.end(body);
   });
