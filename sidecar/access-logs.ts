@@ -7,7 +7,7 @@ import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import { WasmLogStream } from "./filter/wasm-log-stream.ts";
 import type { PluginSource } from "./filter/wasm-filter.ts";
 import { releaseAll } from "./http-filters.ts";
-import type { PluginLease, PluginPool } from "./plugin-pool.ts";
+import type { PluginLease, PluginPool } from "./plugin/plugin-pool.ts";
 import {
   type AccessLogDeps,
   type AccessLogger,

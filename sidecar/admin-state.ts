@@ -26,7 +26,7 @@ import { parseLogLevel } from "./telemetry/log-level.ts";
 import { addressText } from "./upstream/address-text.ts";
 import { clusterViews, type WorkerHosts } from "./cluster-views.ts";
 import { routeConfigurations } from "./route-configurations.ts";
-import { pluginViews } from "./plugin-views.ts";
+import { pluginViews } from "./plugin/plugin-views.ts";
 import { serverInfo } from "./server-info.ts";
 import { xdsViews } from "./xds-views.ts";
 

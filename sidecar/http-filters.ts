@@ -14,8 +14,8 @@ import { MatchedFilterFactory } from "./builtin/matched-filter.ts";
 import { FailingFilterFactory } from "./filter/failing-filter.ts";
 import type { FilterFactory } from "./filter/filter.ts";
 import { type PluginSource, WasmFilterFactory } from "./filter/wasm-filter.ts";
-import { type NamedPlugin, policyWithoutCode } from "./named-plugin.ts";
-import type { PluginLease, PluginPool } from "./plugin-pool.ts";
+import { type NamedPlugin, policyWithoutCode } from "./plugin/named-plugin.ts";
+import type { PluginLease, PluginPool } from "./plugin/plugin-pool.ts";
 import type { ProxyStream } from "./proxy.ts";
 import type { EffectiveOverride, FilterOverrides } from "./route/filter-overrides.ts";
 

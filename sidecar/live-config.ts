@@ -16,9 +16,9 @@ import { type HttpServing, resolveHttpStats, type StreamEnvironment } from "./ht
 import type { LiveDemands } from "./live-demands.ts";
 import type { LocalReplies } from "./local-replies.ts";
 import { failed, LiveRoutes, overridesOf, useAll } from "./live-routes.ts";
-import { NamedPlugin, policyWithoutCode } from "./named-plugin.ts";
+import { NamedPlugin, policyWithoutCode } from "./plugin/named-plugin.ts";
 import { compileNetworkFilters, type NetworkFilters } from "./network-filters.ts";
-import type { PluginLease, PluginPool } from "./plugin-pool.ts";
+import type { PluginLease, PluginPool } from "./plugin/plugin-pool.ts";
 import type { ProcessScope } from "./stats/scope.ts";
 import type { StreamOrigin } from "./stream-record.ts";
 import type { NetworkFilterFactory } from "./tcp/network-filter.ts";

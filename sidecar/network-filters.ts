@@ -1,8 +1,8 @@
 // The network filters of one filter chain, compiled: a plugin taken from the pool for each. Made by live-config.ts.
 
 import type { NetworkFilter } from "../xds/model/listener.ts";
-import { policyWithoutCode } from "./named-plugin.ts";
-import type { PluginLease, PluginPool } from "./plugin-pool.ts";
+import { policyWithoutCode } from "./plugin/named-plugin.ts";
+import type { PluginLease, PluginPool } from "./plugin/plugin-pool.ts";
 import type { NetworkFilterFactory } from "./tcp/network-filter.ts";
 import {
   FailingNetworkFilterFactory,

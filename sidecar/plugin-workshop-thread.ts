@@ -4,8 +4,8 @@ import { parentPort, workerData } from "node:worker_threads";
 import { loadPluginModule, type ModuleOptions, type PluginModule } from "../plugins/plugin-module.ts";
 import type { PluginSpec } from "../plugins/plugin-spec.ts";
 import type { Node } from "../xds/model/bootstrap.ts";
-import { nodeProperty } from "./plugin-ports.ts";
-import { type TrialLine, tryPlugin } from "./plugin-trial.ts";
+import { nodeProperty } from "./plugin/plugin-ports.ts";
+import { type TrialLine, tryPlugin } from "./plugin/plugin-trial.ts";
 
 export interface WorkshopSettings {
   readonly sharedData: SharedArrayBuffer;

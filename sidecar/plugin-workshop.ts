@@ -5,7 +5,7 @@
 import { Worker } from "node:worker_threads";
 import type { ModuleOptions, PluginModule } from "../plugins/plugin-module.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
-import { pluginSettings } from "./plugin-settings.ts";
+import { pluginSettings } from "./plugin/plugin-settings.ts";
 import type { WorkshopAnswer, WorkshopJob, WorkshopSettings } from "./plugin-workshop-thread.ts";
 import type { RuntimeSettings } from "./runtime-settings.ts";
 import type { Log } from "./telemetry/log-level.ts";

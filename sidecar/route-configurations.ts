@@ -3,7 +3,7 @@
 
 import type { HttpConnectionManager, Listener } from "../xds/model/listener.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
-import { inlineRoutesOf } from "./listener-plugins.ts";
+import { inlineRoutesOf } from "./publish/listener-plugins.ts";
 import type { PerFilterConfig, Route, RouteConfiguration } from "../xds/model/route.ts";
 import type { RouteConfigurationView } from "./admin/ports.ts";
 

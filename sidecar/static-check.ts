@@ -4,8 +4,8 @@ import type { Bootstrap } from "../xds/model/bootstrap.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import type { PluginCodeLoader } from "./code/code-loader.ts";
 import type { PortCheck } from "./port-check.ts";
-import type { PublishFailure } from "./publication.ts";
-import { pluginsOf } from "./listener-plugins.ts";
+import type { PublishFailure } from "./publish/publication.ts";
+import { pluginsOf } from "./publish/listener-plugins.ts";
 
 /** Local plugin code must load and addresses must be free: every problem. Remote code has time while the rest starts. */
 export async function staticProblems(

@@ -3,7 +3,7 @@
 // does not burn the CPU; the other workers serve meanwhile, as each has its own listening sockets.
 
 import type { Worker } from "node:worker_threads";
-import { ConfigOutbox } from "./config-outbox.ts";
+import { ConfigOutbox } from "./publish/config-outbox.ts";
 import { type Pulse, readPulse } from "./worker-pulse.ts";
 import type { WorkerThreads } from "./worker-threads.ts";
 import type { ConfigDelta, FromWorker, Question, ToWorker, WorkerSettings } from "./worker-link.ts";

@@ -14,17 +14,17 @@ import { type AccessLogs, compileAccessLogs } from "./access-logs.ts";
 import { type PluginSource, WasmFilter } from "./filter/wasm-filter.ts";
 import { WasmLogStream } from "./filter/wasm-log-stream.ts";
 import { TimerWheel } from "./http/timer-wheel.ts";
-import { FOREIGN_FUNCTIONS, partialMatch } from "./foreign-functions.ts";
+import { FOREIGN_FUNCTIONS, partialMatch } from "./plugin/foreign-functions.ts";
 import { ListenerSet } from "./listener-set.ts";
 import { LiveDemands } from "./live-demands.ts";
 import { LiveConfig } from "./live-config.ts";
 import { compileLocalReplies, type LocalReplies } from "./local-replies.ts";
-import { PluginCalls } from "./plugin-calls.ts";
-import { PluginGrpcCalls } from "./plugin-grpc.ts";
-import { PluginLimits } from "./plugin-limits.ts";
-import { PluginPool } from "./plugin-pool.ts";
-import { PluginServices } from "./plugin-services.ts";
-import { nodeProperty, PLUGIN_CLOCK, PluginLines, PluginMetrics } from "./plugin-ports.ts";
+import { PluginCalls } from "./plugin/plugin-calls.ts";
+import { PluginGrpcCalls } from "./plugin/plugin-grpc.ts";
+import { PluginLimits } from "./plugin/plugin-limits.ts";
+import { PluginPool } from "./plugin/plugin-pool.ts";
+import { PluginServices } from "./plugin/plugin-services.ts";
+import { nodeProperty, PLUGIN_CLOCK, PluginLines, PluginMetrics } from "./plugin/plugin-ports.ts";
 import { numberSetting } from "./runtime-settings.ts";
 import { StreamRecord } from "./stream-record.ts";
 import { StatsTable } from "./stats/table.ts";
@@ -44,8 +44,8 @@ import { TRACE_RING_SIZE, TraceRecorder } from "./telemetry/trace-recorder.ts";
 import type { StreamTrace } from "./telemetry/stream-trace.ts";
 import { viewTrace } from "./telemetry/trace-view.ts";
 import { PulseWriter } from "./worker-pulse.ts";
-import { RouteJoiner } from "./route-patch.ts";
-import { joinEndpoints } from "./sent-endpoints.ts";
+import { RouteJoiner } from "./publish/route-patch.ts";
+import { joinEndpoints } from "./publish/sent-endpoints.ts";
 import type {
   ApplyFailure,
   ConfigDelta,

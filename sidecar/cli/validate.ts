@@ -10,7 +10,7 @@ import type { PluginConfig } from "../../xds/model/plugin-config.ts";
 import { PluginCodeLoader } from "../code/code-loader.ts";
 import { isAdminFailure } from "../admin/admin.ts";
 import { isBindFailure } from "../port-check.ts";
-import { pluginsOf } from "../listener-plugins.ts";
+import { pluginsOf } from "../publish/listener-plugins.ts";
 import { StatsTable } from "../stats/table.ts";
 import { formatProblem } from "../telemetry/format.ts";
 import { parseRunOptions, type RunOptions, RUN_FLAGS, RUN_FLAGS_HELP } from "./run-flags.ts";

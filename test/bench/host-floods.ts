@@ -9,7 +9,7 @@ import { WasmFilterFactory } from "../../sidecar/filter/wasm-filter.ts";
 import { HeaderMap } from "../../sidecar/http/headers.ts";
 import { RequestHead } from "../../sidecar/http/message.ts";
 import type { DownstreamStream } from "../../sidecar/http/stream.ts";
-import { PLUGIN_CLOCK, PluginMetrics } from "../../sidecar/plugin-ports.ts";
+import { PLUGIN_CLOCK, PluginMetrics } from "../../sidecar/plugin/plugin-ports.ts";
 import { StatsTable } from "../../sidecar/stats/table.ts";
 import { StreamRecord } from "../../sidecar/stream-record.ts";
 import { fakePorts } from "../plugins/support/fake-ports.ts";

@@ -10,7 +10,7 @@ import { WasmFilter, WasmFilterFactory } from "../../sidecar/filter/wasm-filter.
 import { HeaderMap } from "../../sidecar/http/headers.ts";
 import { RequestHead, ResponseHead } from "../../sidecar/http/message.ts";
 import type { DownstreamStream } from "../../sidecar/http/stream.ts";
-import { PLUGIN_CLOCK } from "../../sidecar/plugin-ports.ts";
+import { PLUGIN_CLOCK } from "../../sidecar/plugin/plugin-ports.ts";
 import { StatsTable } from "../../sidecar/stats/table.ts";
 import { StreamRecord } from "../../sidecar/stream-record.ts";
 import { HookMeter } from "../../sidecar/telemetry/hook-meter.ts";

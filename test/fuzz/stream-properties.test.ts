@@ -5,7 +5,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { encodePropertyValue } from "../../plugins/hostcalls/properties.ts";
 import { streamProperty } from "../../sidecar/filter/stream-properties.ts";
-import { nodeProperty } from "../../sidecar/plugin-ports.ts";
+import { nodeProperty } from "../../sidecar/plugin/plugin-ports.ts";
 import { compileFormat } from "../../sidecar/telemetry/format.ts";
 import { buildFacts, stateOf } from "../sidecar/telemetry/facts.ts";
 

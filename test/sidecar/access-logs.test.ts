@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AccessLogs } from "../../sidecar/access-logs.ts";
-import type { PluginLease } from "../../sidecar/plugin-pool.ts";
+import type { PluginLease } from "../../sidecar/plugin/plugin-pool.ts";
 import { buildFacts } from "./telemetry/facts.ts";
 
 test("AccessLogs holds its plugins until the last stream that began under it is over", () => {

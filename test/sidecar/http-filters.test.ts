@@ -10,7 +10,7 @@ import {
   type HttpFilters,
 } from "../../sidecar/http-filters.ts";
 import { TimerWheel } from "../../sidecar/http/timer-wheel.ts";
-import { NamedPlugin } from "../../sidecar/named-plugin.ts";
+import { NamedPlugin } from "../../sidecar/plugin/named-plugin.ts";
 import { StatsTable } from "../../sidecar/stats/table.ts";
 import type { HttpFilter } from "../../xds/model/listener.ts";
 import type { PluginConfig } from "../../xds/model/plugin-config.ts";

@@ -19,6 +19,6 @@ export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "@opentelemetry/resources": ["sidecar/telemetry/tracing.ts"],
   pino: ["sidecar/telemetry/log.ts"],
   re2js: ["xds/decode/regex.ts", "sidecar/route/re2-engine.ts"],
-  undici: ["sidecar/plugin-calls.ts"],
+  undici: ["sidecar/plugin/plugin-calls.ts"],
   yaml: ["xds/decode/yaml-document.ts", "sidecar/inject/"],
 };

@@ -16,7 +16,7 @@ import { TestMetrics } from "../../../plugins/testing/test-sinks.ts";
 import { WasmFilterFactory } from "../../filter/wasm-filter.ts";
 import type { ConnectionInfo } from "../../http/stream.ts";
 import { WasmNetworkFilterFactory } from "../../tcp/wasm-network-filter.ts";
-import { FOREIGN_FUNCTIONS, partialMatch } from "../../foreign-functions.ts";
+import { FOREIGN_FUNCTIONS, partialMatch } from "../../plugin/foreign-functions.ts";
 import type { CliIo } from "../verb.ts";
 import { readModuleAt } from "./module-source.ts";
 import { type PluginSettings, RunProblem } from "./plugin-flags.ts";

@@ -2,12 +2,12 @@
 // the runtime. Adding one: a function here, an entry in FOREIGN_FUNCTIONS, a test; plugins/README.md says what it may do.
 
 import { Buffer } from "node:buffer";
-import { Status } from "../plugins/abi/constants.ts";
-import type { ForeignAnswer, ForeignCall, ForeignFunction } from "../plugins/ports.ts";
-import { readFields } from "../plugins/proto-fields.ts";
-import type { FilterState } from "./filter/filter-state.ts";
-import { STATE_OBJECTS } from "./filter/state-objects.ts";
-import { compileFullMatch, type FullMatch } from "./route/regex.ts";
+import { Status } from "../../plugins/abi/constants.ts";
+import type { ForeignAnswer, ForeignCall, ForeignFunction } from "../../plugins/ports.ts";
+import { readFields } from "../../plugins/proto-fields.ts";
+import type { FilterState } from "../filter/filter-state.ts";
+import { STATE_OBJECTS } from "../filter/state-objects.ts";
+import { compileFullMatch, type FullMatch } from "../route/regex.ts";
 
 const LIFE_SPANS = ["filter_chain", "request", "connection"] as const;
 

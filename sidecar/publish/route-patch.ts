@@ -3,9 +3,9 @@
 // thread cuts with RouteCutter (config-outbox.ts), the worker joins with RouteJoiner (worker.ts); what the worker joins has
 // the objects that it had before. Messages of one worker arrive in order, so both know the same version.
 
-import type { RouteConfiguration, VirtualHost } from "../xds/model/route.ts";
-import { isOuterSame } from "./route/outer-fields.ts";
-import type { Changes } from "./worker-link.ts";
+import type { RouteConfiguration, VirtualHost } from "../../xds/model/route.ts";
+import { isOuterSame } from "../route/outer-fields.ts";
+import type { Changes } from "../worker-link.ts";
 
 /** Virtual hosts `from` … `from + count - 1` of the version before. */
 export type KeptHosts = readonly [from: number, count: number];

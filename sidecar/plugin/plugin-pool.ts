@@ -3,12 +3,12 @@
 // Starting a plugin runs the guest: about 25 ms for a Go module, and it blocks the worker meanwhile.
 
 import { createHash } from "node:crypto";
-import type { Plugin } from "../plugins/plugin.ts";
-import type { PluginModule } from "../plugins/plugin-module.ts";
-import type { PluginRuntime } from "../plugins/plugin-runtime.ts";
-import type { PluginConfig } from "../xds/model/plugin-config.ts";
+import type { Plugin } from "../../plugins/plugin.ts";
+import type { PluginModule } from "../../plugins/plugin-module.ts";
+import type { PluginRuntime } from "../../plugins/plugin-runtime.ts";
+import type { PluginConfig } from "../../xds/model/plugin-config.ts";
 import { pluginSettings } from "./plugin-settings.ts";
-import { deadlineMs, fuelLimits, type RuntimeSettings } from "./runtime-settings.ts";
+import { deadlineMs, fuelLimits, type RuntimeSettings } from "../runtime-settings.ts";
 
 export type PluginResult =
   | { readonly ok: true; readonly lease: PluginLease }

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { ConfigOutbox, joinDeltas } from "../../sidecar/config-outbox.ts";
-import { joinEndpoints } from "../../sidecar/sent-endpoints.ts";
-import { RouteJoiner } from "../../sidecar/route-patch.ts";
-import type { Changes, ConfigDelta } from "../../sidecar/worker-link.ts";
+import { ConfigOutbox, joinDeltas } from "../../../sidecar/publish/config-outbox.ts";
+import { joinEndpoints } from "../../../sidecar/publish/sent-endpoints.ts";
+import { RouteJoiner } from "../../../sidecar/publish/route-patch.ts";
+import type { Changes, ConfigDelta } from "../../../sidecar/worker-link.ts";
 
 type Routes = ConfigDelta["routes"];
 

@@ -1,13 +1,13 @@
 // Before a listener or a plugin is acknowledged: the code of its plugins must load, and they must start. supervisor.ts asks for
 // each resource that comes. What was refused is remembered for /plugins until a version of it passes.
 
-import type { Issue } from "../xds/decode/issues.ts";
-import type { Resource } from "../xds/decode/resource.ts";
-import type { PluginConfig } from "../xds/model/plugin-config.ts";
-import type { PluginCodeLoader } from "./code/code-loader.ts";
-import { pluginsOf } from "./listener-plugins.ts";
-import { pluginsOfRoutes } from "./route-plugins.ts";
-import type { ApplyFailure } from "./worker-link.ts";
+import type { Issue } from "../../xds/decode/issues.ts";
+import type { Resource } from "../../xds/decode/resource.ts";
+import type { PluginConfig } from "../../xds/model/plugin-config.ts";
+import type { PluginCodeLoader } from "../code/code-loader.ts";
+import { pluginsOf } from "../publish/listener-plugins.ts";
+import { pluginsOfRoutes } from "../publish/route-plugins.ts";
+import type { ApplyFailure } from "../worker-link.ts";
 
 const NO_ISSUES: readonly Issue[] = [];
 

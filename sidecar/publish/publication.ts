@@ -1,6 +1,6 @@
 // One publication of publisher.ts in the making: what has been prepared of it, what has failed, what waits. Pure.
 
-import type { PluginModule } from "../plugins/plugin-module.ts";
+import type { PluginModule } from "../../plugins/plugin-module.ts";
 import type { Sent } from "./sent-resources.ts";
 
 /** Why a resource of a snapshot is not handed out: its previous version stays. */

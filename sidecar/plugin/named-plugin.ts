@@ -1,10 +1,10 @@
 // A plugin that arrives by name (ECDS): replaced under the filters that use it, which are this factory.
 // live-config.ts has one for each name; http-filters.ts puts it into filter chains.
 
-import type { PluginConfig } from "../xds/model/plugin-config.ts";
-import { FailingFilterFactory } from "./filter/failing-filter.ts";
-import type { FilterCallbacks, FilterFactory, StreamFilter } from "./filter/filter.ts";
-import { type PluginSource, WasmFilterFactory, type WasmStream } from "./filter/wasm-filter.ts";
+import type { PluginConfig } from "../../xds/model/plugin-config.ts";
+import { FailingFilterFactory } from "../filter/failing-filter.ts";
+import type { FilterCallbacks, FilterFactory, StreamFilter } from "../filter/filter.ts";
+import { type PluginSource, WasmFilterFactory, type WasmStream } from "../filter/wasm-filter.ts";
 import type { PluginLease } from "./plugin-pool.ts";
 
 export class NamedPlugin implements PluginSource, FilterFactory<WasmStream> {

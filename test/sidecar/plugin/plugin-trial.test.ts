@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { suite, test, type TestContext } from "node:test";
-import { createSharedMemory } from "../../plugins/shared-store.ts";
-import type { PluginSpec } from "../../plugins/plugin-spec.ts";
-import { tryPlugin } from "../../sidecar/plugin-trial.ts";
-import { PluginWorkshop } from "../../sidecar/plugin-workshop.ts";
-import type { PluginConfig } from "../../xds/model/plugin-config.ts";
-import { goodModule, specOf } from "../plugins/support/specs.ts";
-import { guest } from "../support/bootstrap-builder.ts";
+import { createSharedMemory } from "../../../plugins/shared-store.ts";
+import type { PluginSpec } from "../../../plugins/plugin-spec.ts";
+import { tryPlugin } from "../../../sidecar/plugin/plugin-trial.ts";
+import { PluginWorkshop } from "../../../sidecar/plugin-workshop.ts";
+import type { PluginConfig } from "../../../xds/model/plugin-config.ts";
+import { goodModule, specOf } from "../../plugins/support/specs.ts";
+import { guest } from "../../support/bootstrap-builder.ts";
 
 const bytesOf = (name: string): Uint8Array => new Uint8Array(readFileSync(guest(name)));
 const deps = () => ({ sharedMemory: createSharedMemory(), properties: { property: () => undefined } });

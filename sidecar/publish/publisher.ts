@@ -3,20 +3,20 @@
 // compiled before a worker hears of a plugin). What waits for remote code is left out, its previous version serves on, and
 // it follows when the code is there (code/code-warming.ts). A worker that starts anew gets everything in one delta.
 
-import type { PluginModule } from "../plugins/plugin-module.ts";
-import type { Runtime } from "../xds/model/bootstrap.ts";
-import type { Cluster } from "../xds/model/cluster.ts";
-import type { ClusterLoadAssignment } from "../xds/model/endpoints.ts";
-import type { Listener } from "../xds/model/listener.ts";
-import type { PluginConfig, PluginService } from "../xds/model/plugin-config.ts";
-import type { RouteConfiguration } from "../xds/model/route.ts";
-import type { Snapshot } from "../xds/model/snapshot.ts";
-import type { CodeWarming, CodeWarmingDeps } from "./code/code-warming.ts";
+import type { PluginModule } from "../../plugins/plugin-module.ts";
+import type { Runtime } from "../../xds/model/bootstrap.ts";
+import type { Cluster } from "../../xds/model/cluster.ts";
+import type { ClusterLoadAssignment } from "../../xds/model/endpoints.ts";
+import type { Listener } from "../../xds/model/listener.ts";
+import type { PluginConfig, PluginService } from "../../xds/model/plugin-config.ts";
+import type { RouteConfiguration } from "../../xds/model/route.ts";
+import type { Snapshot } from "../../xds/model/snapshot.ts";
+import type { CodeWarming, CodeWarmingDeps } from "../code/code-warming.ts";
 import { discoveredBy, pluginsOf, replacePlugins, routesOf } from "./listener-plugins.ts";
 import { type Gathered, type Prepared, type PublishFailure, valueOf } from "./publication.ts";
 import { pluginsOfRoutes, replaceRoutePlugins } from "./route-plugins.ts";
 import { SentResources } from "./sent-resources.ts";
-import type { Changes, ConfigDelta } from "./worker-link.ts";
+import type { Changes, ConfigDelta } from "../worker-link.ts";
 
 export type { PublishFailure } from "./publication.ts";
 

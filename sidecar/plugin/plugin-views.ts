@@ -1,13 +1,13 @@
 // /plugins: each plugin once, from what the workers say of their VMs, what the configuration says, and the statistics. Pure.
 
-import { CALLBACK_NAMES } from "../plugins/abi/callbacks.ts";
-import type { PluginView as HostView } from "../plugins/plugin.ts";
-import type { PluginCode, PluginConfig, PluginService } from "../xds/model/plugin-config.ts";
-import type { CallbackView, PluginView, RouteConfigurationView } from "./admin/ports.ts";
-import { quantiles } from "./stats/buckets.ts";
-import type { StatsReader } from "./stats/reader.ts";
-import { callStat } from "./telemetry/hook-meter.ts";
-import type { ApplyFailure } from "./worker-link.ts";
+import { CALLBACK_NAMES } from "../../plugins/abi/callbacks.ts";
+import type { PluginView as HostView } from "../../plugins/plugin.ts";
+import type { PluginCode, PluginConfig, PluginService } from "../../xds/model/plugin-config.ts";
+import type { CallbackView, PluginView, RouteConfigurationView } from "../admin/ports.ts";
+import { quantiles } from "../stats/buckets.ts";
+import type { StatsReader } from "../stats/reader.ts";
+import { callStat } from "../telemetry/hook-meter.ts";
+import type { ApplyFailure } from "../worker-link.ts";
 
 export interface PluginFacts {
   /** By plugin name. */

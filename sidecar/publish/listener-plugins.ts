@@ -1,11 +1,11 @@
 // The plugins of a listener: which it names by itself, which come by name (ECDS), and the listener with others in their place.
 // Used by publisher.ts, which loads plugins' code before workers hear of a listener. Pure.
 
-import type { AccessLog } from "../xds/model/access-log.ts";
-import type { FilterChain, HttpConnectionManager, HttpFilter, Listener } from "../xds/model/listener.ts";
-import type { PluginConfig } from "../xds/model/plugin-config.ts";
-import type { RouteConfiguration } from "../xds/model/route.ts";
-import type { ScopedRoute } from "../xds/model/scoped-routes.ts";
+import type { AccessLog } from "../../xds/model/access-log.ts";
+import type { FilterChain, HttpConnectionManager, HttpFilter, Listener } from "../../xds/model/listener.ts";
+import type { PluginConfig } from "../../xds/model/plugin-config.ts";
+import type { RouteConfiguration } from "../../xds/model/route.ts";
+import type { ScopedRoute } from "../../xds/model/scoped-routes.ts";
 import { pluginsOfRoutes, replaceRoutePlugins } from "./route-plugins.ts";
 
 /** Every plugin that a listener names by itself, defaults of discovered ones included. */

@@ -1,9 +1,9 @@
 // Counts what plugins ran into that contains them without ending them (plugins/ports.ts), as
 // `outrigger_wasm_limits_hit_total{plugin,limit}`. worker.ts hands it to the plugin host.
 
-import type { LimitCounter, LimitName, PluginIdentity } from "../plugins/ports.ts";
-import type { Counter, StatsScope } from "./stats/scope.ts";
-import { labelled } from "./stats/tags.ts";
+import type { LimitCounter, LimitName, PluginIdentity } from "../../plugins/ports.ts";
+import type { Counter, StatsScope } from "../stats/scope.ts";
+import { labelled } from "../stats/tags.ts";
 
 export class PluginLimits implements LimitCounter {
   readonly #scope: StatsScope;

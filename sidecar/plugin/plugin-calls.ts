@@ -4,11 +4,11 @@
 // only an answer that is cut short, or one over the limit, is reported as broken off.
 
 import type { Agent, Dispatcher } from "undici";
-import type { HttpCall, HttpCaller, HttpCallResult, PendingHttpCall } from "../plugins/ports.ts";
-import type { LiveCluster } from "./cluster/cluster.ts";
-import { type TraceRecorder, traceparentOf } from "./telemetry/trace-recorder.ts";
-import type { Callout } from "./telemetry/stream-trace.ts";
-import { addressText } from "./upstream/address-text.ts";
+import type { HttpCall, HttpCaller, HttpCallResult, PendingHttpCall } from "../../plugins/ports.ts";
+import type { LiveCluster } from "../cluster/cluster.ts";
+import { type TraceRecorder, traceparentOf } from "../telemetry/trace-recorder.ts";
+import type { Callout } from "../telemetry/stream-trace.ts";
+import { addressText } from "../upstream/address-text.ts";
 
 /** Longest time of a call that asks for no timeout, or for a longer one. */
 const MAX_TIMEOUT_MS = 60_000;

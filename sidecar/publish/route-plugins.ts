@@ -1,8 +1,8 @@
 // Plugins that a route configuration brings with it (typed_per_filter_config with a VM of its own), and the configuration with
 // others in their place. listener-plugins.ts and publisher.ts ask. Pure; each configuration is walked once.
 
-import type { PluginConfig } from "../xds/model/plugin-config.ts";
-import type { FilterOverride, PerFilterConfig, Route, RouteConfiguration, VirtualHost } from "../xds/model/route.ts";
+import type { PluginConfig } from "../../xds/model/plugin-config.ts";
+import type { FilterOverride, PerFilterConfig, Route, RouteConfiguration, VirtualHost } from "../../xds/model/route.ts";
 
 type Loaded = ReadonlyMap<PluginConfig, PluginConfig>;
 

@@ -1,9 +1,9 @@
 // What the plugin host is told about a plugin: its configuration, and the runtime keys that are about it. Pure.
 // plugin-pool.ts starts plugins with it on the workers, plugin-trial.ts before that.
 
-import type { PluginSpec } from "../plugins/plugin-spec.ts";
-import type { PluginConfig } from "../xds/model/plugin-config.ts";
-import { deadlineMs, fuelLimits, numberSetting, type RuntimeSettings } from "./runtime-settings.ts";
+import type { PluginSpec } from "../../plugins/plugin-spec.ts";
+import type { PluginConfig } from "../../xds/model/plugin-config.ts";
+import { deadlineMs, fuelLimits, numberSetting, type RuntimeSettings } from "../runtime-settings.ts";
 
 /** All but the module, which is loaded apart. `environment` is the host's, for `host_env_keys`. */
 export function pluginSettings(

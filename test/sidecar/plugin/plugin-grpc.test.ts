@@ -4,15 +4,15 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { suite, test } from "node:test";
-import type { GrpcCall, GrpcReceiver, PendingGrpcCall } from "../../plugins/grpc-port.ts";
-import { PluginGrpcCalls } from "../../sidecar/plugin-grpc.ts";
-import type { Cluster } from "../../xds/model/cluster.ts";
-import { buildAssignment } from "../support/cluster-builders.ts";
-import { EventLog } from "../support/events.ts";
-import { grpcFrame, type OddAnswers, OddGrpcOrigin } from "../support/grpc-origin.ts";
-import { buildBreakers, PoolFixture } from "../support/pool-fixture.ts";
-import { until } from "../support/sidecar-story.ts";
-import { RecorderBench } from "./telemetry/fake-requests.ts";
+import type { GrpcCall, GrpcReceiver, PendingGrpcCall } from "../../../plugins/grpc-port.ts";
+import { PluginGrpcCalls } from "../../../sidecar/plugin/plugin-grpc.ts";
+import type { Cluster } from "../../../xds/model/cluster.ts";
+import { buildAssignment } from "../../support/cluster-builders.ts";
+import { EventLog } from "../../support/events.ts";
+import { grpcFrame, type OddAnswers, OddGrpcOrigin } from "../../support/grpc-origin.ts";
+import { buildBreakers, PoolFixture } from "../../support/pool-fixture.ts";
+import { until } from "../../support/sidecar-story.ts";
+import { RecorderBench } from "../telemetry/fake-requests.ts";
 
 const PLUGIN = { index: 0, name: "p", rootId: "", vmId: "", digest: "", abiVersion: "0.2.1" };
 

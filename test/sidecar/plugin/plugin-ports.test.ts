@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import type { PluginIdentity } from "../../plugins/ports.ts";
-import { PluginLines, PluginMetrics, wallTime } from "../../sidecar/plugin-ports.ts";
-import { StatsReader } from "../../sidecar/stats/reader.ts";
-import { StatsTable } from "../../sidecar/stats/table.ts";
-import type { Log, LogFields } from "../../sidecar/telemetry/log-level.ts";
+import type { PluginIdentity } from "../../../plugins/ports.ts";
+import { PluginLines, PluginMetrics, wallTime } from "../../../sidecar/plugin/plugin-ports.ts";
+import { StatsReader } from "../../../sidecar/stats/reader.ts";
+import { StatsTable } from "../../../sidecar/stats/table.ts";
+import type { Log, LogFields } from "../../../sidecar/telemetry/log-level.ts";
 
 function plugin(name: string): PluginIdentity {
   return { index: 1, name, rootId: "root", vmId: "vm", digest: "", abiVersion: "0.2.1" };

@@ -2,9 +2,9 @@
 // calls. Started by worker.ts when the main thread has their code; they run until the worker ends. A singleton runs on the
 // first worker only. Nothing of the main thread's work waits for a plugin, so no service runs there (in Envoy one does).
 
-import type { PluginService } from "../xds/model/plugin-config.ts";
+import type { PluginService } from "../../xds/model/plugin-config.ts";
 import type { PluginLease, PluginPool } from "./plugin-pool.ts";
-import type { ApplyFailure } from "./worker-link.ts";
+import type { ApplyFailure } from "../worker-link.ts";
 
 /** How often one that has failed is looked at: no stream comes that would start it again. */
 const CHECK_MS = 1_000;

@@ -4,9 +4,9 @@
 // What the guest does meanwhile goes nowhere: calls are never answered, metrics are its own, its log lines are kept for whoever
 // is told why it did not start. Shared data is the process's, as for Envoy's canary; queues keep their registrants.
 
-import { PluginRuntime } from "../plugins/plugin-runtime.ts";
-import type { PluginSpec } from "../plugins/plugin-spec.ts";
-import type { MetricSink, PluginLog, PropertySource } from "../plugins/ports.ts";
+import { PluginRuntime } from "../../plugins/plugin-runtime.ts";
+import type { PluginSpec } from "../../plugins/plugin-spec.ts";
+import type { MetricSink, PluginLog, PropertySource } from "../../plugins/ports.ts";
 import { FOREIGN_FUNCTIONS, partialMatch } from "./foreign-functions.ts";
 import { PLUGIN_CLOCK } from "./plugin-ports.ts";
 

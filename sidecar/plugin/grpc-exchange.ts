@@ -5,11 +5,11 @@
 //   waiting for a session ─▶ open ─▶ over        every way out goes through #finish or cancel, once
 
 import type { ClientHttp2Stream } from "node:http2";
-import type { GrpcCall, GrpcReceiver, PendingGrpcCall } from "../plugins/grpc-port.ts";
-import type { LiveCluster } from "./cluster/cluster.ts";
-import type { Host } from "./cluster/host.ts";
-import { grpcFrame, GrpcFrameReader } from "./upstream/grpc-frames.ts";
-import type { H2Pool, H2Session, SessionFailure, SessionWaiter } from "./upstream/h2-pool.ts";
+import type { GrpcCall, GrpcReceiver, PendingGrpcCall } from "../../plugins/grpc-port.ts";
+import type { LiveCluster } from "../cluster/cluster.ts";
+import type { Host } from "../cluster/host.ts";
+import { grpcFrame, GrpcFrameReader } from "../upstream/grpc-frames.ts";
+import type { H2Pool, H2Session, SessionFailure, SessionWaiter } from "../upstream/h2-pool.ts";
 
 const Code = {
   Unknown: 2,

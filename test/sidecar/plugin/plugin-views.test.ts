@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { PluginFault } from "../../plugins/errors.ts";
-import type { PluginView } from "../../plugins/plugin.ts";
-import type { PluginConfig } from "../../xds/model/plugin-config.ts";
-import { type PluginFacts, pluginViews } from "../../sidecar/plugin-views.ts";
-import { StatsReader } from "../../sidecar/stats/reader.ts";
-import { StatsTable } from "../../sidecar/stats/table.ts";
-import { callStat } from "../../sidecar/telemetry/hook-meter.ts";
+import type { PluginFault } from "../../../plugins/errors.ts";
+import type { PluginView } from "../../../plugins/plugin.ts";
+import type { PluginConfig } from "../../../xds/model/plugin-config.ts";
+import { type PluginFacts, pluginViews } from "../../../sidecar/plugin/plugin-views.ts";
+import { StatsReader } from "../../../sidecar/stats/reader.ts";
+import { StatsTable } from "../../../sidecar/stats/table.ts";
+import { callStat } from "../../../sidecar/telemetry/hook-meter.ts";
 
 function answer(overrides: Partial<PluginView> = {}): PluginView {
   return {

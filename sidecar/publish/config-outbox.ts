@@ -3,7 +3,7 @@
 // they are no larger than everything that there is. worker-handle.ts owns one for each worker.
 
 import { RouteCutter } from "./route-patch.ts";
-import type { Changes, ConfigDelta, SentDelta } from "./worker-link.ts";
+import type { Changes, ConfigDelta, SentDelta } from "../worker-link.ts";
 
 export interface ConfigOutboxDeps {
   readonly post: (delta: SentDelta) => void;

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { RouteCutter, RouteJoiner } from "../../sidecar/route-patch.ts";
-import type { RouteConfiguration, VirtualHost } from "../../xds/model/route.ts";
+import { RouteCutter, RouteJoiner } from "../../../sidecar/publish/route-patch.ts";
+import type { RouteConfiguration, VirtualHost } from "../../../xds/model/route.ts";
 
 /** Only identities count here: a host is its name. */
 const host = (name: string): VirtualHost => ({ name, routes: [{ name: `${name} route` }] }) as unknown as VirtualHost;

@@ -2,14 +2,14 @@
 
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { CodeWarming } from "../../sidecar/code/code-warming.ts";
-import type { CodeResult } from "../../sidecar/code/code-loader.ts";
-import { Publisher, type PublishFailure } from "../../sidecar/publisher.ts";
-import type { ConfigDelta } from "../../sidecar/worker-link.ts";
-import type { Listener } from "../../xds/model/listener.ts";
-import type { PluginConfig, PluginService } from "../../xds/model/plugin-config.ts";
-import type { RouteConfiguration } from "../../xds/model/route.ts";
-import type { Snapshot } from "../../xds/model/snapshot.ts";
+import { CodeWarming } from "../../../sidecar/code/code-warming.ts";
+import type { CodeResult } from "../../../sidecar/code/code-loader.ts";
+import { Publisher, type PublishFailure } from "../../../sidecar/publish/publisher.ts";
+import type { ConfigDelta } from "../../../sidecar/worker-link.ts";
+import type { Listener } from "../../../xds/model/listener.ts";
+import type { PluginConfig, PluginService } from "../../../xds/model/plugin-config.ts";
+import type { RouteConfiguration } from "../../../xds/model/route.ts";
+import type { Snapshot } from "../../../xds/model/snapshot.ts";
 
 const remote = (name: string): PluginConfig =>
   ({ name, code: { kind: "remote", uri: `http://a/${name}` }, environment: {} }) as unknown as PluginConfig;

@@ -1,15 +1,15 @@
 // The gRPC calls and streams that plugins make: from a worker to a host of a named cluster, over HTTP/2 whatever the cluster's
 // own protocol is. plugin host → GrpcCaller.call → GrpcExchange → H2Pool. Nothing is loaded or kept before the first call.
 
-import type { GrpcCall, GrpcCaller, GrpcReceiver, PendingGrpcCall } from "../plugins/grpc-port.ts";
-import type { LiveCluster } from "./cluster/cluster.ts";
-import type { Host } from "./cluster/host.ts";
+import type { GrpcCall, GrpcCaller, GrpcReceiver, PendingGrpcCall } from "../../plugins/grpc-port.ts";
+import type { LiveCluster } from "../cluster/cluster.ts";
+import type { Host } from "../cluster/host.ts";
 import { type ExchangeOwner, GrpcExchange, type Outcome } from "./grpc-exchange.ts";
-import type { Counter, StatsScope } from "./stats/scope.ts";
-import { labelled } from "./stats/tags.ts";
-import type { Callout } from "./telemetry/stream-trace.ts";
-import { type TraceRecorder, traceparentOf } from "./telemetry/trace-recorder.ts";
-import { H2Pool } from "./upstream/h2-pool.ts";
+import type { Counter, StatsScope } from "../stats/scope.ts";
+import { labelled } from "../stats/tags.ts";
+import type { Callout } from "../telemetry/stream-trace.ts";
+import { type TraceRecorder, traceparentOf } from "../telemetry/trace-recorder.ts";
+import { H2Pool } from "../upstream/h2-pool.ts";
 
 /** Largest message that may come, unless a GrpcService says less or more; gRPC's own default. Envoy has none. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;

@@ -1,14 +1,14 @@
 // What the plugin host needs of a worker (plugins/ports.ts), apart from HTTP calls: clock, log, metrics, properties.
 // worker.ts builds the PluginRuntime from these.
 
-import type { Clock, MetricSink, PluginIdentity, PluginLog, Timer } from "../plugins/ports.ts";
-import { partOf, type PropertyItem } from "../plugins/property-value.ts";
-import { messageOf } from "./messages/message-value.ts";
-import { NODE } from "./messages/shapes.ts";
-import type { Counter, Gauge, Histogram, ProcessScope, StatsScope } from "./stats/scope.ts";
-import { numberSetting, type RuntimeSettings } from "./runtime-settings.ts";
-import { labelled } from "./stats/tags.ts";
-import { type Log, LogLimit } from "./telemetry/log-level.ts";
+import type { Clock, MetricSink, PluginIdentity, PluginLog, Timer } from "../../plugins/ports.ts";
+import { partOf, type PropertyItem } from "../../plugins/property-value.ts";
+import { messageOf } from "../messages/message-value.ts";
+import { NODE } from "../messages/shapes.ts";
+import type { Counter, Gauge, Histogram, ProcessScope, StatsScope } from "../stats/scope.ts";
+import { numberSetting, type RuntimeSettings } from "../runtime-settings.ts";
+import { labelled } from "../stats/tags.ts";
+import { type Log, LogLimit } from "../telemetry/log-level.ts";
 
 export const PLUGIN_CLOCK: Clock = {
   monotonicMs: () => performance.now(),
