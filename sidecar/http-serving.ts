@@ -2,10 +2,12 @@
 // Made by live-config.ts, read by proxy.ts. A push makes a new one (or swaps `routes.table`); streams in flight keep theirs.
 
 import type { HttpConnectionManager } from "../xds/model/listener.ts";
+import type { RouteAction } from "../xds/model/route.ts";
 import type { ScopeKeyFragment } from "../xds/model/scoped-routes.ts";
 import type { AccessLogs } from "./access-logs.ts";
 import type { LiveCluster } from "./cluster/cluster.ts";
 import type { HttpFilters } from "./http-filters.ts";
+import type { ProxyStatus } from "./proxy-status.ts";
 import type { LocalReplies } from "./local-replies.ts";
 import type { TimerWheel } from "./http/timer-wheel.ts";
 import type { RouteTable } from "./route/route-table.ts";
@@ -55,6 +57,8 @@ export interface HttpServing extends ServingRoutes {
   readonly accessLogs: AccessLogs;
   /** undefined: local replies are as they are. */
   readonly localReplies: LocalReplies | undefined;
+  /** undefined: no such field. */
+  readonly proxyStatus: ProxyStatus | undefined;
   readonly suppressEnvoyHeaders: boolean;
   readonly bufferLimitBytes: number;
 }
@@ -90,4 +94,21 @@ export function resolveHttpStats(scope: StatsScope, statPrefix: string): HttpSta
     rsTooLarge: counter("rs_too_large"),
     rqTooLarge: counter("downstream_rq_too_large"),
   };
+}
+
+/** Counts a request whose route is settled, by what the route does; undefined: there is none. */
+export function countRouted(stats: HttpStats, action: RouteAction["kind"] | undefined): void {
+  stats.rqTotalRouted.inc();
+  if (action === "forward") {
+    return;
+  }
+  if (action === undefined) {
+    stats.noRoute.inc();
+  } else if (action !== "non_forwarding") {
+    // Envoy counts redirects as both.
+    stats.rqDirectResponse.inc();
+    if (action === "redirect") {
+      stats.rqRedirect.inc();
+    }
+  }
 }

@@ -19,6 +19,7 @@ import { refusedReply } from "./refused-request.ts";
 import { FilteredHttpChain } from "./filtered-http.ts";
 import { forwardedOptions, mutateRequestHeaders, trustedClient } from "./http/forwarded.ts";
 import type { HttpServing } from "./http-serving.ts";
+import { nodeNames } from "./node-names.ts";
 import type { LiveChain, LiveListener } from "./live-config.ts";
 import { ProxyStream } from "./proxy.ts";
 import { socketOptions } from "./socket-options.ts";
@@ -329,12 +330,12 @@ class ChainHandler {
 
   constructor(serving: HttpServing) {
     this.#serving = serving;
-    this.#forwarded = forwardedOptions(serving.hcm);
+    this.#forwarded = forwardedOptions(serving.hcm, nodeNames(serving.environment.nodeBytes));
   }
 
   set serving(serving: HttpServing) {
     this.#serving = serving;
-    this.#forwarded = forwardedOptions(serving.hcm);
+    this.#forwarded = forwardedOptions(serving.hcm, nodeNames(serving.environment.nodeBytes));
   }
 
   onStream(downstream: DownstreamStream): RequestSink {

@@ -17,6 +17,8 @@ import type { LiveDemands } from "./live-demands.ts";
 import type { LocalReplies } from "./local-replies.ts";
 import { failed, LiveRoutes, overridesOf, useAll } from "./live-routes.ts";
 import { NamedPlugin, policyWithoutCode } from "./plugin/named-plugin.ts";
+import { nodeNames } from "./node-names.ts";
+import { ProxyStatus } from "./proxy-status.ts";
 import { compileNetworkFilters, type NetworkFilters } from "./network-filters.ts";
 import type { PluginLease, PluginPool } from "./plugin/plugin-pool.ts";
 import type { ProcessScope } from "./stats/scope.ts";
@@ -357,6 +359,8 @@ export class LiveConfig {
       tracing: this.#deps.tracingOf(hcm),
       accessLogs,
       localReplies,
+      proxyStatus:
+        hcm.proxyStatus && new ProxyStatus(hcm.proxyStatus, hcm.serverName, nodeNames(environment.nodeBytes).id),
       suppressEnvoyHeaders: suppressesEnvoyHeaders(hcm),
       bufferLimitBytes: listener.perConnectionBufferLimitBytes,
     };

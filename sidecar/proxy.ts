@@ -15,7 +15,7 @@ import { LOCAL_REPLIES } from "./http/local-reply.ts";
 import type { ResponseHead } from "./http/message.ts";
 import type { DownstreamStream, RequestSink } from "./http/stream.ts";
 import type { DeadlineOwner } from "./http/timer-wheel.ts";
-import type { HttpServing } from "./http-serving.ts";
+import { countRouted, type HttpServing } from "./http-serving.ts";
 import type { ClusterPick } from "./route/cluster-choice.ts";
 import type { RouteMatch } from "./route/route-table.ts";
 import { failureReply, routedReply, routeMessage } from "./stream-answers.ts";
@@ -164,28 +164,13 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   onRequestHeadersPassed(end: boolean): void {
     const match = this.ensureRoute();
     this.#timers.requestPassed(end);
-    this.#serving.stats.rqTotalRouted.inc();
-    if (match === undefined) {
-      this.#serving.stats.noRoute.inc();
+    countRouted(this.#serving.stats, match?.action.kind);
+    if (match === undefined || match.action.kind === "non_forwarding") {
       this.#fail("no_route");
-      return;
-    }
-    switch (match.action.kind) {
-      case "forward":
-        this.#forwardTo(match, match.action, end);
-        return;
-      case "redirect":
-        this.#serving.stats.rqRedirect.inc();
-        // Envoy counts redirects here too.
-        this.#serving.stats.rqDirectResponse.inc();
-        this.#answer(match);
-        return;
-      case "direct_response":
-        this.#serving.stats.rqDirectResponse.inc();
-        this.#answer(match);
-        return;
-      case "non_forwarding":
-        this.#fail("no_route");
+    } else if (match.action.kind === "forward") {
+      this.#forwardTo(match, match.action, end);
+    } else {
+      this.#answer(match);
     }
   }
 
@@ -209,7 +194,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     const head = this.facts.requestHead;
     const timeouts = prepareUpstreamHead(match, pick, action, this.facts, {
       hostname: host.hostname,
-      suppressEnvoyHeaders: this.#serving.suppressEnvoyHeaders,
+      serving: this.#serving,
     });
     this.#timers.routeMs = timeouts.requestMs;
     this.#timers.limitStream(action.idleTimeoutMs, timeouts.maxStreamMs);
@@ -315,6 +300,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
 
   onResponseHeadersPassed(end: boolean): void {
     const head = this.facts.responseHead as ResponseHead;
+    this.#serving.proxyStatus?.apply(head, this.facts);
     finishResponseHeaders(head, this.facts.requestHead, this.#serving.hcm);
     this.facts.status = head.status;
     this.#responseStarted = true;

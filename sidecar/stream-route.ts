@@ -22,17 +22,21 @@ export function prepareUpstreamHead(
   pick: ClusterPick,
   action: ForwardAction,
   facts: StreamRecord,
-  options: { readonly hostname: string; readonly suppressEnvoyHeaders: boolean },
+  { hostname, serving }: { readonly hostname: string; readonly serving: HttpServing },
 ): RequestTimeouts {
   const head = facts.requestHead;
-  const timeouts = requestTimeouts(action, head, options.suppressEnvoyHeaders);
+  const timeouts = requestTimeouts(action, head, serving.suppressEnvoyHeaders);
   if (match.virtualHost.includeAttemptCount) {
     // There is one attempt for each request.
     head.headers.set("x-envoy-attempt-count", "1");
   }
   pick.requestMutations?.apply(head.headers, facts);
   if (pick.rewrite !== undefined) {
-    rewriteRequest(head, pick.rewrite, options.hostname, options.suppressEnvoyHeaders);
+    rewriteRequest(head, pick.rewrite, hostname, serving.suppressEnvoyHeaders);
+  }
+  if (serving.hcm.schemeMatchesUpstream) {
+    // No host is spoken to by TLS yet.
+    head.scheme = "http";
   }
   return timeouts;
 }

@@ -23,12 +23,34 @@ export interface ForwardedOptions {
   readonly generateRequestId: boolean;
   readonly preserveExternalRequestId: boolean;
   readonly via: string;
+  /** What few connection managers ask for; undefined: nothing of it. */
+  readonly extras: ForwardedExtras | undefined;
   /** What stands in x-forwarded-for for a client on loopback: an address of this machine that others can reach. */
   readonly localAddress: string;
 }
 
+export interface ForwardedExtras {
+  readonly appendsPort: boolean;
+  /** Empty: the scheme is as it came. */
+  readonly scheme: string;
+  /** Whom upstreams are told the request comes from; undefined: nobody. */
+  readonly node: NodeNames | undefined;
+}
+
+/** The proxy's own names. */
+export interface NodeNames {
+  readonly id: string;
+  readonly cluster: string;
+}
+
+const NAMELESS: NodeNames = { id: "", cluster: "" };
+
 /** Compiles a connection manager's fields. */
-export function forwardedOptions(manager: HttpConnectionManager, localAddress = machineAddress()): ForwardedOptions {
+export function forwardedOptions(
+  manager: HttpConnectionManager,
+  node = NAMELESS,
+  localAddress = machineAddress(),
+): ForwardedOptions {
   let internal: BlockList | undefined;
   for (const range of manager.internalAddressCidrs) {
     internal ??= new BlockList();
@@ -42,8 +64,16 @@ export function forwardedOptions(manager: HttpConnectionManager, localAddress = 
     generateRequestId: manager.generateRequestId,
     preserveExternalRequestId: manager.preserveExternalRequestId,
     via: manager.via,
+    extras: extrasOf(manager, node),
     localAddress,
   };
+}
+
+function extrasOf(manager: HttpConnectionManager, node: NodeNames): ForwardedExtras | undefined {
+  const { addUserAgent, appendXForwardedPort: appendsPort, schemeToOverwrite: scheme } = manager;
+  return addUserAgent || appendsPort || scheme !== ""
+    ? { appendsPort, scheme, node: addUserAgent ? node : undefined }
+    : undefined;
 }
 
 // Only requests from inside may steer the proxy by these.
@@ -96,6 +126,9 @@ export function mutateRequestHeaders(
   if (headers.hasPrefix("x-envoy-")) {
     cleanEnvoyFields(headers, isInternal, isEdge);
   }
+  if (options.extras !== undefined) {
+    applyExtras(head, connection, options, options.extras);
+  }
   if (isInternal) {
     headers.set("x-envoy-internal", "true");
   }
@@ -110,6 +143,33 @@ export function mutateRequestHeaders(
     setRequestId(headers, isEdge && !options.preserveExternalRequestId);
   }
   return isInternal;
+}
+
+function applyExtras(
+  head: RequestHead,
+  { localPort }: ConnectionInfo,
+  { useRemoteAddress, xffNumTrustedHops }: ForwardedOptions,
+  { appendsPort, scheme, node }: ForwardedExtras,
+): void {
+  const { headers } = head;
+  // A trusted proxy in front knows better which port the client called.
+  const isOverwritten = useRemoteAddress && xffNumTrustedHops === 0;
+  if (appendsPort && (isOverwritten || !headers.has("x-forwarded-port"))) {
+    headers.set("x-forwarded-port", String(localPort));
+  }
+  if (scheme !== "") {
+    head.scheme = scheme;
+    headers.set("x-forwarded-proto", scheme);
+  }
+  if (node !== undefined) {
+    headers.set("x-envoy-downstream-service-cluster", node.cluster);
+    if ((headers.get("user-agent") ?? "") === "") {
+      headers.set("user-agent", node.cluster);
+    }
+    if (node.id !== "") {
+      headers.set("x-envoy-downstream-service-node", node.id);
+    }
+  }
 }
 
 /**

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { bootstrap, cluster, guest, listener, wasmFilter } from "../support/bootstrap-builder.ts";
 import { ENVOY_MISSING, findEnvoy } from "../support/envoy-binary.ts";
 import { ProxyProcess } from "../support/proxy-process.ts";
-import { RawClient } from "../support/raw-client.ts";
+import { rawAnswer } from "../support/raw-answer.ts";
 
 const status = (op: "EQ" | "GE" | "LE", value: number) => ({
   status_code_filter: { comparison: { op, value: { default_value: value, runtime_key: "none" } } },
@@ -161,13 +161,11 @@ async function answers(envoy: string | undefined): Promise<unknown[]> {
   await using proxy = await ProxyProcess.start(envoy, bootstrap({ listeners, clusters }));
   const all: unknown[] = [];
   for (const name of Object.keys(CONFIGS)) {
-    const sent = REQUESTS.map(async (request) => {
-      const client = await RawClient.connect(proxy.port(name));
-      client.send(request);
-      const answer = await client.receiveAll();
-      client.destroy();
-      return [name, request, comparable(answer)];
-    });
+    const sent = REQUESTS.map(async (request) => [
+      name,
+      request,
+      comparable(await rawAnswer(proxy.port(name), request)),
+    ]);
     all.push(...(await Promise.all(sent)));
   }
   return all;

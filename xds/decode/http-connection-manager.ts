@@ -8,6 +8,7 @@ import {
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
   type HttpConnectionManager as HcmMessage,
+  type HttpConnectionManager_ProxyStatusConfig as ProxyStatusMessage,
 } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { HttpConnectionManager } from "../model/listener.ts";
 import { decodeAccessLogs } from "./access-log.ts";
@@ -130,6 +131,7 @@ const SERVER_HEADERS: Readonly<Record<number, HttpConnectionManager["serverHeade
 
 /** Who the client is, and what the proxy says of itself. */
 function decodeIdentity(message: HcmMessage, path: string, findings: Findings) {
+  const scheme = message.schemeHeaderTransformation;
   return {
     useRemoteAddress: message.useRemoteAddress ?? false,
     xffNumTrustedHops: message.xffNumTrustedHops,
@@ -147,6 +149,31 @@ function decodeIdentity(message: HcmMessage, path: string, findings: Findings) {
     serverHeader: SERVER_HEADERS[message.serverHeaderTransformation] ?? "overwrite",
     via: message.via,
     proxy100Continue: message.proxy100Continue,
+    appendXForwardedPort: message.appendXForwardedPort,
+    addUserAgent: message.addUserAgent ?? false,
+    schemeToOverwrite: scheme?.transformation.value ?? "",
+    schemeMatchesUpstream: scheme?.matchUpstream ?? false,
+    proxyStatus: decodeProxyStatus(message.proxyStatusConfig, child(path, "proxy_status_config"), findings),
+  };
+}
+
+function decodeProxyStatus(
+  message: ProxyStatusMessage | undefined,
+  path: string,
+  findings: Findings,
+): HttpConnectionManager["proxyStatus"] {
+  if (message === undefined) return undefined;
+  const { proxyName } = message;
+  // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
+  if (proxyName.case === "literalProxyName" && /[\x00-\x08\x0a-\x1f\x7f]/.test(proxyName.value)) {
+    findings.issue(child(path, "literal_proxy_name"), "must not contain control characters");
+  }
+  return {
+    name: proxyName.case === "literalProxyName" ? "literal" : proxyName.value === true ? "node" : "server",
+    literalName: proxyName.case === "literalProxyName" ? proxyName.value : "",
+    removesDetails: message.removeDetails,
+    removesFlags: message.removeResponseFlags,
+    setsRecommendedStatus: message.setRecommendedResponseCode,
   };
 }
 

@@ -6,14 +6,12 @@ import type { MessageRows } from "../fields.ts";
 export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
     supported:
-      "codec_type stat_prefix rds route_config scoped_routes http_filters tracing common_http_protocol_options http_protocol_options server_name server_header_transformation max_request_headers_kb local_reply_config stream_idle_timeout request_timeout request_headers_timeout delayed_close_timeout access_log use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action request_id_extension strip_matching_host_port strip_any_host_port strip_trailing_host_dot",
+      "codec_type stat_prefix rds route_config scoped_routes http_filters tracing common_http_protocol_options http_protocol_options server_name server_header_transformation max_request_headers_kb local_reply_config stream_idle_timeout request_timeout request_headers_timeout delayed_close_timeout access_log use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via append_x_forwarded_port add_user_agent scheme_header_transformation proxy_status_config generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action request_id_extension strip_matching_host_port strip_any_host_port strip_trailing_host_dot",
     accepted: {
       drain_timeout: "see --drain-time-s",
-      add_user_agent: "no header is added",
       http1_safe_max_connection_duration: "a connection ends between requests",
       http2_protocol_options: "HTTP/2 is not supported yet",
       http3_protocol_options: "HTTP/3 is not supported",
-      scheme_header_transformation: "the scheme is that of the connection",
       stream_flush_timeout: "the idle timeout ends a stream that cannot be written",
       drain_timeout_jitter: "there is no jitter",
       access_log_flush_interval: "a request is logged when it ends",
@@ -22,8 +20,6 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
       set_current_client_cert_details: "listeners do not serve TLS yet",
       represent_ipv4_remote_address_as_ipv4_mapped_ipv6: "addresses are shown as they are",
       stream_error_on_invalid_http_message: "a malformed message ends the connection",
-      proxy_status_config: "no Proxy-Status header is added",
-      append_x_forwarded_port: "no header is added",
       append_local_overload: "there is no overload manager",
       add_proxy_protocol_connection_state: "the PROXY protocol is not supported",
       forward_proto_config: "x-forwarded-proto is that of the connection",
@@ -82,6 +78,12 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
     supported: "upgrade_type enabled",
     refused: {
       filters: "an upgrade has the filters of the connection manager",
+    },
+  },
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ProxyStatusConfig": {
+    supported: "use_node_id literal_proxy_name remove_details remove_response_flags set_recommended_response_code",
+    accepted: {
+      remove_connection_termination_details: "there are no such details",
     },
   },
   "envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig": {

@@ -228,6 +228,9 @@ export const CORE_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.config.core.v3.RuntimeFractionalPercent": {
     supported: "default_value runtime_key",
   },
+  "envoy.config.core.v3.SchemeHeaderTransformation": {
+    supported: "scheme_to_overwrite match_upstream",
+  },
   "envoy.config.core.v3.SubstitutionFormatString": {
     supported: "text_format json_format text_format_source omit_empty_values content_type",
     accepted: {

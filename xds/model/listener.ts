@@ -54,6 +54,17 @@ export interface HttpFilter {
       };
 }
 
+/** Source: HttpConnectionManager.ProxyStatusConfig. */
+export interface ProxyStatusConfig {
+  /** Which name the proxy gives itself. */
+  readonly name: "server" | "node" | "literal";
+  readonly literalName: string;
+  /** Neither details nor flags. */
+  readonly removesDetails: boolean;
+  readonly removesFlags: boolean;
+  readonly setsRecommendedStatus: boolean;
+}
+
 export interface HttpConnectionManager {
   readonly kind: "http";
   readonly statPrefix: string;
@@ -75,6 +86,15 @@ export interface HttpConnectionManager {
   readonly serverName: string;
   readonly serverHeader: "overwrite" | "append_if_absent" | "pass_through";
   readonly via: string;
+  readonly appendXForwardedPort: boolean;
+  /** Tells upstreams which node this is; User-Agent where there is none. */
+  readonly addUserAgent: boolean;
+  /** `http` or `https`; empty: the scheme is as it came. */
+  readonly schemeToOverwrite: string;
+  /** The scheme upstreams are told is that of the connection to them. */
+  readonly schemeMatchesUpstream: boolean;
+  /** Undefined: no Proxy-Status field. */
+  readonly proxyStatus: ProxyStatusConfig | undefined;
   readonly maxRequestHeadersBytes: number;
   readonly maxHeadersCount: number;
   readonly headersWithUnderscores: "allow" | "reject_request" | "drop_header";

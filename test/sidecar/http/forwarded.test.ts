@@ -33,7 +33,7 @@ function mutate(manager: Partial<HttpConnectionManager>, pairs: [string, string]
     direct: undefined,
     source: undefined,
   };
-  const options = forwardedOptions({ ...MANAGER_DEFAULTS, ...manager }, LOCAL);
+  const options = forwardedOptions({ ...MANAGER_DEFAULTS, ...manager }, undefined, LOCAL);
   const isInternal = mutateRequestHeaders(head, connection, options);
   return { fields: Object.fromEntries(head.headers), isInternal, scheme: head.scheme };
 }
