@@ -1,7 +1,6 @@
-// The verb `run`: a sidecar from an Envoy bootstrap, until a signal or /quitquitquit ends it. It starts the data workers' threads first and
-// loads the rest of the program (serving.ts) while they load theirs.
+// The verb `run`: a sidecar from an Envoy bootstrap, until a signal or /quitquitquit ends it. When the bootstrap is known to be good, it
+// starts the data workers' threads and loads the rest of the program (serving.ts) while they load theirs.
 
-import { existsSync } from "node:fs";
 import { WorkerThreads } from "../worker-threads.ts";
 import { parseRunOptions, RUN_FLAGS, RUN_FLAGS_HELP, type RunOptions } from "./run-flags.ts";
 import type { OnStarted } from "./serving.ts";
@@ -24,11 +23,13 @@ export const runVerb: VerbAction = {
 
 /** Runs until the end: its exit code. */
 export async function serve(options: RunOptions, io: CliIo, onStarted?: OnStarted): Promise<number> {
-  const threads = new WorkerThreads(options.concurrency, io.env["NODE_COMPILE_CACHE"]);
-  // Where there is no bootstrap the threads would load their code for nothing; what else may be wrong with it is found while they do.
-  if (options.configPath === undefined || existsSync(options.configPath)) {
-    threads.startAll();
+  const { usableBootstrap } = await import("./usable-bootstrap.ts");
+  const loaded = await usableBootstrap(options, io);
+  if (typeof loaded === "number") {
+    return loaded;
   }
+  const threads = new WorkerThreads(options.concurrency, io.env["NODE_COMPILE_CACHE"]);
+  threads.startAll();
   const { serveUntilTheEnd } = await import("./serving.ts");
-  return serveUntilTheEnd(options, io, threads, onStarted);
+  return serveUntilTheEnd(options, io, loaded, threads, onStarted);
 }

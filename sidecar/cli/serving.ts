@@ -1,4 +1,4 @@
-// What the verb `run` does while the workers' threads load their code: a bootstrap becomes a sidecar, until a signal or /quitquitquit ends it.
+// What the verb `run` does while the workers' threads load their code: a good bootstrap becomes a sidecar, until a signal or /quitquitquit ends it.
 // Exit codes: 0 a clean stop, 1 a configuration or start-up error with every problem printed, 2 wrong usage.
 
 import { openAdmin } from "../admin-state.ts";
@@ -9,7 +9,8 @@ import { RootLog } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
 import type { WorkerThreads } from "../worker-threads.ts";
 import type { RunOptions } from "./run-flags.ts";
-import { describeLocated, environmentOf, loadFor, placed, unusableFiles } from "./validate.ts";
+import { describeLocated, environmentOf, type GoodBootstrap } from "./usable-bootstrap.ts";
+import { placed } from "./validate.ts";
 import { type CliIo, wrongUsage } from "./verb.ts";
 
 /** Called once the sidecar has started (it may still wait for its control plane). */
@@ -19,17 +20,10 @@ export type OnStarted = (supervisor: Supervisor) => void;
 export async function serveUntilTheEnd(
   options: RunOptions,
   io: CliIo,
+  loaded: GoodBootstrap,
   threads: WorkerThreads,
   onStarted?: OnStarted,
 ): Promise<number> {
-  const loaded = loadFor(options);
-  const issues = loaded.ok ? unusableFiles(loaded, environmentOf(io)) : loaded.issues;
-  for (const issue of issues) {
-    io.err(`${describeLocated(issue)}\n`);
-  }
-  if (!loaded.ok || issues.length > 0) {
-    return 1;
-  }
   const log = openLog(options);
   if (typeof log === "string") {
     io.err(`outrigger run: ${log}\n`);

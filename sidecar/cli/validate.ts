@@ -1,8 +1,6 @@
 // The verb `validate` (and `run --mode validate`): checks a bootstrap and every file that it names, and prints every problem as
 // `file:line:column: path.to.field: what is wrong and what is allowed`. Exit 0 or 1.
 
-import { loadBootstrap, type LoadedBootstrap } from "../../xds/decode/bootstrap-file.ts";
-import { SecretCheck } from "../../xds/secrets/secret-check.ts";
 import { type CheckedFiles, checkNamedFiles } from "../../xds/named-files.ts";
 import type { LocatedFile, LocatedIssue } from "../../xds/decode/yaml-document.ts";
 import type { Bootstrap } from "../../xds/model/bootstrap.ts";
@@ -13,6 +11,13 @@ import { isBindFailure } from "../port-check.ts";
 import { pluginsOf } from "../publish/listener-plugins.ts";
 import { StatsTable } from "../stats/table.ts";
 import { formatProblem } from "../telemetry/format.ts";
+import {
+  certificateProblems,
+  describeLocated,
+  environmentOf,
+  type GoodBootstrap,
+  loadFor,
+} from "./usable-bootstrap.ts";
 import { parseRunOptions, type RunOptions, RUN_FLAGS, RUN_FLAGS_HELP } from "./run-flags.ts";
 import { type CliIo, type VerbAction, wrongUsage } from "./verb.ts";
 
@@ -31,7 +36,10 @@ export const validateVerb: VerbAction = {
 
 /** Checks and prints; the exit code. */
 export async function validate(options: RunOptions, io: CliIo): Promise<number> {
-  const loaded = loadFor(options);
+  const loaded = await loadFor(options, io);
+  if (loaded === undefined) {
+    return 1;
+  }
   for (const warning of loaded.warnings) {
     io.err(`${describeLocated(warning)} (warning)\n`);
   }
@@ -58,37 +66,8 @@ export async function validate(options: RunOptions, io: CliIo): Promise<number> 
   return 0;
 }
 
-/** The bootstrap as the flags say, its node overridden by --service-*. */
-export function loadFor(options: RunOptions): LoadedBootstrap {
-  return loadBootstrap({
-    path: options.configPath,
-    yamlOverlay: options.configYaml,
-    allowUnknownFields: options.allowUnknownStaticFields,
-    formatProblem,
-    serviceNode: options.serviceNode,
-    serviceCluster: options.serviceCluster,
-    serviceZone: options.serviceZone,
-  });
-}
-
-/** `file:line:column: path: problem`, without the parts that are not known. */
-export function describeLocated({ file, line, column, path, problem }: LocatedIssue): string {
-  const place = line > 0 ? `${file}:${line}:${column}` : file;
-  return [place, path, problem].filter((part) => part !== "").join(": ");
-}
-
-/** The environment without variables that are not set. */
-export function environmentOf(io: CliIo): Record<string, string> {
-  const set = Object.entries(io.env).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  return Object.fromEntries(set);
-}
-
 /** Problems of a start, with the place in the file where it is known: code that is no module. */
-export async function placed(
-  problems: readonly string[],
-  loaded: LoadedBootstrap & { readonly ok: true },
-  io: CliIo,
-): Promise<string[]> {
+export async function placed(problems: readonly string[], loaded: GoodBootstrap, io: CliIo): Promise<string[]> {
   const named = { issues: [], listeners: [], plugins: [], files: loaded.files };
   const code = await codeProblems(loaded.value, named, environmentOf(io));
   return problems.map((text) => {
@@ -98,36 +77,11 @@ export async function placed(
 }
 
 /** A listener or the admin port that cannot be bound: the address in the file. */
-function placeOfAddress(text: string, loaded: LoadedBootstrap & { readonly ok: true }): LocatedIssue | undefined {
+function placeOfAddress(text: string, loaded: GoodBootstrap): LocatedIssue | undefined {
   const index = loaded.value.listeners.findIndex(({ name }) => isBindFailure(text, name));
   const holder = index >= 0 ? `static_resources.listeners[${index}]` : isAdminFailure(text) ? "admin" : undefined;
   const place = holder === undefined ? undefined : loaded.locate(`${holder}.address.socket_address.port_value`, text);
   return place === undefined || place.line === 0 ? undefined : place;
-}
-
-/**
- * Files of a bootstrap that cannot be read (plugins' code, bodies), variables that are not there, and certificates that cannot be used. Files that hold
- * resources may come later.
- */
-export function unusableFiles(
-  loaded: LoadedBootstrap & { readonly ok: true },
-  environment: Record<string, string>,
-): readonly LocatedIssue[] {
-  const data = loaded.files.filter(({ kind }) => kind !== "resources");
-  const { issues } = checkNamedFiles(loaded.value, data, environment);
-  return [...issues, ...certificateProblems(loaded, issues, environment)];
-}
-
-/** Certificates, keys and authorities of static clusters and listeners; not those whose file is `known` to be missing. */
-function certificateProblems(
-  loaded: LoadedBootstrap & { readonly ok: true },
-  known: readonly LocatedIssue[],
-  environment: Record<string, string>,
-): readonly LocatedIssue[] {
-  return new SecretCheck(loaded.value.secrets, environment)
-    .bootstrapIssues(loaded.value)
-    .filter((issue) => !known.some(({ path }) => path.startsWith(issue.path)))
-    .map(({ path, problem }) => loaded.locate(path, problem));
 }
 
 /** Plugins' code that is there but is no module. Files that cannot be read are `checked`'s issues already. */

@@ -2,9 +2,11 @@
 // one says so; a launcher made for Envoy can start us with all of its flags.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
+import { promisify } from "node:util";
 import { folderWith, launchIn } from "../support/launcher.ts";
 import { until } from "../support/sidecar-story.ts";
 
@@ -64,6 +66,27 @@ suite("validate", { concurrency: 2 }, () => {
       assert.deepEqual({ code, stderr, stdout }, { code: 0, stderr: [], stdout: ["configuration 'b.yaml' OK"] });
     });
   }
+
+  test("run and validate read a bootstrap from a pipe, and a signal ends them while they wait for it", async (t) => {
+    const folder = folderWith(t, {});
+    const pipe = join(folder, "pipe.yaml");
+    await promisify(execFile)("mkfifo", [pipe]);
+    // Opening it to write waits for who reads it.
+    const waiting = launchIn(t, folder, "run", "-c", "pipe.yaml");
+    const silent = await open(pipe, "w");
+    const stopped = await waiting.end();
+    await silent.close();
+    assert.deepEqual(stopped, { code: 0, signal: null });
+    assert.match(waiting.stderr.all.join(), /^outrigger: SIGTERM came while pipe\.yaml was waited for$/);
+
+    const checked = launchIn(t, folder, "validate", "-c", "pipe.yaml");
+    const writer = await open(pipe, "w");
+    await writer.write(GOOD.slice(0, 20));
+    await writer.write(GOOD.slice(20));
+    await writer.close();
+    assert.deepEqual(await checked.untilEnded(), { code: 0, signal: null });
+    assert.deepEqual(checked.stdout.all, ["configuration 'pipe.yaml' OK"]);
+  });
 
   test("validate looks for variables, and not into secrets that nobody uses", async (t) => {
     const bootstrap = `static_resources:

@@ -20,6 +20,8 @@ import { parseYaml, type LocatedFile, type LocatedIssue, type YamlFile } from ".
 export interface BootstrapInput {
   /** File to read. Either this, `text` or `yamlOverlay` must be there. */
   readonly path?: string | undefined;
+  /** What is in the file, when the caller has read it. */
+  readonly bytes?: Buffer | undefined;
   /** The file's text, when the caller has it. */
   readonly text?: string | undefined;
   /** Merged over the file as protobuf merges: messages field by field, lists appended, scalars replaced. */
@@ -120,7 +122,7 @@ function parseFile(input: BootstrapInput, allowUnknown: boolean): Parsed {
   if (input.text !== undefined) return parseText(input.text, path === "" ? "bootstrap" : path, allowUnknown);
   let bytes: Buffer;
   try {
-    bytes = readFileSync(path);
+    bytes = input.bytes ?? readFileSync(path);
   } catch (error) {
     return failed(wholeFile(path, readProblem(error)));
   }

@@ -27,14 +27,13 @@ export function* mirrorClusters(
     const hostPath = item("virtual_hosts", hostIndex);
     for (const [routeIndex, { action }] of host.routes.entries()) {
       if (action.case !== "route") continue;
-      const levels: readonly (readonly [readonly MirrorPolicy[], string])[] = [
-        [action.value.requestMirrorPolicies, `${hostPath}.routes[${routeIndex}].route`],
-        [host.requestMirrorPolicies, hostPath],
-        [table.requestMirrorPolicies, ""],
-      ];
-      const [policies, path] = levels.find(([list]) => list.length > 0) ?? [[], ""];
+      const own = action.value.requestMirrorPolicies;
+      const policies = [own, host.requestMirrorPolicies, table.requestMirrorPolicies].find((list) => list.length > 0);
+      if (policies === undefined) continue;
+      const routePath = child(item(child(hostPath, "routes"), routeIndex), "route");
+      const path = policies === own ? routePath : policies === host.requestMirrorPolicies ? hostPath : "";
       for (const [index, { cluster }] of policies.entries()) {
-        yield { name: cluster, path: `${item(child(path, "request_mirror_policies"), index)}.cluster` };
+        yield { name: cluster, path: child(item(child(path, "request_mirror_policies"), index), "cluster") };
       }
     }
   }
