@@ -29,7 +29,6 @@ export type ErrorCode =
   | "max_stream_duration"
   | "downstream_disconnect"
   | "drop_overload"
-  | "filter_config_missing"
   | "plugin_fault"
   | "plugin_closed_stream"
   | "internal";

@@ -4,7 +4,13 @@
 
 import type { Cluster } from "../xds/model/cluster.ts";
 import type { ClusterLoadAssignment } from "../xds/model/endpoints.ts";
-import type { FilterChain, HttpConnectionManager, Listener, TcpProxy } from "../xds/model/listener.ts";
+import type {
+  DiscoveredFilter,
+  FilterChain,
+  HttpConnectionManager,
+  Listener,
+  TcpProxy,
+} from "../xds/model/listener.ts";
 import type { LocalReplyConfig } from "../xds/model/local-reply.ts";
 import type { DataSource } from "../xds/model/plugin-config.ts";
 import type { AccessLogs } from "./access-logs.ts";
@@ -16,9 +22,10 @@ import { type HttpServing, resolveHttpStats, type StreamEnvironment } from "./ht
 import type { LiveDemands } from "./live-demands.ts";
 import type { LocalReplies } from "./local-replies.ts";
 import { failed, LiveRoutes, overridesOf, useAll } from "./live-routes.ts";
-import { NamedPlugin, policyWithoutCode } from "./plugin/named-plugin.ts";
+import { NamedFilter } from "./named-filter.ts";
 import { nodeNames } from "./node-names.ts";
 import { ProxyStatus } from "./proxy-status.ts";
+import { pluginsOfFilter } from "./publish/filter-plugins.ts";
 import { compileNetworkFilters, type NetworkFilters } from "./network-filters.ts";
 import type { PluginLease, PluginPool } from "./plugin/plugin-pool.ts";
 import type { ProcessScope } from "./stats/scope.ts";
@@ -69,13 +76,15 @@ export interface LiveListener {
   readonly accessLogs: AccessLogs;
 }
 
+const NO_NAMES: ReadonlySet<string> = new Set();
+
 export class LiveConfig {
   readonly #deps: LiveConfigDeps;
   readonly #clusters = new Map<string, LiveCluster>();
   readonly #clusterModels = new Map<string, Cluster>();
   readonly #endpoints = new Map<string, ClusterLoadAssignment>();
   readonly #routes: LiveRoutes;
-  readonly #named = new Map<string, NamedPlugin>();
+  readonly #named = new Map<string, NamedFilter>();
   readonly #listeners = new Map<string, LiveListener>();
 
   constructor(deps: LiveConfigDeps) {
@@ -134,6 +143,9 @@ export class LiveConfig {
     if (changed.length > 0 || removed.length > 0) {
       onListeners(changed, removed);
     }
+    if (delta.plugins.removed.length > 0 || removed.length > 0) {
+      this.#forgetNames();
+    }
     this.#removeClusters(delta);
     for (const digest of delta.retiredModules) {
       this.#deps.plugins.removeModule(digest);
@@ -148,8 +160,8 @@ export class LiveConfig {
     for (const listener of this.#listeners.values()) {
       release(listener);
     }
-    for (const plugin of this.#named.values()) {
-      plugin.release();
+    for (const named of this.#named.values()) {
+      releaseAll(named.swap(undefined)?.leases ?? []);
     }
     for (const cluster of this.#clusters.values()) {
       cluster.dispose();
@@ -210,45 +222,75 @@ export class LiveConfig {
   }
 
   #applyPlugins(delta: ConfigDelta, failures: ApplyFailure[]): void {
-    for (const [name, config] of delta.plugins.set) {
-      const named = this.#namedPlugin(name);
-      if (config.code.kind === "missing") {
-        named.standIn = policyWithoutCode(config);
-        continue;
-      }
-      const taken = this.#deps.plugins.take(config);
-      const problems = taken.ok ? this.#replacePlugin(named, taken.lease) : [taken.problem];
-      failures.push(...failed("plugin", name, problems));
+    for (const [name, filter] of delta.plugins.set) {
+      failures.push(...failed("plugin", name, this.#replaceNamed(this.#namedFilter(name), filter)));
     }
+    // Streams that a listener that goes, too, still has keep what they have.
+    const leaving = new Set(delta.listeners.removed);
     for (const name of delta.plugins.removed) {
-      this.#named.get(name)?.release();
-      this.#named.delete(name);
+      const named = this.#namedFilter(name);
+      const old = named.swap(undefined);
+      for (const serving of this.#usersOf(named, leaving)) {
+        serving.filters.use(serving.filters.prepare(overridesOf(serving)));
+      }
+      releaseAll(old?.leases ?? []);
     }
   }
 
-  /** The previous plugin, if there is one, stays when the new one does not start with a route's configuration. */
-  #replacePlugin(named: NamedPlugin, lease: PluginLease): readonly string[] {
-    const users = this.#servings().flatMap(([, serving]) => (serving.filters.names(named) ? [serving] : []));
-    const old = named.swap(lease);
-    const prepared = users.map((serving) => serving.filters.prepare(overridesOf(serving)));
-    const problems = prepared.flatMap((each) => each.problems);
-    if (problems.length > 0 && old !== undefined) {
-      prepared.forEach(({ leases }) => releaseAll(leases));
-      named.swap(old)?.release();
+  /** The previous version, if there is one, stays when a plugin of the new one does not start, by itself or for a route. */
+  #replaceNamed(named: NamedFilter, filter: DiscoveredFilter): readonly string[] {
+    const leases: PluginLease[] = [];
+    const problems: string[] = [];
+    for (const plugin of pluginsOfFilter(filter).filter(({ code }) => code.kind !== "missing")) {
+      const taken = this.#deps.plugins.take(plugin);
+      if (taken.ok) {
+        leases.push(taken.lease);
+      } else {
+        problems.push(taken.problem);
+      }
+    }
+    if (problems.length > 0) {
+      releaseAll(leases);
       return problems;
     }
+    const users = this.#usersOf(named);
+    const old = named.swap({ filter, leases });
+    const prepared = users.map((serving) => serving.filters.prepare(overridesOf(serving)));
+    const routeProblems = prepared.flatMap((each) => each.problems);
+    if (routeProblems.length > 0 && old !== undefined) {
+      prepared.forEach((each) => releaseAll(each.leases));
+      named.swap(old);
+      releaseAll(leases);
+      return routeProblems;
+    }
     useAll(users, prepared);
-    old?.release();
-    return problems;
+    releaseAll(old?.leases ?? []);
+    return routeProblems;
   }
 
-  #namedPlugin(name: string): NamedPlugin {
-    let plugin = this.#named.get(name);
-    if (plugin === undefined) {
-      plugin = new NamedPlugin(name, this.#deps.property);
-      this.#named.set(name, plugin);
+  /** Connection managers with this filter, but for those of some listeners. */
+  #usersOf(named: NamedFilter, except: ReadonlySet<string> = NO_NAMES): readonly HttpServing[] {
+    return this.#servings().flatMap(([listener, serving]) =>
+      !except.has(listener) && serving.filters.names(named) ? [serving] : [],
+    );
+  }
+
+  #namedFilter(name: string): NamedFilter {
+    let filter = this.#named.get(name);
+    if (filter === undefined) {
+      filter = new NamedFilter(name);
+      this.#named.set(name, filter);
     }
-    return plugin;
+    return filter;
+  }
+
+  /** Names that nobody has any more: names come from a control plane, and are without end. */
+  #forgetNames(): void {
+    for (const [name, named] of this.#named) {
+      if (named.filter === undefined && this.#usersOf(named).length === 0) {
+        this.#named.delete(name);
+      }
+    }
   }
 
   /** undefined when a plugin does not start: then the previous listener stays. */
@@ -329,7 +371,7 @@ export class LiveConfig {
     const filters = compileHttpFilters(hcm.httpFilters, {
       plugins,
       property,
-      named: (name) => this.#namedPlugin(name),
+      named: (name) => this.#namedFilter(name),
       builtin: {
         ...environment,
         demands: this.#deps.demands,

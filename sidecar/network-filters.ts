@@ -1,7 +1,7 @@
 // The network filters of one filter chain, compiled: a plugin taken from the pool for each. Made by live-config.ts.
 
 import type { NetworkFilter } from "../xds/model/listener.ts";
-import { policyWithoutCode } from "./plugin/named-plugin.ts";
+import { policyWithoutCode } from "./plugin/plugin-settings.ts";
 import type { PluginLease, PluginPool } from "./plugin/plugin-pool.ts";
 import type { NetworkFilterFactory } from "./tcp/network-filter.ts";
 import {

@@ -62,10 +62,6 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     this.#timers.start(this.facts.startedAt, hcm);
     const route = filters.dependsOnRoute ? this.ensureRoute() : undefined;
     const set = route === undefined ? filters.standard : filters.of(this.route.filterOverrides);
-    if (set.lacksConfig) {
-      this.#fail("filter_config_missing");
-      return;
-    }
     if (set.factories.length > 0) {
       const limit = this.#serving.bufferLimitBytes;
       const chain = new FilterChain(set.factories, this, { requestBytes: limit, responseBytes: limit });

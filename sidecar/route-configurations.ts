@@ -1,8 +1,7 @@
 // For /plugins: which configurations routes have for which plugin, the filter's or one of their own, and where. From the
 // models, on the main thread. Pure.
 
-import type { HttpConnectionManager, Listener } from "../xds/model/listener.ts";
-import type { PluginConfig } from "../xds/model/plugin-config.ts";
+import type { DiscoveredFilter, HttpConnectionManager, Listener } from "../xds/model/listener.ts";
 import { inlineRoutesOf } from "./publish/listener-plugins.ts";
 import type { PerFilterConfig, Route, RouteConfiguration } from "../xds/model/route.ts";
 import type { RouteConfigurationView } from "./admin/ports.ts";
@@ -10,8 +9,8 @@ import type { RouteConfigurationView } from "./admin/ports.ts";
 /** As workers have them. */
 export interface PublishedPlugins {
   readonly listeners: readonly Listener[];
-  /** The configuration of a filter that arrives by this name (ECDS). */
-  discoveredPlugin(name: string): PluginConfig | undefined;
+  /** The filter that arrives by this name (ECDS). */
+  discoveredFilter(name: string): DiscoveredFilter | undefined;
 }
 
 const MOST_CHARACTERS = 1_024;
@@ -68,7 +67,7 @@ function pluginNames(hcm: HttpConnectionManager, published: PublishedPlugins): M
       if (config.kind === "wasm") {
         return [[name, config.plugin.name]];
       }
-      return config.kind === "discovered" ? [[name, published.discoveredPlugin(name)?.name ?? name]] : [];
+      return config.kind === "discovered" ? [[name, published.discoveredFilter(name)?.name ?? name]] : [];
     }),
   );
 }

@@ -7,8 +7,8 @@ import type { Runtime, Node } from "../xds/model/bootstrap.ts";
 import type { Cluster } from "../xds/model/cluster.ts";
 import type { ClusterLoadAssignment } from "../xds/model/endpoints.ts";
 import type { Demand } from "../xds/model/demand.ts";
-import type { Listener } from "../xds/model/listener.ts";
-import type { PluginConfig, PluginService } from "../xds/model/plugin-config.ts";
+import type { DiscoveredFilter, Listener } from "../xds/model/listener.ts";
+import type { PluginService } from "../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../xds/model/route.ts";
 import type { ScopedRoute } from "../xds/model/scoped-routes.ts";
 import type { SentRoutes } from "./publish/route-patch.ts";
@@ -33,7 +33,7 @@ export interface ConfigDelta {
   readonly clusters: Changes<Cluster>;
   /** By EDS service name, and by cluster name for DNS clusters: addresses are IP literals. */
   readonly endpoints: Changes<ClusterLoadAssignment>;
-  readonly plugins: Changes<PluginConfig>;
+  readonly plugins: Changes<DiscoveredFilter>;
   readonly runtime: Runtime | undefined;
   /** Keys of demands that nothing more is waited for (xds/model/demand.ts). */
   readonly settled: Changes<true>;

@@ -5,8 +5,7 @@ import type { Cluster } from "./model/cluster.ts";
 import type { ConfigSource } from "./model/config-source.ts";
 import type { Demand } from "./model/demand.ts";
 import type { ClusterLoadAssignment } from "./model/endpoints.ts";
-import type { Listener } from "./model/listener.ts";
-import type { PluginConfig } from "./model/plugin-config.ts";
+import type { DiscoveredFilter, Listener } from "./model/listener.ts";
 import type { RouteConfiguration, VirtualHost } from "./model/route.ts";
 import type { ScopedRoute } from "./model/scoped-routes.ts";
 import type { Snapshot } from "./model/snapshot.ts";
@@ -22,7 +21,7 @@ export interface ResourceTables {
   readonly clusters: ReadonlyMap<string, Cluster>;
   /** By EDS service name. */
   readonly endpoints: ReadonlyMap<string, ClusterLoadAssignment>;
-  readonly plugins: ReadonlyMap<string, PluginConfig>;
+  readonly plugins: ReadonlyMap<string, DiscoveredFilter>;
   readonly secrets: ReadonlyMap<string, Secret>;
   /** Another number whenever a cluster, an assignment or a secret is another. */
   clusterRevision(): number;

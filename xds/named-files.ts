@@ -3,8 +3,7 @@
 
 import { accessSync, constants, statSync } from "node:fs";
 import type { Bootstrap } from "./model/bootstrap.ts";
-import type { Listener } from "./model/listener.ts";
-import type { PluginConfig } from "./model/plugin-config.ts";
+import type { DiscoveredFilter, Listener } from "./model/listener.ts";
 import { listenerReferences, routeClusters } from "./references.ts";
 import { quoted } from "./decode/constraint.ts";
 import { readProblem } from "./decode/file-problem.ts";
@@ -19,7 +18,8 @@ export interface CheckedFiles {
   readonly issues: readonly LocatedIssue[];
   /** What the files hold beside the bootstrap's own resources. */
   readonly listeners: readonly Listener[];
-  readonly plugins: readonly PluginConfig[];
+  /** Of ECDS. */
+  readonly filters: readonly DiscoveredFilter[];
   /** Every file named, with the first place that names it. */
   readonly files: readonly LocatedFile[];
 }
@@ -48,7 +48,7 @@ type Found = Readonly<{ from: Loaded; raw: FileResource; resource: Resource }>;
 class FilesReader implements CheckedFiles {
   readonly issues: LocatedIssue[] = [];
   readonly listeners: Listener[] = [];
-  readonly plugins: PluginConfig[] = [];
+  readonly filters: DiscoveredFilter[] = [];
   readonly files: LocatedFile[] = [];
   readonly #seen = new Set<string>();
   readonly #found: Found[] = [];
@@ -107,7 +107,7 @@ class FilesReader implements CheckedFiles {
       if (!decoded.ok) continue;
       this.#found.push({ from: loaded, raw, resource: decoded.value });
       if (decoded.value.kind === "listener") this.listeners.push(decoded.value.value);
-      if (decoded.value.kind === "plugin") this.plugins.push(decoded.value.value);
+      if (decoded.value.kind === "plugin") this.filters.push(decoded.value.value);
     }
   }
 

@@ -98,7 +98,7 @@ function collectListener(listener: Listener): ListenerReferences {
     else inlineRoutes.push(...filter.routes.scopes.list.flatMap(inlineRoutesOf));
     for (const { name, config } of filter.httpFilters) {
       if (config.kind !== "discovered") continue;
-      const isOptional = config.applyDefaultWithoutWarming && config.defaultPlugin !== undefined;
+      const isOptional = config.applyDefaultWithoutWarming && config.defaultFilter !== undefined;
       const known = plugins.get(name);
       plugins.set(name, { name, source: config.source, isOptional: isOptional && (known?.isOptional ?? true) });
     }

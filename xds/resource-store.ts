@@ -4,8 +4,7 @@
 
 import type { Cluster } from "./model/cluster.ts";
 import type { ClusterLoadAssignment } from "./model/endpoints.ts";
-import type { Listener } from "./model/listener.ts";
-import type { PluginConfig } from "./model/plugin-config.ts";
+import type { DiscoveredFilter, Listener } from "./model/listener.ts";
 import type { RouteConfiguration, VirtualHost } from "./model/route.ts";
 import type { ScopedRoute } from "./model/scoped-routes.ts";
 import type { Secret } from "./model/tls.ts";
@@ -78,7 +77,7 @@ export class ResourceStore {
       scopes: this.#modelsOf(SCOPED_ROUTE_TYPE) as ReadonlyMap<string, ScopedRoute>,
       clusters: this.#modelsOf(CLUSTER_TYPE) as ReadonlyMap<string, Cluster>,
       endpoints: this.#modelsOf(ENDPOINTS_TYPE) as ReadonlyMap<string, ClusterLoadAssignment>,
-      plugins: this.#modelsOf(EXTENSION_CONFIG_TYPE) as ReadonlyMap<string, PluginConfig>,
+      plugins: this.#modelsOf(EXTENSION_CONFIG_TYPE) as ReadonlyMap<string, DiscoveredFilter>,
       secrets: this.#modelsOf(SECRET_TYPE) as ReadonlyMap<string, Secret>,
       clusterRevision: () => this.#clusterRevision,
       standing: (typeUrl, name) => this.#standing(typeUrl, name),

@@ -13,8 +13,7 @@ import type { AssembleInput, Assembly, ClusterPart, Wait, Wanted, Warming } from
 import type { Cluster } from "./model/cluster.ts";
 import type { ConfigSource } from "./model/config-source.ts";
 import type { ClusterLoadAssignment } from "./model/endpoints.ts";
-import type { Listener } from "./model/listener.ts";
-import type { PluginConfig } from "./model/plugin-config.ts";
+import type { DiscoveredFilter, Listener } from "./model/listener.ts";
 import type { RouteConfiguration } from "./model/route.ts";
 import type { ScopedRoute } from "./model/scoped-routes.ts";
 import type { Snapshot } from "./model/snapshot.ts";
@@ -430,8 +429,8 @@ class Assembler {
     return used;
   }
 
-  #usedPlugins(): Map<string, PluginConfig> {
-    const used = new Map<string, PluginConfig>();
+  #usedPlugins(): Map<string, DiscoveredFilter> {
+    const used = new Map<string, DiscoveredFilter>();
     for (const listener of this.#listeners.values()) {
       for (const { name } of listenerReferences(listener).plugins) {
         const plugin = this.#input.tables.plugins.get(name);

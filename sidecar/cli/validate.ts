@@ -8,6 +8,7 @@ import type { PluginConfig } from "../../xds/model/plugin-config.ts";
 import { PluginCodeLoader } from "../code/code-loader.ts";
 import { isAdminFailure } from "../admin/admin.ts";
 import { isBindFailure } from "../port-check.ts";
+import { pluginsOfFilter } from "../publish/filter-plugins.ts";
 import { pluginsOf } from "../publish/listener-plugins.ts";
 import { StatsTable } from "../stats/table.ts";
 import { formatProblem } from "../telemetry/format.ts";
@@ -68,7 +69,7 @@ export async function validate(options: RunOptions, io: CliIo): Promise<number> 
 
 /** Problems of a start, with the place in the file where it is known: code that is no module. */
 export async function placed(problems: readonly string[], loaded: GoodBootstrap, io: CliIo): Promise<string[]> {
-  const named = { issues: [], listeners: [], plugins: [], files: loaded.files };
+  const named = { issues: [], listeners: [], filters: [], files: loaded.files };
   const code = await codeProblems(loaded.value, named, environmentOf(io));
   return problems.map((text) => {
     const known = code.find(({ problem, file }) => problem === text && file !== "") ?? placeOfAddress(text, loaded);
@@ -94,7 +95,8 @@ async function codeProblems(
   const code = new PluginCodeLoader({ environment, settings: () => ({}), stats, endpointsOf: () => undefined });
   const problems: LocatedIssue[] = [];
   const inline = [...listeners, ...checked.listeners].flatMap(pluginsOf);
-  for (const plugin of [...inline, ...services.map((service) => service.plugin), ...checked.plugins]) {
+  const named = checked.filters.flatMap(pluginsOfFilter);
+  for (const plugin of [...inline, ...services.map((service) => service.plugin), ...named]) {
     // What the network has cannot be checked here.
     if (plugin.code.kind === "remote") {
       continue;

@@ -82,7 +82,6 @@ export const LOCAL_REPLIES: Readonly<Record<ErrorCode, LocalReply>> = {
   max_stream_duration: reply(408, "DT", "max_duration_timeout", "downstream duration timeout"),
   downstream_disconnect: reply(0, "DC", "downstream_remote_disconnect", "", true),
   drop_overload: reply(503, "DO", "drop_overload", "drop overload"),
-  filter_config_missing: reply(500, "NFCF", "", ""),
   plugin_fault: reply(503, "", "wasm_fail_stream"),
   plugin_closed_stream: reply(0, "", "wasm_close_stream", "", true),
   internal: reply(500, "", "internal_error", "Internal Server Error"),

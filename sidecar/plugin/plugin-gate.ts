@@ -5,6 +5,7 @@ import type { Issue } from "../../xds/decode/issues.ts";
 import type { Resource } from "../../xds/decode/resource.ts";
 import type { PluginConfig } from "../../xds/model/plugin-config.ts";
 import type { PluginCodeLoader } from "../code/code-loader.ts";
+import { pluginsOfFilter } from "../publish/filter-plugins.ts";
 import { pluginsOf } from "../publish/listener-plugins.ts";
 import { pluginsOfRoutes } from "../publish/route-plugins.ts";
 import type { ApplyFailure } from "../worker-link.ts";
@@ -29,7 +30,8 @@ export class PluginGate {
     if (kind !== "listener" && kind !== "plugin" && kind !== "route") {
       return NO_ISSUES;
     }
-    const plugins = kind === "listener" ? pluginsOf(value) : kind === "plugin" ? [value] : pluginsOfRoutes(value);
+    const plugins =
+      kind === "listener" ? pluginsOf(value) : kind === "plugin" ? pluginsOfFilter(value) : pluginsOfRoutes(value);
     if (plugins.length === 0) {
       this.#refusals.delete(value.name);
       return NO_ISSUES;

@@ -40,3 +40,8 @@ function environmentOf(config: PluginConfig, environment: Readonly<Record<string
   }
   return result;
 }
+
+/** What becomes of streams when a plugin's code cannot be had. */
+export function policyWithoutCode(config: PluginConfig): "open" | "closed" {
+  return config.failurePolicy === "open" || config.failOpenDeprecated ? "open" : "closed";
+}

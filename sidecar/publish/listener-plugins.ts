@@ -6,6 +6,7 @@ import type { FilterChain, HttpConnectionManager, HttpFilter, Listener } from ".
 import type { PluginConfig } from "../../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../../xds/model/route.ts";
 import type { ScopedRoute } from "../../xds/model/scoped-routes.ts";
+import { type LoadedPlugins, pluginsOfFilter, replaceFilterPlugins } from "./filter-plugins.ts";
 import { pluginsOfRoutes, replaceRoutePlugins } from "./route-plugins.ts";
 
 /** Every plugin that a listener names by itself, defaults of discovered ones included. */
@@ -15,13 +16,13 @@ export function pluginsOf(listener: Listener): PluginConfig[] {
   const routes = chainsOf(listener).flatMap(({ filter }) =>
     filter.kind === "http" ? inlineRoutesOf(filter.routes).flatMap(pluginsOfRoutes) : [],
   );
-  return [...network, ...httpFiltersOf(listener).flatMap(pluginOf), ...logs.flatMap(loggerOf), ...routes];
+  return [...network, ...httpFiltersOf(listener).flatMap(pluginsOfHttpFilter), ...logs.flatMap(loggerOf), ...routes];
 }
 
 /** Names of the filters whose configuration comes by ECDS and has no default. */
 export function discoveredBy(listener: Listener): string[] {
   return httpFiltersOf(listener).flatMap(({ name, config }) =>
-    config.kind === "discovered" && config.defaultPlugin === undefined ? [name] : [],
+    config.kind === "discovered" && config.defaultFilter === undefined ? [name] : [],
   );
 }
 
@@ -33,7 +34,7 @@ export function routesOf(listener: Listener): string[] {
 }
 
 /** The listener with `loaded`'s value in place of each of its keys. */
-export function replacePlugins(listener: Listener, loaded: ReadonlyMap<PluginConfig, PluginConfig>): Listener {
+export function replacePlugins(listener: Listener, loaded: LoadedPlugins): Listener {
   const withLogs = (logs: readonly AccessLog[]): readonly AccessLog[] => logs.map((log) => withLogger(log, loaded));
   const chain = (model: FilterChain): FilterChain => ({
     ...model,
@@ -64,11 +65,17 @@ function httpFiltersOf(listener: Listener): HttpFilter[] {
   return chainsOf(listener).flatMap(({ filter }) => (filter.kind === "http" ? filter.httpFilters : []));
 }
 
-function pluginOf({ config }: HttpFilter): PluginConfig[] {
-  if (config.kind === "wasm") {
-    return [config.plugin];
+function pluginsOfHttpFilter({ config }: HttpFilter): readonly PluginConfig[] {
+  switch (config.kind) {
+    case "router":
+      return [];
+    case "discovered":
+      return config.defaultFilter === undefined ? [] : pluginsOfFilter(config.defaultFilter);
+    case "wasm":
+    case "builtin":
+    case "inert":
+      return pluginsOfFilter({ config });
   }
-  return config.kind === "discovered" && config.defaultPlugin !== undefined ? [config.defaultPlugin] : [];
 }
 
 type Routes = HttpConnectionManager["routes"];
@@ -82,7 +89,7 @@ export function inlineRoutesOf(routes: Routes): RouteConfiguration[] {
   return list.flatMap((scope) => (scope.routes.kind === "inline" ? scope.routes.routeConfig : []));
 }
 
-function withRoutes(routes: Routes, loaded: ReadonlyMap<PluginConfig, PluginConfig>): Routes {
+function withRoutes(routes: Routes, loaded: LoadedPlugins): Routes {
   if (routes.kind === "inline") {
     return { kind: "inline", routeConfig: replaceRoutePlugins(routes.routeConfig, loaded) };
   }
@@ -101,21 +108,23 @@ function loggerOf({ sink }: AccessLog): PluginConfig[] {
   return sink.kind === "wasm" ? [sink.plugin] : [];
 }
 
-function withPlugins(filter: HttpFilter, loaded: ReadonlyMap<PluginConfig, PluginConfig>): HttpFilter {
+function withPlugins(filter: HttpFilter, loaded: LoadedPlugins): HttpFilter {
   const { config } = filter;
-  if (config.kind === "wasm") {
-    return { ...filter, config: { ...config, plugin: loaded.get(config.plugin) ?? config.plugin } };
+  switch (config.kind) {
+    case "router":
+      return filter;
+    case "discovered":
+      return config.defaultFilter === undefined
+        ? filter
+        : { ...filter, config: { ...config, defaultFilter: replaceFilterPlugins(config.defaultFilter, loaded) } };
+    case "wasm":
+    case "builtin":
+    case "inert":
+      return replaceFilterPlugins({ ...filter, config }, loaded);
   }
-  if (config.kind === "discovered" && config.defaultPlugin !== undefined) {
-    return {
-      ...filter,
-      config: { ...config, defaultPlugin: loaded.get(config.defaultPlugin) ?? config.defaultPlugin },
-    };
-  }
-  return filter;
 }
 
-function withLogger(log: AccessLog, loaded: ReadonlyMap<PluginConfig, PluginConfig>): AccessLog {
+function withLogger(log: AccessLog, loaded: LoadedPlugins): AccessLog {
   const { sink } = log;
   return sink.kind === "wasm"
     ? { ...log, sink: { kind: "wasm", plugin: loaded.get(sink.plugin) ?? sink.plugin } }

@@ -7,11 +7,12 @@ import type { PluginModule } from "../../plugins/plugin-module.ts";
 import type { Runtime } from "../../xds/model/bootstrap.ts";
 import type { Cluster } from "../../xds/model/cluster.ts";
 import type { ClusterLoadAssignment } from "../../xds/model/endpoints.ts";
-import type { Listener } from "../../xds/model/listener.ts";
+import type { DiscoveredFilter, Listener } from "../../xds/model/listener.ts";
 import type { PluginConfig, PluginService } from "../../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../../xds/model/route.ts";
 import type { Snapshot } from "../../xds/model/snapshot.ts";
 import type { CodeWarming, CodeWarmingDeps } from "../code/code-warming.ts";
+import { type LoadedPlugins, pluginsOfFilter, replaceFilterPlugins } from "./filter-plugins.ts";
 import { discoveredBy, pluginsOf, replacePlugins, routesOf } from "./listener-plugins.ts";
 import { type Gathered, type Prepared, type PublishFailure, valueOf } from "./publication.ts";
 import { pluginsOfRoutes, replaceRoutePlugins } from "./route-plugins.ts";
@@ -41,7 +42,7 @@ export interface PublisherDeps {
 export class Publisher {
   readonly #deps: PublisherDeps;
   readonly #listeners = new SentResources<Listener>();
-  readonly #plugins = new SentResources<PluginConfig>();
+  readonly #plugins = new SentResources<DiscoveredFilter>();
   readonly #routes = new SentResources<RouteConfiguration>();
   /** As they came, and as workers have them. */
   readonly #services = new Map<PluginService, PluginService>();
@@ -82,14 +83,14 @@ export class Publisher {
   get plugins(): readonly PluginConfig[] {
     const listeners = this.#listeners.values().map(({ source }) => source);
     const inline = [...listeners, ...(this.#latest?.listeners.values() ?? [])].flatMap(pluginsOf);
-    const named = this.#plugins.values().map(({ source }) => source);
+    const named = [...this.#plugins.values().map(({ source }) => source), ...(this.#latest?.plugins.values() ?? [])];
     const services = this.#deps.services.map(({ plugin }) => plugin);
     const routes = [...(this.#latest?.routes.values() ?? [])].flatMap(pluginsOfRoutes);
-    return [...inline, ...named, ...services, ...routes, ...(this.#latest?.plugins.values() ?? [])];
+    return [...inline, ...named.flatMap(pluginsOfFilter), ...services, ...routes];
   }
 
-  /** The configuration of a filter that arrives by this name (ECDS). */
-  discoveredPlugin(name: string): PluginConfig | undefined {
+  /** The filter that arrives by this name (ECDS). */
+  discoveredFilter(name: string): DiscoveredFilter | undefined {
     return this.#plugins.get(name)?.source;
   }
 
@@ -241,14 +242,14 @@ export class Publisher {
     return { set, removed };
   }
 
-  async #pluginChanges(snapshot: Snapshot, gathered: Gathered): Promise<Changes<PluginConfig>> {
-    const set: [string, PluginConfig][] = [];
+  async #pluginChanges(snapshot: Snapshot, gathered: Gathered): Promise<Changes<DiscoveredFilter>> {
+    const set: [string, DiscoveredFilter][] = [];
     for (const [name, source] of snapshot.plugins) {
       const previous = this.#plugins.get(name);
       if (previous?.source === source && !previous.isStandIn) {
         continue;
       }
-      const prepared = await this.#withModule(source, gathered.modules);
+      const prepared = await this.#withModules(source, pluginsOfFilter(source), replaceFilterPlugins, gathered);
       const sent = valueOf(prepared, previous, { resource: "plugin", name, key: `plugins ${name}` }, gathered);
       if (sent === undefined || (previous?.source === source && prepared.kind === "failed")) {
         continue;
@@ -338,7 +339,7 @@ export class Publisher {
   async #withModules<T>(
     resource: T,
     plugins: readonly PluginConfig[],
-    replace: (resource: T, loaded: ReadonlyMap<PluginConfig, PluginConfig>) => T,
+    replace: (resource: T, loaded: LoadedPlugins) => T,
     { modules }: Gathered,
   ): Promise<Prepared<T>> {
     if (plugins.length === 0) {
@@ -376,7 +377,7 @@ export class Publisher {
       }
     };
     this.#listeners.all().flatMap(pluginsOf).forEach(note);
-    this.#plugins.all().forEach(note);
+    this.#plugins.all().flatMap(pluginsOfFilter).forEach(note);
     this.#routes.all().flatMap(pluginsOfRoutes).forEach(note);
     this.#services.forEach(({ plugin }) => note(plugin));
     const retired = [...this.#modules.keys()].filter((digest) => !used.has(digest));

@@ -10,7 +10,7 @@ import {
   type HttpFilters,
 } from "../../sidecar/http-filters.ts";
 import { TimerWheel } from "../../sidecar/http/timer-wheel.ts";
-import { NamedPlugin } from "../../sidecar/plugin/named-plugin.ts";
+import { NamedFilter } from "../../sidecar/named-filter.ts";
 import { StatsTable } from "../../sidecar/stats/table.ts";
 import type { HttpFilter } from "../../xds/model/listener.ts";
 import type { PluginConfig } from "../../xds/model/plugin-config.ts";
@@ -54,7 +54,7 @@ function setUp(filters: readonly HttpFilter[]) {
     format: { hostname: "", environment: {} },
     nodeBytes: new Uint8Array(),
   };
-  const named = (name: string): NamedPlugin => new NamedPlugin(name, property);
+  const named = (name: string): NamedFilter => new NamedFilter(name);
   const compiled = compileHttpFilters(filters, { plugins, property, named, builtin });
   return { inUse, compiled };
 }

@@ -18,7 +18,7 @@ import { durationMs } from "./duration.ts";
 import { decodeEndpoints } from "./endpoints.ts";
 import { checkExtension } from "./extension-type.ts";
 import { checkHealthChecks } from "./health-checks.ts";
-import { unsupported } from "./http-filter.ts";
+import { unsupported } from "./filter-config.ts";
 import { inertReason } from "./inert.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeLbPolicy } from "./load-balancing.ts";

@@ -18,7 +18,7 @@ import { decodeCidrRange, metadataBytes } from "./address.ts";
 import { unpackAny } from "./any.ts";
 import { quoted } from "./constraint.ts";
 import { decodeHttpConnectionManager } from "./http-connection-manager.ts";
-import { unsupported } from "./http-filter.ts";
+import { unsupported } from "./filter-config.ts";
 import { inertReason, refusalReason } from "./inert.ts";
 import { decodeIstioStats } from "./istio-filter.ts";
 import { child, item, type Findings } from "./issues.ts";

@@ -16,7 +16,7 @@ import { quoted } from "./constraint.ts";
 import { durationMs } from "./duration.ts";
 import { checkOverlaps } from "./chain-overlap.ts";
 import { decodeFilterChain } from "./filter-chain.ts";
-import { unsupported } from "./http-filter.ts";
+import { unsupported } from "./filter-config.ts";
 import { decodeInterception, ORIGINAL_DST, ORIGINAL_SRC } from "./interception.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeEach } from "./matcher.ts";

@@ -1,4 +1,4 @@
-// xds.type.matcher.v3.Matcher of ExtensionWithMatcher → model. Called by http-filter.ts and per-filter-config.ts.
+// xds.type.matcher.v3.Matcher of ExtensionWithMatcher → model. Called by filter-config.ts and per-filter-config.ts.
 // Shapes are inspected already (constraints/extensions.ts); here types of inputs and actions, and regexes.
 
 import type { TypedExtensionConfig } from "../gen/xds/core/v3/extension_pb.ts";

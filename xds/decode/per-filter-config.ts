@@ -12,7 +12,7 @@ import type { PluginConfig } from "../gen/envoy/extensions/wasm/v3/wasm_pb.ts";
 import type { FilterOverride, PerFilterConfig, Route } from "../model/route.ts";
 import { unpackAny } from "./any.ts";
 import { BUILTIN_SETTINGS_TYPES, builtinSettingsDecoder } from "./builtin-filter.ts";
-import { HTTP_WASM_TYPE } from "./http-filter.ts";
+import { HTTP_WASM_TYPE } from "./filter-config.ts";
 import { inertReason, refusalReason } from "./inert.ts";
 import { child, item, type Findings } from "./issues.ts";
 import { decodeMatchTree, SKIPS_NEVER } from "./match-tree.ts";

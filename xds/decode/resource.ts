@@ -29,8 +29,7 @@ import { RuntimeSchema, type Runtime as RuntimeMessage } from "../gen/envoy/serv
 import type { Runtime } from "../model/bootstrap.ts";
 import type { Cluster } from "../model/cluster.ts";
 import type { ClusterLoadAssignment } from "../model/endpoints.ts";
-import type { Listener } from "../model/listener.ts";
-import type { PluginConfig } from "../model/plugin-config.ts";
+import type { DiscoveredFilter, Listener } from "../model/listener.ts";
 import type { RouteConfiguration, VirtualHost } from "../model/route.ts";
 import type { ScopedRoute } from "../model/scoped-routes.ts";
 import type { Secret } from "../model/tls.ts";
@@ -46,7 +45,7 @@ import {
 } from "../type-urls.ts";
 import { decodeCluster } from "./cluster.ts";
 import { decodeEndpoints } from "./endpoints.ts";
-import { decodeDiscoveredPlugin } from "./http-filter.ts";
+import { decodeDiscoveredFilter } from "./filter-config.ts";
 import { inspectMessage, type UnknownFieldPolicy } from "./inspect.ts";
 import { child, Findings, type Decoded, type FormatProblem } from "./issues.ts";
 import { decodeListener } from "./listener.ts";
@@ -73,7 +72,7 @@ export type Resource =
   | { readonly kind: "scope"; readonly name: string; readonly value: ScopedRoute }
   | { readonly kind: "cluster"; readonly name: string; readonly value: Cluster }
   | { readonly kind: "endpoints"; readonly name: string; readonly value: ClusterLoadAssignment }
-  | { readonly kind: "plugin"; readonly name: string; readonly value: PluginConfig }
+  | { readonly kind: "plugin"; readonly name: string; readonly value: DiscoveredFilter }
   | { readonly kind: "secret"; readonly name: string; readonly value: Secret }
   | { readonly kind: "runtime"; readonly name: string; readonly value: Runtime };
 
@@ -237,7 +236,7 @@ function extensionConfigType(): ResourceType {
     decode: (message, findings) => {
       const { name, typedConfig } = message as TypedExtensionConfig;
       if (typedConfig === undefined) return undefined;
-      const value = decodeDiscoveredPlugin(typedConfig, name, child("", "typed_config"), findings);
+      const value = decodeDiscoveredFilter(typedConfig, name, child("", "typed_config"), findings);
       return value === undefined ? undefined : { kind: "plugin", name, value };
     },
   };

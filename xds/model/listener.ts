@@ -37,20 +37,14 @@ export interface HttpFilter {
   readonly isOptional: boolean;
   readonly config:
     | { readonly kind: "router"; readonly suppressEnvoyHeaders: boolean; readonly startChildSpan: boolean }
-    | { readonly kind: "wasm"; readonly plugin: PluginConfig }
-    | { readonly kind: "builtin"; readonly filter: BuiltinFilter }
+    | FilterConfig
     | {
         /** ECDS: the filter's configuration arrives by the filter's own name. */
         readonly kind: "discovered";
         readonly source: ConfigSource;
-        readonly defaultPlugin: PluginConfig | undefined;
+        readonly defaultFilter: DiscoveredFilter | undefined;
         readonly applyDefaultWithoutWarming: boolean;
         readonly typeUrls: readonly string[];
-      }
-    | {
-        /** Known by name, accepted, without effect; `typeUrl` says which. */
-        readonly kind: "inert";
-        readonly typeUrl: string;
       };
 }
 
@@ -63,6 +57,20 @@ export interface ProxyStatusConfig {
   readonly removesDetails: boolean;
   readonly removesFlags: boolean;
   readonly setsRecommendedStatus: boolean;
+}
+
+/** What a filter is by itself, wherever it stands. `inert`: known by name, accepted, without effect; `typeUrl` says which. */
+export type FilterConfig =
+  | { readonly kind: "wasm"; readonly plugin: PluginConfig }
+  | { readonly kind: "builtin"; readonly filter: BuiltinFilter }
+  | { readonly kind: "inert"; readonly typeUrl: string };
+
+/** What arrives by the name of a filter (ECDS), or stands for it until then. */
+export interface DiscoveredFilter {
+  /** The plugin's own; of others the filter's. */
+  readonly name: string;
+  readonly matcher: MatchTree | undefined;
+  readonly config: FilterConfig;
 }
 
 export interface HttpConnectionManager {

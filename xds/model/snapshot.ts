@@ -4,8 +4,7 @@
 import type { Runtime } from "./bootstrap.ts";
 import type { Cluster } from "./cluster.ts";
 import type { ClusterLoadAssignment } from "./endpoints.ts";
-import type { Listener } from "./listener.ts";
-import type { PluginConfig } from "./plugin-config.ts";
+import type { DiscoveredFilter, Listener } from "./listener.ts";
 import type { RouteConfiguration } from "./route.ts";
 import type { ScopedRoute } from "./scoped-routes.ts";
 
@@ -20,8 +19,8 @@ export interface Snapshot {
   readonly clusters: ReadonlyMap<string, Cluster>;
   /** By EDS service name. */
   readonly endpoints: ReadonlyMap<string, ClusterLoadAssignment>;
-  /** ECDS plugins by resource (filter) name. */
-  readonly plugins: ReadonlyMap<string, PluginConfig>;
+  /** Of ECDS, by resource (filter) name. */
+  readonly plugins: ReadonlyMap<string, DiscoveredFilter>;
   readonly runtime: Runtime;
   /** Keys of demands that have been answered, with something or with nothing, and are in use. */
   readonly settled: ReadonlySet<string>;

@@ -6,7 +6,7 @@ import { CodeWarming } from "../../../sidecar/code/code-warming.ts";
 import type { CodeResult } from "../../../sidecar/code/code-loader.ts";
 import { Publisher, type PublishFailure } from "../../../sidecar/publish/publisher.ts";
 import type { ConfigDelta } from "../../../sidecar/worker-link.ts";
-import type { Listener } from "../../../xds/model/listener.ts";
+import type { DiscoveredFilter, Listener } from "../../../xds/model/listener.ts";
 import type { PluginConfig, PluginService } from "../../../xds/model/plugin-config.ts";
 import type { RouteConfiguration } from "../../../xds/model/route.ts";
 import type { Snapshot } from "../../../xds/model/snapshot.ts";
@@ -32,7 +32,15 @@ function listener(name: string, filter?: object): Listener {
 }
 
 const inline = (plugin: PluginConfig): object => ({ name: plugin.name, config: { kind: "wasm", plugin } });
-const discovered = (name: string): object => ({ name, config: { kind: "discovered", defaultPlugin: undefined } });
+const discovered = (name: string): object => ({ name, config: { kind: "discovered", defaultFilter: undefined } });
+/** As it comes by ECDS. */
+const arriving = (plugin: PluginConfig): DiscoveredFilter => ({
+  name: plugin.name,
+  matcher: undefined,
+  config: { kind: "wasm", plugin },
+});
+const pluginIn = (filter: DiscoveredFilter | undefined): PluginConfig | undefined =>
+  filter?.config.kind === "wasm" ? filter.config.plugin : undefined;
 
 /** A publisher over code that is there, is not there, or is on its way, by plugin name. */
 function setUp(services: readonly PluginService[] = []) {
@@ -108,12 +116,12 @@ suite("Publisher", () => {
   test("keeps the previous version while the next one's code is on its way, and when it cannot be had", async () => {
     const { code, failures, publish, publisher } = setUp();
     code.set("old", good("1"));
-    await publish({ plugins: new Map([["p", remote("old")]]) });
+    await publish({ plugins: new Map([["p", arriving(remote("old"))]]) });
     code.set("new", new Promise(() => undefined));
     const next = remote("new");
-    assert.deepEqual(names((await publish({ plugins: new Map([["p", next]]) })).plugins), []);
+    assert.deepEqual(names((await publish({ plugins: new Map([["p", arriving(next)]]) })).plugins), []);
     code.set("new", bad);
-    assert.deepEqual(names((await publish({ plugins: new Map([["p", next]]) })).plugins), []);
+    assert.deepEqual(names((await publish({ plugins: new Map([["p", arriving(next)]]) })).plugins), []);
     assert.deepEqual(failures, [{ resource: "plugin", name: "p", problem: "away" }]);
     assert.deepEqual(names(publisher.everything().plugins), ["p"], "a worker that starts gets the old one");
   });
@@ -121,14 +129,14 @@ suite("Publisher", () => {
   test("sends a stand-in where nothing older serves, once, and the plugin when its code can be had", async () => {
     const { code, failures, publish } = setUp();
     const config = remote("p");
-    const plugins = new Map([["p", config]]);
+    const plugins = new Map([["p", arriving(config)]]);
     const first = await publish({ plugins });
-    assert.deepEqual(first.plugins.set[0]?.[1].code, { kind: "missing", problem: "away" });
+    assert.deepEqual(pluginIn(first.plugins.set[0]?.[1])?.code, { kind: "missing", problem: "away" });
     assert.deepEqual(failures, [{ resource: "plugin", name: "p", problem: "away", isPolicyApplied: true }]);
     assert.deepEqual(names((await publish({ plugins: new Map(plugins) })).plugins), []);
     code.set("p", good("d"));
     const last = await publish({ plugins: new Map(plugins) });
-    assert.deepEqual(last.plugins.set[0]?.[1].code, { kind: "module", digest: "d" });
+    assert.deepEqual(pluginIn(last.plugins.set[0]?.[1])?.code, { kind: "module", digest: "d" });
     assert.deepEqual(names((await publish({ plugins: new Map(plugins) })).plugins), []);
   });
 
@@ -137,16 +145,19 @@ suite("Publisher", () => {
     code.set("p", new Promise(() => undefined));
     const listeners = new Map([["a", listener("a", discovered("p"))]]);
     const config = remote("p");
-    assert.deepEqual(names((await publish({ listeners, plugins: new Map([["p", config]]) })).listeners), []);
+    assert.deepEqual(names((await publish({ listeners, plugins: new Map([["p", arriving(config)]]) })).listeners), []);
     assert.deepEqual([...publisher.warming].toSorted(), ["listeners a", "plugins p"]);
     code.set("p", good("d"));
-    assert.deepEqual(names((await publish({ listeners, plugins: new Map([["p", config]]) })).listeners), ["a"]);
+    assert.deepEqual(names((await publish({ listeners, plugins: new Map([["p", arriving(config)]]) })).listeners), [
+      "a",
+    ]);
     // A later version of the plugin is the plugin's matter alone.
     code.set("q", new Promise(() => undefined));
     const changed = new Map([["a", listener("a", discovered("p"))]]);
-    assert.deepEqual(names((await publish({ listeners: changed, plugins: new Map([["p", remote("q")]]) })).listeners), [
-      "a",
-    ]);
+    assert.deepEqual(
+      names((await publish({ listeners: changed, plugins: new Map([["p", arriving(remote("q"))]]) })).listeners),
+      ["a"],
+    );
   });
 
   test("forgets what is removed while it waits", async () => {
@@ -160,17 +171,18 @@ suite("Publisher", () => {
   test("retires a module with the last resource that names it", async () => {
     const { code, publish } = setUp();
     code.set("p", good("1"));
-    await publish({ plugins: new Map([["p", remote("p")]]) });
+    await publish({ plugins: new Map([["p", arriving(remote("p"))]]) });
     code.set("q", good("2"));
-    const delta = await publish({ plugins: new Map([["p", remote("q")]]) });
+    const delta = await publish({ plugins: new Map([["p", arriving(remote("q"))]]) });
     assert.deepEqual([delta.modules.map(({ digest }) => digest), delta.retiredModules], [["2"], ["1"]]);
   });
 
   test("gives a worker that starts anew the version before one that workers could not bring into use", async () => {
     const { code, publisher, publish } = setUp();
-    const versionOf = (name: string) => publisher.everything().plugins.set.find(([each]) => each === name)?.[1];
+    const versionOf = (name: string) =>
+      pluginIn(publisher.everything().plugins.set.find(([each]) => each === name)?.[1]);
     for (const version of ["1", "2", "3"]) code.set(`p${version}`, good(version));
-    const plugins = (version: string) => new Map([["p", { ...remote(`p${version}`), vmId: version }]]);
+    const plugins = (version: string) => new Map([["p", arriving({ ...remote(`p${version}`), vmId: version })]]);
     publisher.onInUse((await publish({ plugins: plugins("1") })).version);
     const second = await publish({ plugins: plugins("2") });
     assert.equal(versionOf("p")?.vmId, "2", "nobody has said anything of it yet");

@@ -27,7 +27,9 @@ test("decodeResource() takes the agent's stand-ins for plugins without code", ()
   ] as const) {
     const result = decoded(statPrefix, rules);
     assert.ok(result.ok && result.value.kind === "plugin");
-    const { code, failurePolicy, name } = result.value.value;
+    const { config } = result.value.value;
+    assert.ok(config.kind === "wasm");
+    const { code, failurePolicy, name } = config.plugin;
     assert.deepEqual([name, code.kind, failurePolicy], ["stamp", "missing", policy]);
   }
 });
@@ -41,6 +43,6 @@ test("decodeResource() refuses any other RBAC filter", () => {
     ["other", undefined],
   ] as const) {
     const result = decoded(statPrefix, rules);
-    assert.match(result.ok ? "" : formatIssues(result.issues), /discovered HTTP filter .*RBAC is not supported/);
+    assert.match(result.ok ? "" : formatIssues(result.issues), /HTTP filter .*RBAC is not supported/);
   }
 });

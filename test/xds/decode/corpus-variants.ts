@@ -20,7 +20,7 @@ import { TCP_PROXIES } from "./variants-tcp.ts";
 import { INERT_BOOTSTRAPS, INERT_CLUSTERS, INERT_LOGS } from "./variants-inert.ts";
 import { SCOPED } from "./variants-scoped.ts";
 import { ADS_SERVICES, SECRETS, UPSTREAM_TLS } from "./variants-tls.ts";
-import { BUILTINS } from "./variants-filters.ts";
+import { BUILTINS, DISCOVERED } from "./variants-filters.ts";
 import { BOOTSTRAPS, CHAIN_MATCHES, FILTERS, HOSTS, LISTENERS, LOGS, MANAGERS } from "./variants-listeners.ts";
 import { ACTIONS, ASSIGNMENTS, CLUSTERS, ENDPOINTS, MATCHES } from "./variants-traffic.ts";
 
@@ -65,6 +65,13 @@ export const VARIANTS: readonly CorpusCase[] = [
     bootstrap({ listeners: listener(`{name: tcp, typed_config: {"@type": ${TCP_TYPE}, stat_prefix: t, ${text}}}`) }),
   ),
   ...cases("HTTP filter", FILTERS, (text) => bootstrap({ listeners: http(TO_LOCAL, "", text) })),
+  ...cases("filter by name", DISCOVERED, (text) =>
+    bootstrap({
+      listeners: listener(
+        hcm(TABLE).replace("http_filters: [", `http_filters: [{name: f, config_discovery: {${text}}}, `),
+      ),
+    }),
+  ),
   ...cases("filter of our own", BUILTINS, (text) =>
     bootstrap({ listeners: http(TO_LOCAL, "", `{name: f, typed_config: {"@type": ${text}}}, ${ROUTER}`) }),
   ),

@@ -5,7 +5,7 @@ import { suite, test } from "node:test";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { BUILTIN_FILTER_TYPES, BUILTIN_SETTINGS_TYPES } from "../../../xds/decode/builtin-filter.ts";
-import { HTTP_WASM_TYPE, MATCHED_TYPE, ROUTER_TYPE } from "../../../xds/decode/http-filter.ts";
+import { HTTP_WASM_TYPE, MATCHED_TYPE, ROUTER_TYPE } from "../../../xds/decode/filter-config.ts";
 import { formatIssues } from "../../../xds/decode/issues.ts";
 import { MATCHER_TYPE } from "../../../xds/decode/per-filter-config.ts";
 import { messageTypes } from "../../../xds/decode/registry.ts";

@@ -9,6 +9,7 @@ import { TypedExtensionConfigSchema } from "../../../xds/gen/envoy/config/core/v
 import { formatIssues } from "../../../xds/decode/issues.ts";
 import { messageTypes } from "../../../xds/decode/registry.ts";
 import { decodeResource, resourceName, RUNTIME_TYPE, type Resource } from "../../../xds/decode/resource.ts";
+import type { PluginConfig } from "../../../xds/model/plugin-config.ts";
 import {
   CLUSTER_TYPE,
   ENDPOINTS_TYPE,
@@ -287,11 +288,16 @@ test("resourceName() reads the name without validating the rest", () => {
 });
 
 suite("decodeResource() and plugins", () => {
+  const decodePlugin = (json: JsonValue): PluginConfig => {
+    const { config } = decode("plugin", EXTENSION_CONFIG_TYPE, json);
+    assert.ok(config.kind === "wasm");
+    return config.plugin;
+  };
   const code = { local: { inline_bytes: "AGFzbQ==" } };
 
   test("takes a plugin's configuration as Envoy does: text of a StringValue, bytes of a BytesValue, else serialised", () => {
     const plugin = (configuration: object) =>
-      decode("plugin", EXTENSION_CONFIG_TYPE, {
+      decodePlugin({
         name: "filter",
         typed_config: { "@type": WASM, config: { vm_config: { code }, configuration } },
       } as unknown as JsonValue);
@@ -305,7 +311,7 @@ suite("decodeResource() and plugins", () => {
   });
 
   test("decodes failure policy, environment and capabilities", () => {
-    const plugin = decode("plugin", EXTENSION_CONFIG_TYPE, {
+    const plugin = decodePlugin({
       name: "filter",
       typed_config: {
         "@type": WASM,
@@ -340,7 +346,7 @@ suite("decodeResource() and plugins", () => {
     const http_uri = { uri: "http://h/m.wasm", cluster: "c", timeout: "5s" };
     const config = { vm_config: { code: { remote: { http_uri, sha256, retry_policy: { num_retries: 2 } } } } };
     const json = { name: "filter", typed_config: { "@type": WASM, config } };
-    const { code } = decode("plugin", EXTENSION_CONFIG_TYPE, json);
+    const { code } = decodePlugin(json);
     assert.partialDeepStrictEqual(code, {
       kind: "remote",
       uri: "http://h/m.wasm",

@@ -147,3 +147,25 @@ export const BUILTINS: readonly Row[] = [
   ],
   [`${HTTP}csrf.v3.CsrfPolicy, filter_enabled: {default_value: {numerator: 100}}`, "unprotected", OURS_REFUSES],
 ];
+
+const SOURCE = `config_source: {resource_api_version: V3, ${api("GRPC")}}`;
+const discovered = (type: string, more = ""): string => `${SOURCE}, type_urls: [${TYPE}${type}]${more}`;
+const MATCHED_NAME = "envoy.extensions.common.matching.v3.ExtensionWithMatcher";
+const CORS_NAME = "envoy.extensions.filters.http.cors.v3.Cors";
+const byDefault = (config: string): string => `, default_config: {"@type": ${config}}`;
+
+/** `config_discovery` of an HTTP filter. */
+export const DISCOVERED: readonly Row[] = [
+  [discovered(MATCHED_NAME)],
+  [discovered(CORS_NAME)],
+  [discovered(MATCHED_NAME, byDefault(list(VALUE)))],
+  [discovered(MATCHED_NAME, byDefault(`${MATCHED}, extension_config: ${CORS}`))],
+  [discovered(CORS_NAME, byDefault(`${HTTP}cors.v3.Cors`))],
+  [discovered(MATCHED_NAME, byDefault(list(single("value_match: {}")))), "default_config.xds_matcher.matcher_list"],
+  [discovered(MATCHED_NAME, byDefault(MATCHED)), "default_config.extension_config"],
+  [discovered(MATCHED_NAME, byDefault(`${HTTP}cors.v3.Cors`)), "default_config: is of type"],
+  [discovered(CORS_NAME, byDefault(list(VALUE))), "default_config: is of type"],
+  [discovered("made.Up"), "type_urls"],
+  [`${SOURCE}, type_urls: []`, "type_urls"],
+  [discovered(MATCHED_NAME, ", apply_default_config_without_warming: true"), "needs default_config"],
+];
