@@ -5,12 +5,12 @@
 //
 // Each thread has files of its own, and what a thread always loads is one: finding and linking thirty files costs a start 30 ms.
 //
-//   main.js ─▶ the verb `run`: one file ─▶ what serves: one file ─▶ what a configuration asks for: gRPC, exporters …
+//   main.js ─▶ what verbs share: one file ─▶ the verb `run`: one file ─▶ what serves: one file ─▶ what a configuration asks for
 //   worker.js: one file ─▶ what a configuration asks for
 
 import { build, type Metafile, type Plugin } from "esbuild";
 import { globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { basename, join, relative } from "node:path";
+import { basename, join, relative, resolve } from "node:path";
 
 const FOLDER = "sidecar";
 /** A module that a thread or the launcher starts; `steps`: the modules that a sidecar then loads by `import()`, one after the other. */
@@ -79,15 +79,25 @@ async function joinModules(joining: Joining): Promise<void> {
       metafile: true,
       plugins: [apart(joining), lazyDescriptors(joining), oneGrpc(), requiredCrypto()],
     });
-    const loaded = closure(metafile.outputs, [`${folder}/${entry}.js`]);
+    const start = `${folder}/${entry}.js`;
+    const loaded = closure(metafile.outputs, [start]);
+    const emptied = new Set<string>();
+    const shared = [...loaded].filter((path) => path !== start);
+    if (shared.length > 1) {
+      // What the start needs is in as many parts as there are sets of verbs that need it too.
+      await joinParts(joining, `${PARTS}${name}-${basename(entry)}.js`, shared, metafile, emptied);
+    }
     for (const step of steps) {
       const joined = `${PARTS}${name}-${basename(step)}.js`;
       const parts = [...closure(metafile.outputs, [partWith(`${step}.${from}`, metafile)])].filter(
         (path) => !loaded.has(path),
       );
-      await joinParts(joining, joined, parts, metafile);
+      await joinParts(joining, joined, parts, metafile, emptied);
       parts.forEach((path) => loaded.add(path));
     }
+    const others = Object.keys(metafile.outputs).filter((path) => path.endsWith(".js") && !emptied.has(path));
+    await joinEmptied(joining, others, emptied);
+    removeUnused(joining, emptied);
   }
 }
 
@@ -99,13 +109,15 @@ function partWith(module: string, { outputs }: Metafile): string {
   return found[0];
 }
 
-/** Makes one file of the parts; what others import from one of them comes from there. */
+/** Makes one file of the parts, which are `emptied` then: what others import from one of them comes from there. */
 async function joinParts(
-  { root, folder }: Joining,
+  joining: Joining,
   joined: string,
   parts: readonly string[],
   { outputs }: Metafile,
+  emptied: Set<string>,
 ): Promise<void> {
+  const { root, folder } = joining;
   // Exports of two parts may have the same name.
   const exportsOf = (path: string): [from: string, to: string][] =>
     (outputs[path]?.exports ?? []).map((each) => [each, `p${parts.indexOf(path)}_${each}`]);
@@ -127,22 +139,56 @@ async function joinParts(
     target: "node24",
     legalComments: "inline",
     logLevel: "warning",
-    plugins: [
-      {
-        name: "other parts stay",
-        setup(context) {
-          context.onResolve({ filter: /^\.\.?\// }, ({ path, resolveDir }) => {
-            const file = relative(root, join(resolveDir, path)).replaceAll("\\", "/");
-            return parts.includes(file) ? undefined : { external: true, path };
-          });
-        },
-      },
-    ],
+    plugins: [onlyWith(joining, new Set([...parts, ...emptied]))],
   });
   for (const path of parts) {
     const names = exportsOf(path).map(([from, to]) => `${to} as ${from}`);
     writeFileSync(join(root, path), `import "./${joined}";\nexport { ${names.join(", ")} } from "./${joined}";\n`);
+    emptied.add(path);
   }
+}
+
+/** Has the other parts import from where things went, and not by way of the emptied parts. */
+async function joinEmptied(joining: Joining, others: readonly string[], emptied: ReadonlySet<string>): Promise<void> {
+  const { root, folder } = joining;
+  await build({
+    absWorkingDir: root,
+    entryPoints: others.map((path) => join(root, path)),
+    outdir: join(root, folder),
+    entryNames: "[name]",
+    allowOverwrite: true,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node24",
+    legalComments: "inline",
+    logLevel: "warning",
+    plugins: [onlyWith(joining, emptied)],
+  });
+}
+
+/** Of the emptied parts those stay that somebody asks for by `import()`. */
+function removeUnused({ root, folder }: Joining, emptied: ReadonlySet<string>): void {
+  const files = globSync("*.js", { cwd: join(root, folder) });
+  const texts = files.map((name) => readFileSync(join(root, folder, name), "utf8"));
+  for (const path of emptied) {
+    if (!texts.some((text) => text.includes(basename(path)))) {
+      rmSync(join(root, path));
+    }
+  }
+}
+
+function onlyWith({ root }: Joining, parts: ReadonlySet<string>): Plugin {
+  return {
+    name: "other parts stay",
+    setup(context) {
+      // Sources that stay apart are named by their whole paths.
+      context.onResolve({ filter: /^\.{0,2}\// }, ({ kind, path, resolveDir }) => {
+        const file = relative(root, resolve(resolveDir, path)).replaceAll("\\", "/");
+        return kind === "entry-point" || parts.has(file) ? undefined : { external: true, path };
+      });
+    },
+  };
 }
 
 /** Parts with all that they import, but not by `import()`. */
