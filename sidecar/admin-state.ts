@@ -2,6 +2,7 @@
 // cli/serving.ts hands `openAdmin` to the supervisor. What only workers know is asked for with a deadline (worker-handle.ts).
 
 import { writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import type { Socket } from "node:net";
 import type { PluginView as HostPluginView } from "../plugins/plugin.ts";
 import { anyToJson } from "../xds/decode/resource-json.ts";
@@ -18,6 +19,8 @@ import {
   SCOPED_ROUTE_TYPE,
   SECRET_TYPE,
 } from "../xds/type-urls.ts";
+import { answerData } from "./answer-data.ts";
+import type { Explanation, Question } from "./explain/explanation.ts";
 import { AdminServer, DEFAULT_ADMIN_ADDRESS } from "./admin/admin.ts";
 import { inlineEndpoints, inlineRoutes, scopedRoutes } from "./admin/inline-config.ts";
 import type * as Ports from "./admin/ports.ts";
@@ -153,6 +156,18 @@ class AdminState implements Ports.AdminPorts {
     );
     const traces = answers.flatMap((answer) => answer ?? []);
     return traces.toSorted((a, b) => b.startedAt - a.startedAt).slice(0, limit);
+  }
+
+  async explain(question: Question): Promise<Explanation | string> {
+    // Route tables are the workers' otherwise: a sidecar that nobody asks loads none of it here.
+    const { explainRequest } = await import("./explain/explain-request.ts");
+    const { publisher, deps } = this.#supervisor;
+    const { environment } = deps;
+    return explainRequest(question, {
+      config: publisher.everything(),
+      format: { hostname: hostname(), environment },
+      readData: (source) => answerData(source, environment),
+    });
   }
 
   xds(): readonly Ports.XdsView[] {

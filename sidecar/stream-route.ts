@@ -42,7 +42,7 @@ export function prepareUpstreamHead(
 }
 
 /** The routes that serve a request at this moment; undefined: none, 404. */
-function tableFor({ routes, scopes }: ServingRoutes, head: RequestHead): RouteTable | undefined {
+export function tableFor({ routes, scopes }: ServingRoutes, head: RequestHead): RouteTable | undefined {
   if (scopes === undefined) {
     return routes.table;
   }

@@ -104,6 +104,27 @@ export const ENDPOINTS: readonly Endpoint[] = [
     },
   },
   {
+    path: "/explain",
+    help: "print which route a request would take, why, to which cluster and through which filters",
+    params: [
+      ["method", "The request's method; default GET"],
+      ["url", "The request's URL"],
+      ["header", "A header as name: value; may be repeated"],
+      ["listener", "The listener's name; default: the one at the URL's port, or the only one"],
+      ["from", "The client's address; default 127.0.0.1"],
+    ],
+    answer: async (ports, { query }) => {
+      const explanation = await ports.explain({
+        method: query.get("method") ?? "GET",
+        url: query.get("url") ?? "",
+        headers: query.getAll("header"),
+        listener: query.get("listener") ?? "",
+        from: query.get("from") ?? "127.0.0.1",
+      });
+      return typeof explanation === "string" ? textReply(`${explanation}\n`, 400) : jsonReply(explanation);
+    },
+  },
+  {
     path: "/healthcheck/fail",
     help: "cause the server to fail health checks",
     changesState: true,

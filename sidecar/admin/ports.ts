@@ -3,6 +3,7 @@
 // Functions that return promises may ask the workers; the implementer gives them a deadline of its own, so that the admin
 // port answers while the workers are saturated.
 
+import type { Explanation, Question } from "../explain/explanation.ts";
 import type { Socket } from "node:net";
 import type { ContextCertificates } from "../../xds/secrets/certificate-views.ts";
 import type { StatsReader } from "../stats/reader.ts";
@@ -255,6 +256,8 @@ export interface DrainOptions {
 }
 
 export interface AdminPorts {
+  /** What would become of a request; a text says what is wrong with the question. */
+  explain(question: Question): Promise<Explanation | string>;
   readonly stats: StatsReader;
   readiness(): Readiness;
   serverInfo(): ServerInfoView;

@@ -36,6 +36,12 @@ const VERBS: readonly Verb[] = [
     async () => (await import("./asking/trace.ts")).TRACE,
   ),
   lazily(
+    "explain",
+    "explain METHOD URL",
+    "which route of a running sidecar a request would take, and why; or what became of one, by its id",
+    async () => (await import("./asking/explain.ts")).EXPLAIN,
+  ),
+  lazily(
     "log",
     "log [[COMPONENT=]LEVEL …]",
     "shows and changes the log levels of a running sidecar",

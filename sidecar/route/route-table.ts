@@ -15,28 +15,15 @@ import type {
   Route,
   RouteAction,
   RouteConfiguration,
-  RouteMatch as MatchConfig,
   VirtualHost,
 } from "../../xds/model/route.ts";
 import { type ClusterChooser, type ClusterPick, compileClusterChoice } from "./cluster-choice.ts";
-import type { Candidate } from "./field-split.ts";
+import { CompiledRoute } from "./compiled-route.ts";
 import { type FilterOverrides, OverrideSets } from "./filter-overrides.ts";
 import { compileMutations, levelsOf, type MutationList } from "./header-mutations.ts";
 import { HostIndex } from "./host-index.ts";
-import {
-  compileHeader,
-  compileQuery,
-  type Demand,
-  demandsOf,
-  type HeaderTest,
-  lowerAscii,
-  probabilityOf,
-  type QueryTest,
-} from "./matchers.ts";
 import { isOuterSame } from "./outer-fields.ts";
 import { compileRedirect, type Redirect, TLS_REDIRECT } from "./redirect.ts";
-import { compileFullMatch, literalPrefix } from "./regex.ts";
-import { wireText } from "./request-value.ts";
 import { type BodyFormatter, compileBodyFormat } from "../telemetry/body-format.ts";
 import { compilePathRewrite } from "./rewrite.ts";
 import { RouteIndex } from "./route-index.ts";
@@ -117,6 +104,12 @@ export class RouteTable {
     const isPlacedAlike =
       before.length === now.length && now.every((host, place) => haveSameDomains(host, before[place] as VirtualHost));
     return new KnownHosts(this.#compiled, isPlacedAlike ? this.#hosts : undefined);
+  }
+
+  /** Whose routes a request is matched against. */
+  virtualHostOf(head: RequestHead): VirtualHost | undefined {
+    const place = this.#hosts.find(head.authority);
+    return place === undefined ? undefined : this.#compiled[place]?.virtualHost;
   }
 
   /** undefined when no virtual host or no route of it matches: 404, NR. */
@@ -314,119 +307,4 @@ function compileFormatter(
     problems.push(`the body of the direct response: ${compiled.problem}`);
   }
   return compiled?.ok === true ? compiled.format : undefined;
-}
-
-/** `target` is a request's path with its query, which begins at `end`: no string is cut for the common matchers. */
-type PathTest = (target: string, end: number) => boolean;
-
-class CompiledRoute implements Candidate {
-  readonly place: number;
-  readonly match: RouteMatch;
-  readonly key: Candidate["key"];
-  readonly #pathTest: PathTest | undefined;
-  readonly #isConnect: boolean;
-  readonly #headers: readonly HeaderTest[];
-  readonly #query: readonly QueryTest[];
-  readonly #grpc: boolean;
-  /** A request passes when its random number is below. */
-  readonly #probability: number;
-
-  constructor(place: number, match: RouteMatch, config: MatchConfig, { runtime, problems }: Compilation) {
-    this.place = place;
-    this.match = match;
-    this.key = pathKey(config.path);
-    this.#pathTest = compilePath(config.path, problems);
-    this.#isConnect = config.path.kind === "connect";
-    this.#headers = config.headers.map((matcher) => compileHeader(matcher, problems));
-    this.#query = config.queryParameters.map((matcher) => compileQuery(matcher, problems));
-    this.#grpc = config.grpc;
-    this.#probability = config.runtimeFraction === undefined ? 1 : probabilityOf(config.runtimeFraction, runtime);
-  }
-
-  demands(): readonly Demand[] {
-    return this.match.route === undefined ? [] : demandsOf(this.match.route.match);
-  }
-
-  accepts(head: RequestHead, end: number, random: number): boolean {
-    // A CONNECT request has no path, and only connect_matcher takes it.
-    if (this.#isConnect ? head.method !== "CONNECT" : end === 0) {
-      return false;
-    }
-    if (this.#pathTest !== undefined && !this.#pathTest(head.path, end)) {
-      return false;
-    }
-    if (random >= this.#probability || (this.#grpc && !isGrpc(head))) {
-      return false;
-    }
-    const headers = this.#headers;
-    for (let i = 0; i < headers.length; i++) {
-      if (!(headers[i] as HeaderTest)(head)) {
-        return false;
-      }
-    }
-    const query = this.#query;
-    for (let i = 0; i < query.length; i++) {
-      if (!(query[i] as QueryTest)(head.path, end)) {
-        return false;
-      }
-    }
-    return true;
-  }
-}
-
-function isGrpc(head: RequestHead): boolean {
-  const type = head.headers.get("content-type");
-  // `application/grpc-web` is another protocol.
-  return type !== undefined && type.startsWith("application/grpc") && (type.length === 16 || type.charAt(16) === "+");
-}
-
-function pathKey(matcher: PathMatcher): Candidate["key"] {
-  switch (matcher.kind) {
-    case "path":
-      return matcher.caseSensitive ? { kind: "exact", text: wireText(matcher.value) } : undefined;
-    case "prefix":
-    case "path_separated_prefix":
-      return matcher.caseSensitive ? { kind: "prefix", text: wireText(matcher.value) } : undefined;
-    case "regex": {
-      const text = literalPrefix(matcher.value);
-      return text === "" ? undefined : { kind: "prefix", text };
-    }
-    case "connect":
-      return undefined;
-  }
-}
-
-/** undefined accepts every path. */
-function compilePath(matcher: PathMatcher, problems: string[]): PathTest | undefined {
-  if (matcher.kind === "connect") {
-    return undefined;
-  }
-  if (matcher.kind === "regex") {
-    const compiled = compileFullMatch(matcher.value);
-    if (!compiled.ok) {
-      problems.push(compiled.problem);
-      return () => false;
-    }
-    const { regex } = compiled;
-    return (target, end) => regex.test(target.slice(0, end));
-  }
-  const wire = wireText(matcher.value);
-  if (matcher.caseSensitive) {
-    return plainPath(matcher.kind, wire);
-  }
-  const test = plainPath(matcher.kind, lowerAscii(wire));
-  return (target, end) => test(lowerAscii(target), end);
-}
-
-function plainPath(kind: "prefix" | "path" | "path_separated_prefix", value: string): PathTest {
-  switch (kind) {
-    case "path":
-      return (target, end) => end === value.length && target.startsWith(value);
-    case "prefix":
-      return (target, end) => end >= value.length && target.startsWith(value);
-    case "path_separated_prefix":
-      return (target, end) =>
-        target.startsWith(value) &&
-        (end === value.length || (end > value.length && target.charCodeAt(value.length) === 47));
-  }
 }

@@ -329,6 +329,12 @@ export const LAYERS: readonly Layer[] = [
     why: "who waits for what, and nothing of streams or sockets",
   },
   {
+    at: "sidecar/explain/",
+    code: ["sidecar/"],
+    types: [MODEL],
+    why: "asks the code of requests, by no rule of its own",
+  },
+  {
     at: "sidecar/live-routes.ts",
     code: ["sidecar/route/", "sidecar/http-filters.ts"],
     types: [MODEL, "sidecar/"],

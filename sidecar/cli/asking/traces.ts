@@ -1,6 +1,7 @@
 // What /traces answers, as the verbs read it: its shape (snake case), checked before anybody believes it, and which requests are wanted.
 
 import type { TracedCallout, TracedHook, TracedRequest } from "../../telemetry/trace-view.ts";
+import { type Fields, hasFields, isListOf, isObject } from "./shapes.ts";
 import type { SidecarAdmin } from "./sidecar-admin.ts";
 
 type Snake<S extends string> = S extends `${infer Head}${infer Tail}`
@@ -27,9 +28,6 @@ export async function askTraces(admin: SidecarAdmin, limit: number): Promise<rea
 function isAnswer(value: unknown): value is { readonly traces: readonly Trace[] } {
   return isObject(value) && isListOf(value["traces"], isTrace);
 }
-
-type Kind = "string" | "number" | "boolean";
-type Fields = Readonly<Record<string, Kind | `${Kind}?`>>;
 
 const TRACE: Fields = {
   worker: "number",
@@ -89,21 +87,6 @@ function isTrace(value: unknown): value is Trace {
     isListOf(value["hooks"], (hook): hook is Hook => isObject(hook) && hasFields(hook, HOOK)) &&
     isListOf(value["callouts"], (call): call is Callout => isObject(call) && hasFields(call, CALLOUT))
   );
-}
-
-function hasFields(value: Readonly<Record<string, unknown>>, fields: Fields): boolean {
-  return Object.entries(fields).every(([name, kind]) => {
-    const given = value[name];
-    return kind.endsWith("?") && given === undefined ? true : typeof given === kind.replace("?", "");
-  });
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isListOf<T>(value: unknown, isOne: (each: unknown) => each is T): value is readonly T[] {
-  return Array.isArray(value) && value.every(isOne);
 }
 
 /** Which requests are wanted; what is not given does not matter. */

@@ -193,6 +193,10 @@ export function fakeProgram(overrides: Partial<AdminPorts> = {}): FakeProgram {
     asked,
     stats,
     certificates: () => [],
+    explain: async (question) => {
+      asked.push(`explain ${JSON.stringify(question)}`);
+      return { listener: { name: "in", address: "127.0.0.1:80", why: "" }, passed: [], more: 0, outcomes: [] };
+    },
     readiness: () => ({ state: "LIVE", reasons: [] }),
     serverInfo: () => ({
       version: "abc/1.0.0/Clean/RELEASE/OpenSSL",
