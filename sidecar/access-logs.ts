@@ -6,6 +6,7 @@ import type { AccessLog } from "../xds/model/access-log.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import { WasmLogStream } from "./filter/wasm-log-stream.ts";
 import type { PluginSource } from "./filter/wasm-filter.ts";
+import type { StreamRecord } from "./stream-record.ts";
 import { releaseAll } from "./http-filters.ts";
 import type { PluginLease, PluginPool } from "./plugin/plugin-pool.ts";
 import {
@@ -42,6 +43,13 @@ export class AccessLogs {
     for (let i = 0; i < this.#loggers.length; i++) {
       this.#loggers[i]?.log(facts);
     }
+  }
+
+  /** The same at a moment of an HTTP stream that has a name of its own. */
+  logNow(facts: StreamRecord, moment: "DownstreamStart" | "DownstreamPeriodic"): void {
+    facts.accessLogType = moment;
+    this.log(facts);
+    facts.accessLogType = undefined;
   }
 
   /** The stream is over: its line, and the plugins' call. */

@@ -60,6 +60,9 @@ export interface HttpServing extends ServingRoutes {
   /** undefined: no such field. */
   readonly proxyStatus: ProxyStatus | undefined;
   readonly suppressEnvoyHeaders: boolean;
+  /** undefined: nothing is checked. */
+  readonly strictHeaders: readonly string[] | undefined;
+  readonly respectsExpectedTimeout: boolean;
   readonly bufferLimitBytes: number;
 }
 
@@ -111,4 +114,19 @@ export function countRouted(stats: HttpStats, action: RouteAction["kind"] | unde
       stats.rqRedirect.inc();
     }
   }
+}
+
+/** What the router is told, which has a place of its own in the list of filters. */
+export function routerSettings({
+  httpFilters,
+}: HttpConnectionManager): Pick<HttpServing, "suppressEnvoyHeaders" | "strictHeaders" | "respectsExpectedTimeout"> {
+  const router = httpFilters.find(({ config }) => config.kind === "router")?.config;
+  if (router?.kind !== "router") {
+    return { suppressEnvoyHeaders: false, strictHeaders: undefined, respectsExpectedTimeout: false };
+  }
+  return {
+    suppressEnvoyHeaders: router.suppressEnvoyHeaders,
+    strictHeaders: router.strictCheckHeaders.length > 0 ? router.strictCheckHeaders : undefined,
+    respectsExpectedTimeout: router.respectExpectedTimeout,
+  };
 }

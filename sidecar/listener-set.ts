@@ -345,6 +345,9 @@ class ChainHandler {
     const client = isForwarded ? trustedClient(head.headers, connection, this.#forwarded) : "";
     const isInternal = mutateRequestHeaders(head, connection, this.#forwarded);
     const stream = new ProxyStream(this.#serving, downstream);
+    if (!isInternal) {
+      stream.route.removeInternalFields(head);
+    }
     if (client !== connection.remoteAddress) {
       stream.facts.trustedClient = client;
     }

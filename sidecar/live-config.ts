@@ -18,7 +18,7 @@ import { IstioTcpStats } from "./builtin/istio/istio-tcp-stats.ts";
 import { compileCluster, type ClusterDeps, type LiveCluster } from "./cluster/cluster.ts";
 import type { PluginSource } from "./filter/wasm-filter.ts";
 import { compileHttpFilters, releaseAll } from "./http-filters.ts";
-import { type HttpServing, resolveHttpStats, type StreamEnvironment } from "./http-serving.ts";
+import { type HttpServing, resolveHttpStats, routerSettings, type StreamEnvironment } from "./http-serving.ts";
 import type { LiveDemands } from "./live-demands.ts";
 import type { LocalReplies } from "./local-replies.ts";
 import { failed, LiveRoutes, overridesOf, useAll } from "./live-routes.ts";
@@ -403,7 +403,7 @@ export class LiveConfig {
       localReplies,
       proxyStatus:
         hcm.proxyStatus && new ProxyStatus(hcm.proxyStatus, hcm.serverName, nodeNames(environment.nodeBytes).id),
-      suppressEnvoyHeaders: suppressesEnvoyHeaders(hcm),
+      ...routerSettings(hcm),
       bufferLimitBytes: listener.perConnectionBufferLimitBytes,
     };
     const prepared = filters.prepare(overridesOf(serving));
@@ -414,11 +414,6 @@ export class LiveConfig {
     }
     return serving;
   }
-}
-
-function suppressesEnvoyHeaders({ httpFilters }: HttpConnectionManager): boolean {
-  const router = httpFilters.find(({ config }) => config.kind === "router")?.config;
-  return router?.kind === "router" && router.suppressEnvoyHeaders;
 }
 
 function originOf(listener: Listener, chain: FilterChain): StreamOrigin {

@@ -18,9 +18,9 @@ import type { DeadlineOwner } from "./http/timer-wheel.ts";
 import { countRouted, type HttpServing } from "./http-serving.ts";
 import type { ClusterPick } from "./route/cluster-choice.ts";
 import type { RouteMatch } from "./route/route-table.ts";
-import { failureReply, routedReply, routeMessage } from "./stream-answers.ts";
+import { failureReply, routedReply, routeMessage, strictReply } from "./stream-answers.ts";
 import { StreamRecord } from "./stream-record.ts";
-import { prepareUpstreamHead, StreamRoute } from "./stream-route.ts";
+import { prepareDownstreamHead, prepareUpstreamHead, StreamRoute } from "./stream-route.ts";
 import { StreamTimeout, StreamTimers, TIMEOUT_ERRORS } from "./stream-timers.ts";
 
 export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmStream, DeadlineOwner {
@@ -60,6 +60,10 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
       this.#onRequestEnd();
     }
     this.#timers.start(this.facts.startedAt, hcm);
+    if (hcm.logsOnStart) {
+      this.ensureRoute();
+      accessLogs.logNow(this.facts, "DownstreamStart");
+    }
     const route = filters.dependsOnRoute ? this.ensureRoute() : undefined;
     const set = route === undefined ? filters.standard : filters.of(this.route.filterOverrides);
     if (set.factories.length > 0) {
@@ -178,6 +182,12 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
       this.#fail("no_cluster", action.clusterNotFoundStatus);
       return;
     }
+    const { strictHeaders } = this.#serving;
+    const refusal = strictHeaders && strictReply(strictHeaders, this.facts.requestHead.headers);
+    if (refusal !== undefined) {
+      this.onFilterReply(refusal);
+      return;
+    }
     if (cluster.dropCategory() !== undefined) {
       this.#fail("drop_overload");
       return;
@@ -243,11 +253,7 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     facts.responseCodeDetails = "via_upstream";
     facts.responseHead = head;
     this.#timers.touch();
-    if (!this.#serving.suppressEnvoyHeaders) {
-      const serviceTimeMs = Math.round(facts.upstreamFirstByteAt - facts.upstreamSentAt);
-      head.headers.set("x-envoy-upstream-service-time", String(serviceTimeMs));
-    }
-    this.route.pick?.responseMutations?.apply(head.headers, facts);
+    prepareDownstreamHead(head, facts, this.#serving.suppressEnvoyHeaders, this.route.pick);
     this.#forward?.countResponse(head.status);
     this.#timers.responseReceived(end);
     this.#respond(end);
@@ -340,7 +346,8 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
     if (entry.close) {
       this.#downstream.closeAfter();
     }
-    this.onFilterReply(failureReply(code, this.#requestEnded, status));
+    const isRouted = this.#forward !== undefined || code === "no_healthy_upstream";
+    this.onFilterReply(failureReply(code, this.#requestEnded, status, isRouted ? this.facts.route : undefined));
   }
 
   onFilterReply(reply: FilterReply): void {
@@ -408,6 +415,11 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   // ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   onDeadline(kind: number): void {
+    if (kind === StreamTimeout.Log) {
+      this.#serving.accessLogs.logNow(this.facts, "DownstreamPeriodic");
+      this.#timers.armLog(this.#serving.hcm.accessLogFlushIntervalMs);
+      return;
+    }
     if (kind === StreamTimeout.Route) {
       this.#forward?.cluster.stats.rqTimeout.inc();
     } else {

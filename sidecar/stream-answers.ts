@@ -4,25 +4,54 @@
 import type { ErrorCode } from "./errors.ts";
 import type { FilterReply } from "./filter/filter.ts";
 import { type BuiltReply, finishReply, LOCAL_REPLIES, timeoutStatus } from "./http/local-reply.ts";
+import type { HeaderMap } from "./http/headers.ts";
 import { type RequestHead, ResponseHead } from "./http/message.ts";
 import type { LocalReplies } from "./local-replies.ts";
 import type { MutationList } from "./route/header-mutations.ts";
 import type { RouteMatch } from "./route/route-table.ts";
+import { strictProblem } from "./route/strict-headers.ts";
 import type { StreamRecord } from "./stream-record.ts";
 
+/** Nothing is sent to a second host yet. */
+const ONE_ATTEMPT: FilterReply["headers"] = [["x-envoy-attempt-count", "1"]];
+const NO_FIELDS: FilterReply["headers"] = [];
 const EMPTY = new Uint8Array(0);
 
-/** The reply for a failure that can be answered. `status` overrides the table's, as a route may. */
-export function failureReply(code: ErrorCode, requestEnded: boolean, status: number | undefined): FilterReply {
+/**
+ * The reply for a failure that can be answered. `status` overrides the table's, as a route may. `attempted`: the route that the router
+ * has followed up to a host; undefined: it has not.
+ */
+export function failureReply(
+  code: ErrorCode,
+  requestEnded: boolean,
+  status: number | undefined,
+  attempted: RouteMatch | undefined,
+): FilterReply {
+  const showsAttempts = attempted?.virtualHost.includeAttemptCountInResponse === true;
   const entry = LOCAL_REPLIES[code];
   return {
     status: status ?? (entry.status === 408 ? timeoutStatus(requestEnded) : entry.status),
     details: entry.details,
     body: entry.body === "" ? EMPTY : Buffer.from(entry.body, "latin1"),
-    headers: [],
+    headers: showsAttempts ? ONE_ATTEMPT : NO_FIELDS,
     grpcStatus: -1,
     flag: entry.flag,
   };
+}
+
+/** The reply to a request with one of the fields that the router checks and that makes no sense; undefined: it has none. */
+export function strictReply(names: readonly string[], headers: HeaderMap): FilterReply | undefined {
+  const problem = strictProblem(names, headers);
+  return (
+    problem && {
+      status: 400,
+      details: `request_headers_failed_strict_check{${problem.name}}`,
+      body: Buffer.from(`invalid header '${problem.name}' with value '${problem.value}'`, "latin1"),
+      headers: NO_FIELDS,
+      grpcStatus: -1,
+      flag: "IH",
+    }
+  );
 }
 
 /** What is added to an answer, and what becomes of it. */

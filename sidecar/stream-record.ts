@@ -62,6 +62,8 @@ export class StreamRecord implements StreamInfo, StreamFacts {
   route: RouteMatch | undefined = undefined;
   cluster: LiveCluster | undefined = undefined;
   host: Host | undefined = undefined;
+  /** While a line is written before the stream's end. */
+  accessLogType: string | undefined = undefined;
   /** While a body is made from it. */
   localReplyBody: string | undefined = undefined;
   #filterState: FilterState | undefined = undefined;

@@ -4,7 +4,7 @@
 
 import type { LiveCluster } from "./cluster/cluster.ts";
 import type { ClusterPick } from "./route/cluster-choice.ts";
-import type { RequestHead } from "./http/message.ts";
+import type { RequestHead, ResponseHead } from "./http/message.ts";
 import type { Demand } from "../xds/model/demand.ts";
 import type { ForwardAction } from "../xds/model/route.ts";
 import type { FilterOverrides } from "./route/filter-overrides.ts";
@@ -16,6 +16,9 @@ import { requestScopeKey } from "./route/scope-table.ts";
 import type { HttpServing, ServingRoutes } from "./http-serving.ts";
 import type { StreamRecord } from "./stream-record.ts";
 
+/** Of each request: nothing is sent to a second host yet. */
+const ATTEMPTS = "1";
+
 /** Changes the head as the route says before it goes upstream; `hostname` is the chosen host's. Returns the timeouts. */
 export function prepareUpstreamHead(
   match: RouteMatch,
@@ -25,10 +28,9 @@ export function prepareUpstreamHead(
   { hostname, serving }: { readonly hostname: string; readonly serving: HttpServing },
 ): RequestTimeouts {
   const head = facts.requestHead;
-  const timeouts = requestTimeouts(action, head, serving.suppressEnvoyHeaders);
+  const timeouts = requestTimeouts(action, head, serving);
   if (match.virtualHost.includeAttemptCount) {
-    // There is one attempt for each request.
-    head.headers.set("x-envoy-attempt-count", "1");
+    head.headers.set("x-envoy-attempt-count", ATTEMPTS);
   }
   pick.requestMutations?.apply(head.headers, facts);
   if (pick.rewrite !== undefined) {
@@ -39,6 +41,22 @@ export function prepareUpstreamHead(
     head.scheme = "http";
   }
   return timeouts;
+}
+
+/** Changes the head of the upstream's response as the route says before it goes to the filters. */
+export function prepareDownstreamHead(
+  { headers }: ResponseHead,
+  facts: StreamRecord,
+  suppressEnvoyHeaders: boolean,
+  pick: ClusterPick | undefined,
+): void {
+  if (!suppressEnvoyHeaders) {
+    headers.set("x-envoy-upstream-service-time", String(Math.round(facts.upstreamFirstByteAt - facts.upstreamSentAt)));
+  }
+  if (facts.route?.virtualHost.includeAttemptCountInResponse === true) {
+    headers.set("x-envoy-attempt-count", ATTEMPTS);
+  }
+  pick?.responseMutations?.apply(headers, facts);
 }
 
 /** The routes that serve a request at this moment; undefined: none, 404. */
@@ -108,6 +126,14 @@ export class StreamRoute {
     facts.clusterName = pick?.clusterName ?? "";
     facts.cluster = clusters.get(facts.clusterName);
     return match;
+  }
+
+  /** Takes what only requests from inside may bring from one that comes from elsewhere. */
+  removeInternalFields({ headers }: RequestHead): void {
+    const names = this.#table?.internalOnlyHeaders;
+    for (let i = 0; names !== undefined && i < names.length; i++) {
+      headers.remove(names[i] as string);
+    }
   }
 
   /** Of the last `choose`: what the route says of HTTP filters. */

@@ -6,7 +6,7 @@ import type { HttpConnectionManager } from "../xds/model/listener.ts";
 import { Deadline, type DeadlineOwner, type TimerWheel } from "./http/timer-wheel.ts";
 
 /** Kinds, as `onDeadline` gets them. */
-export const StreamTimeout = { Route: 1, Idle: 2, Duration: 3, Request: 4 } as const;
+export const StreamTimeout = { Route: 1, Idle: 2, Duration: 3, Request: 4, Log: 5 } as const;
 
 /** What a stream fails with, by kind of timeout. */
 export const TIMEOUT_ERRORS: Readonly<Record<number, ErrorCode>> = {
@@ -26,6 +26,7 @@ export class StreamTimers {
   #idle: Deadline | undefined = undefined;
   #duration: Deadline | undefined = undefined;
   #request: Deadline | undefined = undefined;
+  #log: Deadline | undefined = undefined;
 
   constructor(owner: DeadlineOwner, wheel: TimerWheel) {
     this.#owner = owner;
@@ -35,11 +36,22 @@ export class StreamTimers {
   /** `startedAt`: of performance.now(). Of the request until its end in `requestPassed`, of silence between two `touch`. */
   start(
     startedAt: number,
-    limits: Pick<HttpConnectionManager, "requestTimeoutMs" | "streamIdleTimeoutMs" | "maxStreamDurationMs">,
+    limits: Pick<
+      HttpConnectionManager,
+      "requestTimeoutMs" | "streamIdleTimeoutMs" | "maxStreamDurationMs" | "accessLogFlushIntervalMs"
+    >,
   ): void {
     this.#startedAt = startedAt;
     this.#request = this.#arm(undefined, StreamTimeout.Request, limits.requestTimeoutMs);
+    if (limits.accessLogFlushIntervalMs > 0) {
+      this.armLog(limits.accessLogFlushIntervalMs);
+    }
     this.limitStream(limits.streamIdleTimeoutMs, limits.maxStreamDurationMs);
+  }
+
+  /** Of the next line of an access log. */
+  armLog(intervalMs: number): void {
+    this.#log = this.#arm(this.#log, StreamTimeout.Log, intervalMs);
   }
 
   /** Runs from the end in `requestPassed` to that in `responseReceived`. */
@@ -90,6 +102,7 @@ export class StreamTimers {
     this.#disarm(this.#idle);
     this.#disarm(this.#duration);
     this.#disarm(this.#request);
+    this.#disarm(this.#log);
   }
 
   #arm(deadline: Deadline | undefined, kind: number, delayMs: number): Deadline | undefined {

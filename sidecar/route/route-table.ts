@@ -74,6 +74,8 @@ export class RouteTable {
   readonly problems: readonly string[];
   /** Everything that routes say of HTTP filters, each set once; empty for most tables. */
   readonly filterOverrides: readonly FilterOverrides[];
+  /** In lower case; undefined: none. */
+  readonly internalOnlyHeaders: readonly string[] | undefined;
   /** Places in `#compiled`. */
   readonly #hosts: HostIndex<number>;
   /** In the configuration's order. */
@@ -84,6 +86,8 @@ export class RouteTable {
     this.config = compilation.config;
     this.problems = compilation.problems;
     this.filterOverrides = compilation.overrides.all;
+    const internalOnly = compilation.config.internalOnlyHeaders;
+    this.internalOnlyHeaders = internalOnly.length > 0 ? internalOnly : undefined;
     this.#hosts = hosts;
     this.#compiled = compiled;
     this.#runtime = compilation.runtime;

@@ -19,15 +19,16 @@ export interface RequestTimeouts {
 export function requestTimeouts(
   action: ForwardAction,
   head: RequestHead,
-  suppressEnvoyHeaders: boolean,
+  router: { readonly suppressEnvoyHeaders: boolean; readonly respectsExpectedTimeout: boolean },
 ): RequestTimeouts {
   const { headers } = head;
   // max_stream_duration replaces the route's timeout, as in Envoy.
   const isStreamTimed = action.maxStreamDurationMs !== undefined || action.grpcTimeoutHeaderMaxMs !== undefined;
   const ofRoute = isStreamTimed ? 0 : (oldGrpcMs(action, head) ?? action.timeoutMs);
-  const requestMs = takeMs(headers, "x-envoy-upstream-rq-timeout-ms") ?? ofRoute;
+  const expectedMs = router.respectsExpectedTimeout ? readMs(headers, "x-envoy-expected-rq-timeout-ms") : undefined;
+  const requestMs = expectedMs ?? takeMs(headers, "x-envoy-upstream-rq-timeout-ms") ?? ofRoute;
   headers.remove("x-envoy-upstream-rq-per-try-timeout-ms");
-  if (requestMs > 0 && !suppressEnvoyHeaders) {
+  if (requestMs > 0 && !router.suppressEnvoyHeaders) {
     headers.set("x-envoy-expected-rq-timeout-ms", String(requestMs));
   }
   return { requestMs, maxStreamMs: isStreamTimed ? maxStreamMs(action, headers) : undefined };
@@ -39,6 +40,15 @@ function takeMs(headers: HeaderMap, name: string): number | undefined {
     return undefined;
   }
   headers.remove(name);
+  return msOf(value);
+}
+
+function readMs(headers: HeaderMap, name: string): number | undefined {
+  const value = headers.get(name);
+  return value === undefined ? undefined : msOf(value);
+}
+
+function msOf(value: string): number | undefined {
   return /^\d{1,15}$/.test(value) ? Number(value) : undefined;
 }
 

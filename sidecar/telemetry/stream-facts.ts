@@ -17,7 +17,7 @@ export interface StreamFacts extends StreamInfo {
   /** Sampled for tracing. */
   readonly isTraced: boolean;
   /** `%ACCESS_LOG_TYPE%`; undefined: DownstreamEnd. */
-  readonly accessLogType?: string;
+  readonly accessLogType?: string | undefined;
   /** `%LOCAL_REPLY_BODY%`, as wire text: only while a body is made from it. */
   readonly localReplyBody?: string | undefined;
   /** A health check that the proxy answered or recognised. */

@@ -163,6 +163,8 @@ export const MANAGER_DEFAULTS: HttpConnectionManager = {
   upgrades: [],
   accessLogs: [],
   localReplies: undefined,
+  accessLogFlushIntervalMs: 0,
+  logsOnStart: false,
   tracing: undefined,
 };
 

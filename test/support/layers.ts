@@ -249,7 +249,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/stream-answers.ts",
-    code: STREAM_WORDS,
+    code: [...STREAM_WORDS, "sidecar/route/strict-headers.ts"],
     types: ["sidecar/filter/", "sidecar/route/", "sidecar/local-replies.ts", "sidecar/stream-record.ts"],
     why: "makes messages, and sends nothing",
   },

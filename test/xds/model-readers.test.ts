@@ -29,8 +29,6 @@ const NOT_YET: Readonly<Record<string, readonly string[]>> = {
   retriableStatusCodes: RETRIES,
   retryOn: RETRIES,
   retryPolicy: RETRIES,
-  includeAttemptCountInResponse: [`${ROUTE}.VirtualHost.include_attempt_count_in_response`],
-  internalOnlyHeaders: [`${ROUTE}.RouteConfiguration.internal_only_headers`],
   maxPathTagLength: [`${HCM}.Tracing.max_path_tag_length`],
   spawnUpstreamSpan: [`${HCM}.Tracing.spawn_upstream_span`],
   verbose: [`${HCM}.Tracing.verbose`],

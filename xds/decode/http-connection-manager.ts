@@ -50,6 +50,7 @@ export function decodeHttpConnectionManager(
     ...decodeTimeouts(message),
     upgrades: decodeUpgrades(message.upgradeConfigs, child(path, "upgrade_configs"), findings),
     accessLogs: decodeAccessLogs(message.accessLog, child(path, "access_log"), findings),
+    ...decodeLogMoments(message, path, findings),
     localReplies: decodeLocalReplies(message.localReplyConfig, child(path, "local_reply_config"), findings),
     tracing: decodeTracing(message.tracing, child(path, "tracing"), findings),
   };
@@ -215,6 +216,20 @@ function decodeLimits(message: HcmMessage) {
     maxHeadersCount: options?.maxHeadersCount ?? DEFAULT_MAX_HEADERS_COUNT,
     headersWithUnderscores: UNDERSCORES[options?.headersWithUnderscoresAction ?? 0] ?? "allow",
     maxRequestsPerConnection: options?.maxRequestsPerConnection ?? 0,
+  };
+}
+
+function decodeLogMoments(message: HcmMessage, path: string, findings: Findings) {
+  const options = message.accessLogOptions;
+  if (options !== undefined && (message.accessLogFlushInterval !== undefined || message.flushAccessLogOnNewRequest)) {
+    findings.issue(
+      child(path, "access_log_options"),
+      "cannot be set together with access_log_flush_interval or flush_access_log_on_new_request",
+    );
+  }
+  return {
+    accessLogFlushIntervalMs: durationMs(options?.accessLogFlushInterval ?? message.accessLogFlushInterval, 0),
+    logsOnStart: options?.flushAccessLogOnNewRequest ?? message.flushAccessLogOnNewRequest,
   };
 }
 

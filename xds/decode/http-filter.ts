@@ -75,8 +75,15 @@ function decodeRouter(
   findings: Findings,
 ): HttpFilter {
   if (disabled) findings.issue(path, "the router cannot be disabled");
-  const { startChildSpan, suppressEnvoyHeaders } = unpackAny(any).message as Router;
-  return { name, disabled, isOptional, config: { kind: "router", suppressEnvoyHeaders, startChildSpan } };
+  const router = unpackAny(any).message as Router;
+  const config = {
+    kind: "router",
+    suppressEnvoyHeaders: router.suppressEnvoyHeaders,
+    startChildSpan: router.startChildSpan,
+    strictCheckHeaders: router.strictCheckHeaders,
+    respectExpectedTimeout: router.respectExpectedRqTimeout,
+  } as const;
+  return { name, disabled, isOptional, config };
 }
 
 function decodeDiscovered(

@@ -6,7 +6,7 @@ import type { MessageRows } from "../fields.ts";
 export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
     supported:
-      "codec_type stat_prefix rds route_config scoped_routes http_filters tracing common_http_protocol_options http_protocol_options server_name server_header_transformation max_request_headers_kb local_reply_config stream_idle_timeout request_timeout request_headers_timeout delayed_close_timeout access_log use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via append_x_forwarded_port add_user_agent scheme_header_transformation proxy_status_config generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action request_id_extension strip_matching_host_port strip_any_host_port strip_trailing_host_dot",
+      "codec_type stat_prefix rds route_config scoped_routes http_filters tracing common_http_protocol_options http_protocol_options server_name server_header_transformation max_request_headers_kb local_reply_config stream_idle_timeout request_timeout request_headers_timeout delayed_close_timeout access_log access_log_flush_interval flush_access_log_on_new_request access_log_options use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via append_x_forwarded_port add_user_agent scheme_header_transformation proxy_status_config generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action request_id_extension strip_matching_host_port strip_any_host_port strip_trailing_host_dot",
     accepted: {
       drain_timeout: "see --drain-time-s",
       http1_safe_max_connection_duration: "a connection ends between requests",
@@ -14,9 +14,6 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
       http3_protocol_options: "HTTP/3 is not supported",
       stream_flush_timeout: "the idle timeout ends a stream that cannot be written",
       drain_timeout_jitter: "there is no jitter",
-      access_log_flush_interval: "a request is logged when it ends",
-      flush_access_log_on_new_request: "a request is logged when it ends",
-      access_log_options: "a request is logged when it ends",
       set_current_client_cert_details: "listeners do not serve TLS yet",
       represent_ipv4_remote_address_as_ipv4_mapped_ipv6: "addresses are shown as they are",
       stream_error_on_invalid_http_message: "a malformed message ends the connection",
@@ -80,6 +77,12 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
       filters: "an upgrade has the filters of the connection manager",
     },
   },
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.HcmAccessLogOptions": {
+    supported: "access_log_flush_interval flush_access_log_on_new_request",
+    accepted: {
+      flush_log_on_tunnel_successfully_established: "CONNECT is not terminated here",
+    },
+  },
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ProxyStatusConfig": {
     supported: "use_node_id literal_proxy_name remove_details remove_response_flags set_recommended_response_code",
     accepted: {
@@ -124,14 +127,12 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
     },
   },
   "envoy.extensions.filters.http.router.v3.Router": {
-    supported: "suppress_envoy_headers",
+    supported: "suppress_envoy_headers strict_check_headers respect_expected_rq_timeout",
     accepted: {
       start_child_span: "there is one span for a request",
       dynamic_stats: "statistics are always kept",
       upstream_log: "upstream attempts are not logged",
       upstream_log_options: "upstream attempts are not logged",
-      strict_check_headers: "invalid x-envoy- headers are ignored",
-      respect_expected_rq_timeout: "the route decides",
       suppress_grpc_request_failure_code_stats: "no such statistic",
       reject_connect_request_early_data: "there is no early data",
     },

@@ -6,14 +6,13 @@ import type { MessageRows } from "../fields.ts";
 export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.config.route.v3.RouteConfiguration": {
     supported:
-      "name virtual_hosts response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove most_specific_header_mutations_wins validate_clusters max_direct_response_body_size_bytes ignore_port_in_host_matching typed_per_filter_config vhds",
+      "name virtual_hosts response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove most_specific_header_mutations_wins validate_clusters max_direct_response_body_size_bytes ignore_port_in_host_matching typed_per_filter_config vhds internal_only_headers",
     accepted: {
       request_mirror_policies: "requests are not mirrored yet",
       metadata: "has no reader",
       cluster_specifier_plugins: "routes that name one are refused",
     },
     refused: {
-      internal_only_headers: "headers from outside are not removed yet; use request_headers_to_remove",
       vhost_header: "the virtual host is chosen by Host",
       ignore_path_parameters_in_path_matching: "path parameters are part of the path",
       route_specifiers: "this extension point is not supported",
@@ -27,9 +26,8 @@ export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.config.route.v3.ScopedRouteConfiguration.Key.Fragment": { supported: "string_key" },
   "envoy.config.route.v3.VirtualHost": {
     supported:
-      "name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove include_request_attempt_count metadata typed_per_filter_config",
+      "name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove include_request_attempt_count include_attempt_count_in_response metadata typed_per_filter_config",
     accepted: {
-      include_attempt_count_in_response: "requests are not retried yet",
       virtual_clusters: "no such statistics",
       rate_limits: "rate limits are not supported",
       cors: "give the CORS filter its policy in typed_per_filter_config",

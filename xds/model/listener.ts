@@ -36,7 +36,15 @@ export interface HttpFilter {
   readonly disabled: boolean;
   readonly isOptional: boolean;
   readonly config:
-    | { readonly kind: "router"; readonly suppressEnvoyHeaders: boolean; readonly startChildSpan: boolean }
+    | {
+        readonly kind: "router";
+        readonly suppressEnvoyHeaders: boolean;
+        readonly startChildSpan: boolean;
+        /** Fields of requests that must make sense. */
+        readonly strictCheckHeaders: readonly string[];
+        /** A proxy before this one has settled the timeout. */
+        readonly respectExpectedTimeout: boolean;
+      }
     | FilterConfig
     | {
         /** ECDS: the filter's configuration arrives by the filter's own name. */
@@ -130,6 +138,10 @@ export interface HttpConnectionManager {
   readonly maxRequestsPerConnection: number;
   readonly upgrades: readonly { readonly type: string; readonly enabled: boolean }[];
   readonly accessLogs: readonly AccessLog[];
+  /** A line also while the stream lives; 0: only at its end. */
+  readonly accessLogFlushIntervalMs: number;
+  /** A line also when the request has come. */
+  readonly logsOnStart: boolean;
   /** Undefined: local replies are as they are. */
   readonly localReplies: LocalReplyConfig | undefined;
   readonly tracing: Tracing | undefined;

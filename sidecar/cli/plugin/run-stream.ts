@@ -184,7 +184,7 @@ export class RunStream implements ChainOwner, WasmStream {
     if (this.#requestLength?.take(bytes, upstream.isComplete) === false) {
       upstream.isComplete = false;
       this.#break(misfit("request", this.#requestLength, upstream.body));
-      this.onFilterReply(failureReply("internal", this.facts.requestEndedAt !== 0, undefined));
+      this.onFilterReply(failureReply("internal", this.facts.requestEndedAt !== 0, undefined, undefined));
       return;
     }
     if (!upstream.isComplete) {
@@ -301,7 +301,7 @@ export class RunStream implements ChainOwner, WasmStream {
 
   onTooLarge(code: ErrorCode): void {
     this.#options.note(`a body is larger than the buffer limit of ${this.#options.bufferLimitBytes} bytes`);
-    this.onFilterReply(failureReply(code, this.facts.requestEndedAt !== 0, undefined));
+    this.onFilterReply(failureReply(code, this.facts.requestEndedAt !== 0, undefined, undefined));
   }
 
   onFilterReset(details: string): void {

@@ -23,6 +23,8 @@ import { buildFacts } from "../telemetry/facts.ts";
 import { buildConfig, buildDirect, buildForward, buildHost, buildRedirect, buildRoute, OPTIONS } from "./builders.ts";
 import { type Answer, startEnvoy } from "./envoy-routes.ts";
 
+const ROUTER = { suppressEnvoyHeaders: false, respectsExpectedTimeout: false };
+
 const envoy = findEnvoy();
 const options = { skip: envoy === undefined ? ENVOY_MISSING : false, timeout: 60_000 };
 
@@ -334,7 +336,7 @@ function ourOutcome(table: RouteTable, head: RequestHead): Outcome {
   }
   const pick = pickCluster(match, head, 0);
   assert.ok(pick !== undefined && match.action.kind === "forward");
-  requestTimeouts(match.action, head, false);
+  requestTimeouts(match.action, head, ROUTER);
   pick.requestMutations?.apply(head.headers, facts);
   if (pick.rewrite !== undefined) {
     rewriteRequest(head, pick.rewrite, "", false);

@@ -5,9 +5,11 @@ import { grpcTimeoutMs, requestTimeouts } from "../../../sidecar/route/timeouts.
 import type { ForwardAction } from "../../../xds/model/route.ts";
 import { buildForward, buildHead } from "./builders.ts";
 
+const ROUTER = { suppressEnvoyHeaders: false, respectsExpectedTimeout: false };
+
 describe("requestTimeouts()", () => {
   const run = (more: Partial<ForwardAction>, headers: Readonly<Record<string, string>> = {}) =>
-    requestTimeouts(buildForward(more), buildHead("/", { headers }), false);
+    requestTimeouts(buildForward(more), buildHead("/", { headers }), ROUTER);
   const asking = (ms: string) => ({ "x-envoy-upstream-rq-timeout-ms": ms });
   const cases = [
     { says: "the route's own", got: run({ timeoutMs: 3_000 }), requestMs: 3_000 },
@@ -63,7 +65,7 @@ describe("requestTimeouts()", () => {
       "x-envoy-expected-rq-timeout-ms": "1",
     };
     const head = buildHead("/", { headers });
-    requestTimeouts(buildForward(), head, false);
+    requestTimeouts(buildForward(), head, ROUTER);
     assert.deepEqual(Array.from(head.headers), [["x-envoy-expected-rq-timeout-ms", "250"]]);
   });
 
@@ -73,7 +75,7 @@ describe("requestTimeouts()", () => {
       [0, false],
     ] as const) {
       const head = buildHead("/");
-      requestTimeouts(buildForward({ timeoutMs }), head, suppress);
+      requestTimeouts(buildForward({ timeoutMs }), head, { ...ROUTER, suppressEnvoyHeaders: suppress });
       assert.equal(head.headers.size, 0);
     }
   });

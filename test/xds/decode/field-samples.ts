@@ -137,6 +137,11 @@ export const SAMPLES: Readonly<Record<string, Samples>> = {
   "envoy.config.listener.v3.Listener.bind_to_port": ({ field, way }) =>
     field.endsWith("deprecated_v1") || way.some((name) => name.endsWith("DeprecatedV1")) ? [] : [true, false],
   "envoy.config.listener.v3.Listener.deprecated_v1": always({ bind_to_port: false }),
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.access_log_options": exceptFor(
+    { flush_access_log_on_new_request: true },
+    "HttpConnectionManager.access_log_flush_interval",
+    "HttpConnectionManager.flush_access_log_on_new_request",
+  ),
   "envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension.typed_config": always(STRANGE),
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.request_id_extension": always({
     typed_config: STRANGE,

@@ -18,6 +18,8 @@ import {
   ROUTE_TYPE,
 } from "../../../xds/type-urls.ts";
 
+const ROUTER_REST = { startChildSpan: false, strictCheckHeaders: [], respectExpectedTimeout: false };
+
 const PREFIX = "type.googleapis.com/";
 const HCM = `${PREFIX}envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`;
 const WASM = `${PREFIX}envoy.extensions.filters.http.wasm.v3.Wasm`;
@@ -92,7 +94,7 @@ test("decodeResource() fills in Envoy's defaults of a listener and its connectio
       name: "router",
       disabled: false,
       isOptional: false,
-      config: { kind: "router", suppressEnvoyHeaders: false, startChildSpan: false },
+      config: { kind: "router", suppressEnvoyHeaders: false, ...ROUTER_REST },
     },
   ]);
 });
@@ -147,6 +149,7 @@ test("decodeResource() decodes a route table with every kind of action and match
   assert.deepEqual([redirect.action.status, redirect.action.pathRedirect], [302, "/q"]);
   assert.deepEqual(direct?.action, {
     kind: "direct_response",
+    bodyFormat: undefined,
     status: 404,
     body: { kind: "bytes", bytes: Buffer.from("no") },
   });
@@ -385,7 +388,7 @@ test("decodeResource() reads an extension that comes as a TypedStruct", () => {
   const listener = decode("listener", LISTENER_TYPE, httpListener({}, [{ name: "r", typed_config: typed }]));
   const hcm = listener.filterChains[0]?.filter;
   assert.ok(hcm?.kind === "http");
-  assert.deepEqual(hcm.httpFilters[0]?.config, { kind: "router", suppressEnvoyHeaders: true, startChildSpan: false });
+  assert.deepEqual(hcm.httpFilters[0]?.config, { kind: "router", suppressEnvoyHeaders: true, ...ROUTER_REST });
 });
 
 test("decodeResource() leaves out what changes no route and protects nothing, with a warning, and refuses what decides", () => {
