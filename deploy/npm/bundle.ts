@@ -15,7 +15,7 @@ import { basename, join, relative, resolve } from "node:path";
 const FOLDER = "sidecar";
 /** A module that a thread or the launcher starts; `steps`: the modules that a sidecar then loads by `import()`, one after the other. */
 const THREADS: readonly { readonly name: string; readonly entry: string; readonly steps: readonly string[] }[] = [
-  { name: "main", entry: "main", steps: ["sidecar/cli/run", "sidecar/cli/serving"] },
+  { name: "main", entry: "main", steps: ["sidecar/cli/run", "sidecar/cli/usable-bootstrap", "sidecar/cli/serving"] },
   { name: "worker", entry: "worker", steps: [] },
   { name: "workshop", entry: "plugin-workshop-thread", steps: [] },
 ];
@@ -223,7 +223,10 @@ function apart({ root, from, folder }: Joining): Plugin {
   };
 }
 
-/** The runtime's own messages are described as generated code's are, when they are asked for (xds/descriptors). */
+/**
+ * The runtime's own messages are described as generated code's are, when they are asked for (xds/descriptors). What describes them imports
+ * nothing of the runtime (test/xds/descriptors says so), so the order in which modules are evaluated does not matter.
+ */
 function lazyDescriptors({ root, from }: Joining): Plugin {
   return {
     name: "lazy descriptors",

@@ -1,9 +1,9 @@
 // An enum of generated code, read when it is asked for something.
 
-import { safeObjectProperty } from "@bufbuild/protobuf/reflect";
 import { Described } from "./described.ts";
 import type { LazyFile } from "./lazy-file.ts";
 import type { LazyMessage } from "./lazy-message.ts";
+import { propertyName } from "./names.ts";
 import { type RawEnum, readEnum } from "./raw-descriptor.ts";
 
 interface EnumValue {
@@ -58,7 +58,7 @@ export class LazyEnum extends Described {
         kind: "enum_value",
         parent: this,
         name,
-        localName: safeObjectProperty(name.slice(cut)),
+        localName: propertyName(name.slice(cut)),
         jsonName: name,
         number,
         deprecated: false,

@@ -1,21 +1,21 @@
 // A field of generated code: of any kind, and what a kind does not have is undefined. The type that it names is looked for when it is asked for.
 
-import { ScalarType, type DescEnum, type DescField, type DescMessage } from "@bufbuild/protobuf";
-import { protoCamelCase, safeObjectProperty } from "@bufbuild/protobuf/reflect";
+import type { DescEnum, DescField, DescMessage } from "@bufbuild/protobuf";
 import { Described } from "./described.ts";
 import type { AnyType } from "./lazy-file.ts";
 import type { LazyMessage, Oneof } from "./lazy-message.ts";
+import { camelName, propertyName } from "./names.ts";
 import type { RawField } from "./raw-descriptor.ts";
 
 type Kind = "scalar" | "enum" | "message";
 
-/** FieldDescriptorProto.Type, where it is no scalar. */
-const TYPE = { message: 11, enum: 14 } as const;
+/** FieldDescriptorProto.Type, of which there are more. */
+const TYPE = { message: 11, enum: 14, string: 9, bytes: 12 } as const;
 /** FieldDescriptorProto.Label. */
 const REPEATED = 3;
 /** FeatureSet.FieldPresence. */
 const PRESENCE = { explicit: 1, implicit: 2 } as const;
-const NOT_PACKED: ReadonlySet<number> = new Set([ScalarType.STRING, ScalarType.BYTES, TYPE.message]);
+const NOT_PACKED: ReadonlySet<number> = new Set([TYPE.string, TYPE.bytes, TYPE.message]);
 
 export class LazyField extends Described {
   readonly kind = "field";
@@ -41,13 +41,13 @@ export class LazyField extends Described {
 
   constructor(raw: RawField, parent: LazyMessage, oneof: Oneof | undefined) {
     super();
-    const name = protoCamelCase(raw.name);
+    const name = camelName(raw.name);
     const isRepeated = raw.label === REPEATED;
     const [key, value] = (isRepeated && raw.type === TYPE.message && parent.entryOf(raw.typeName)?.fields) || [];
     const kind = raw.type === TYPE.message ? "message" : raw.type === TYPE.enum ? "enum" : "scalar";
     this.name = raw.name;
     this.number = raw.number;
-    this.localName = oneof === undefined ? safeObjectProperty(name) : name;
+    this.localName = oneof === undefined ? propertyName(name) : name;
     this.jsonName = raw.jsonName ?? name;
     this.parent = parent;
     this.oneof = oneof;

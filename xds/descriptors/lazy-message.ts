@@ -1,10 +1,10 @@
 // A message of generated code: read when it is asked for something, its fields when they are.
 
-import { protoCamelCase, safeObjectProperty } from "@bufbuild/protobuf/reflect";
 import { Described, Places } from "./described.ts";
 import { LazyEnum } from "./lazy-enum.ts";
 import { LazyField } from "./lazy-field.ts";
 import type { LazyFile } from "./lazy-file.ts";
+import { camelName, propertyName } from "./names.ts";
 import { nameOf, type RawMessage, readField, readMessage } from "./raw-descriptor.ts";
 
 export interface Oneof {
@@ -136,7 +136,7 @@ function newOneof(name: string, parent: LazyMessage): Oneof {
   return {
     kind: "oneof",
     name,
-    localName: safeObjectProperty(protoCamelCase(name)),
+    localName: propertyName(camelName(name)),
     parent,
     fields: [],
     deprecated: false,

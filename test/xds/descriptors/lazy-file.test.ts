@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { create, fromBinary, toBinary, type DescEnum, type DescFile, type DescMessage } from "@bufbuild/protobuf";
 import { fileDesc as runtimeFileDesc, type GenFile } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "../../../xds/descriptors/lazy-file.ts";
+import { importsOf } from "../../support/source-imports.ts";
 import { PercentSchema } from "../../../xds/gen/envoy/type/v3/percent_pb.ts";
 
 const GEN = join(import.meta.dirname, "../../../xds/gen");
@@ -90,6 +91,19 @@ function outline(type: DescMessage | DescEnum): unknown {
     }),
   };
 }
+
+it("what describes messages imports nothing of the runtime, which in the joined program imports it", () => {
+  const files = new Set(["xds/descriptors/lazy-file.ts"]);
+  const packages = new Set<string>();
+  for (const file of files) {
+    for (const { to, isTypeOnly } of importsOf(file)) {
+      if (isTypeOnly) continue;
+      (to.endsWith(".ts") ? files : packages).add(to);
+    }
+  }
+  assert.deepEqual([...packages], []);
+  assert.ok(files.size > 4);
+});
 
 describe("fileDesc()", () => {
   const files: Record<"lazy" | "runtime", Map<string, DescFile>> = { lazy: new Map(), runtime: new Map() };
