@@ -15,7 +15,7 @@ import { basename, join, relative, resolve } from "node:path";
 const FOLDER = "sidecar";
 /** A module that a thread or the launcher starts; `steps`: the modules that a sidecar then loads by `import()`, one after the other. */
 const THREADS: readonly { readonly name: string; readonly entry: string; readonly steps: readonly string[] }[] = [
-  { name: "main", entry: "main", steps: ["sidecar/cli/run", "sidecar/cli/usable-bootstrap", "sidecar/cli/serving"] },
+  { name: "main", entry: "main", steps: ["sidecar/cli/run", "sidecar/cli/serving"] },
   { name: "worker", entry: "worker", steps: [] },
   { name: "workshop", entry: "plugin-workshop-thread", steps: [] },
 ];

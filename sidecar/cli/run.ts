@@ -4,6 +4,7 @@
 import { WorkerThreads } from "../worker-threads.ts";
 import { parseRunOptions, RUN_FLAGS, RUN_FLAGS_HELP, type RunOptions } from "./run-flags.ts";
 import type { OnStarted } from "./serving.ts";
+import { usableBootstrap } from "./usable-bootstrap.ts";
 import { type CliIo, type VerbAction, wrongUsage } from "./verb.ts";
 
 export const runVerb: VerbAction = {
@@ -23,7 +24,6 @@ export const runVerb: VerbAction = {
 
 /** Runs until the end: its exit code. */
 export async function serve(options: RunOptions, io: CliIo, onStarted?: OnStarted): Promise<number> {
-  const { usableBootstrap } = await import("./usable-bootstrap.ts");
   const loaded = await usableBootstrap(options, io);
   if (typeof loaded === "number") {
     return loaded;
