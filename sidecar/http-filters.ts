@@ -7,6 +7,7 @@
 
 import type { DiscoveredFilter, HttpFilter } from "../xds/model/listener.ts";
 import { MatchedFilterFactory } from "./builtin/matched-filter.ts";
+import type { Environment } from "./builtin/match-tree.ts";
 import type { FilterFactory } from "./filter/filter.ts";
 import { absentSlot, compileSlot, configuredSlot, type Slot, type SlotDeps, type SlotYield } from "./filter-slot.ts";
 import type { NamedFilter } from "./named-filter.ts";
@@ -23,9 +24,13 @@ export class FilterSet {
   /** In request order. */
   readonly factories: readonly FilterFactory<ProxyStream>[];
 
-  constructor(slots: readonly Slot[]) {
+  constructor(slots: readonly Slot[], environment: Environment) {
     this.factories = slots.flatMap(({ factory, matcher }) =>
-      factory === undefined ? [] : matcher === undefined ? factory : new MatchedFilterFactory(factory, matcher),
+      factory === undefined
+        ? []
+        : matcher === undefined
+          ? factory
+          : new MatchedFilterFactory(factory, matcher, environment),
     );
   }
 }
@@ -63,7 +68,7 @@ export class HttpFilters {
     this.#deps = deps;
     this.#hasNamed = slots.some((slot) => "named" in slot);
     const first: SlotYield = { leases: [], problems };
-    this.#standard = standardSet(this.#resolved(first));
+    this.#standard = standardSet(this.#resolved(first), this.#environment);
     this.#inUse = { ...NOTHING, leases: first.leases };
   }
 
@@ -95,9 +100,15 @@ export class HttpFilters {
     const sets = new Map<FilterOverrides, FilterSet>();
     for (const overrides of wanted) {
       const enabled = slots.filter(({ name, isDisabled }) => !(overrides.get(name)?.disabled ?? isDisabled));
-      sets.set(overrides, new FilterSet(enabled.map((slot) => configuredSlot(slot, overrides, this.#deps, into))));
+      sets.set(
+        overrides,
+        new FilterSet(
+          enabled.map((slot) => configuredSlot(slot, overrides, this.#deps, into)),
+          this.#environment,
+        ),
+      );
     }
-    return { standard: this.#hasNamed ? standardSet(slots) : undefined, sets, ...into };
+    return { standard: this.#hasNamed ? standardSet(slots, this.#environment) : undefined, sets, ...into };
   }
 
   use(prepared: PreparedSets): void {
@@ -111,6 +122,10 @@ export class HttpFilters {
     releaseAll(this.#leases);
     releaseAll(this.#inUse.leases);
     this.#inUse = NOTHING;
+  }
+
+  get #environment(): Environment {
+    return this.#deps.builtin.format.environment;
   }
 
   /** All slots, those that come by name as they are now. */
@@ -151,8 +166,11 @@ export function compileHttpFilters(filters: readonly HttpFilter[], deps: HttpFil
   return [...new Set(into.problems)].join("; ");
 }
 
-function standardSet(slots: readonly Slot[]): FilterSet {
-  return new FilterSet(slots.filter(({ isDisabled }) => !isDisabled));
+function standardSet(slots: readonly Slot[], environment: Environment): FilterSet {
+  return new FilterSet(
+    slots.filter(({ isDisabled }) => !isDisabled),
+    environment,
+  );
 }
 
 export function releaseAll(leases: readonly PluginLease[]): void {

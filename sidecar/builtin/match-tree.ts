@@ -1,24 +1,12 @@
 // Trees of matchers, compiled: what they say of a stream as far as it has come. Used by matched-filter.ts.
-// Source: ListMatcher, ExactMapMatcher, PrefixMapMatcher and the field matchers of Envoy's common/matcher. A field that the
-// message lacks is no value: no matcher takes it. A message that has not come yet is different: the answer waits for it.
+// Source: ListMatcher, ExactMapMatcher, PrefixMapMatcher and the field matchers of Envoy's common/matcher, IpRangeMatcher and
+// DomainTrieMatcher of its extensions/common/matcher.
 
-import type { MatchInput, MatchTree, OnMatch, Predicate } from "../../xds/model/match-tree.ts";
-import type { HeaderMap } from "../http/headers.ts";
-import type { RequestHead, ResponseHead } from "../http/message.ts";
-import { responseField } from "../http/pseudo-headers.ts";
-import type { StreamFacts } from "../telemetry/stream-facts.ts";
+import type { MatchRange, MatchTree, OnMatch, Predicate } from "../../xds/model/match-tree.ts";
 import { compileString } from "../route/matchers.ts";
-import { firstParameter } from "./query-parameters.ts";
-import { requestValue, wireText } from "../route/request-value.ts";
-
-/** What of a stream has come to the filter. */
-export interface MatchData {
-  readonly facts: StreamFacts;
-  request: RequestHead | undefined;
-  requestTrailers: HeaderMap | undefined;
-  response: ResponseHead | undefined;
-  responseTrailers: HeaderMap | undefined;
-}
+import { wireText } from "../route/request-value.ts";
+import { IpRanges } from "./ip-ranges.ts";
+import { compileInput, type MatchData, OPEN, type Read } from "./match-input.ts";
 
 /** "open": what decides it has not come. */
 export type Verdict = "skip" | "none" | "open";
@@ -27,21 +15,19 @@ export type MatchTest = (data: MatchData) => Verdict;
 
 type PredicateTest = (data: MatchData) => boolean | "open";
 
-/** undefined: the message has no such field. */
-type Read = (data: MatchData) => string | undefined | typeof OPEN;
-
-const OPEN: unique symbol = Symbol("open");
+/** The process's own. */
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The decoder has refused patterns that do not compile. */
-export function compileMatchTree({ branches, onNoMatch }: MatchTree): MatchTest {
-  const otherwise = compileOnMatch(onNoMatch);
+export function compileMatchTree({ branches, onNoMatch }: MatchTree, environment: Environment): MatchTest {
+  const otherwise = compileOnMatch(onNoMatch, environment);
   switch (branches?.kind) {
     case undefined:
       return otherwise;
     case "list": {
       const list = branches.list.map(({ onMatch, predicate }) => ({
-        holds: compilePredicate(predicate),
-        onMatch: compileOnMatch(onMatch),
+        holds: compilePredicate(predicate, environment),
+        onMatch: compileOnMatch(onMatch, environment),
       }));
       return (data) => {
         for (const { holds, onMatch } of list) {
@@ -56,34 +42,69 @@ export function compileMatchTree({ branches, onNoMatch }: MatchTree): MatchTest 
       };
     }
     case "map": {
-      const read = compileInput(branches.input);
-      const map = new Map(branches.map.map(([key, onMatch]) => [wireText(key), compileOnMatch(onMatch)]));
+      const map = new Map(branches.map.map(([key, then]) => [wireText(key), compileOnMatch(then, environment)]));
       const candidates = branches.by === "exact" ? exactKey : prefixKeys([...map.keys()]);
-      return (data) => {
-        const value = read(data);
-        if (value === OPEN) {
-          return "open";
-        }
-        for (const key of value === undefined ? [] : candidates(value)) {
-          const verdict = map.get(key)?.(data) ?? "none";
-          if (verdict !== "none") {
-            return verdict;
-          }
-        }
-        return otherwise(data);
-      };
+      const find = (value: string): readonly MatchTest[] => candidates(value).flatMap((key) => map.get(key) ?? []);
+      return firstOf(compileInput(branches.input, environment), find, otherwise);
+    }
+    case "domains": {
+      const names = new Map(branches.names.map(([name, then]) => [wireText(name), compileOnMatch(then, environment)]));
+      const find = (value: string): readonly MatchTest[] => wildcardsOf(value).flatMap((name) => names.get(name) ?? []);
+      return firstOf(compileInput(branches.input, environment), find, otherwise);
+    }
+    case "ranges": {
+      const find = rangeFinder(branches.ranges, environment);
+      return firstOf(compileInput(branches.input, environment), find, otherwise);
     }
   }
 }
 
-function compileOnMatch(onMatch: OnMatch | undefined): MatchTest {
+/** What is found of the value, in order, until one has an answer. */
+function firstOf(read: Read, find: (value: string) => readonly MatchTest[], otherwise: MatchTest): MatchTest {
+  return (data) => {
+    const value = read(data);
+    if (value === OPEN) {
+      return "open";
+    }
+    for (const onMatch of value === undefined ? [] : find(value)) {
+      const verdict = onMatch(data);
+      if (verdict !== "none") {
+        return verdict;
+      }
+    }
+    return otherwise(data);
+  };
+}
+
+/** The longest range decides, then those that are not exclusive. */
+function rangeFinder(list: readonly MatchRange[], environment: Environment): (value: string) => readonly MatchTest[] {
+  const ranges = new IpRanges(
+    list.map(({ isExclusive, onMatch, range }) => [range, { isExclusive, test: compileOnMatch(onMatch, environment) }]),
+  );
+  return (value) =>
+    (ranges.find(value) ?? []).flatMap(({ isExclusive, test }, i) => (i > 0 && isExclusive ? [] : test));
+}
+
+/** The name, then its wildcards, the longest first. */
+function wildcardsOf(name: string): readonly string[] {
+  if (name === "") {
+    return [];
+  }
+  const names = [name];
+  for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) {
+    names.push(`*${name.slice(dot)}`);
+  }
+  return [...names, "*"];
+}
+
+function compileOnMatch(onMatch: OnMatch | undefined, environment: Environment): MatchTest {
   switch (onMatch?.kind) {
     case undefined:
       return () => "none";
     case "skip":
       return () => "skip";
     case "tree":
-      return compileMatchTree(onMatch.tree);
+      return compileMatchTree(onMatch.tree, environment);
   }
 }
 
@@ -97,25 +118,35 @@ function prefixKeys(keys: readonly string[]): (value: string) => readonly string
   return (value) => longestFirst.filter((key) => value.startsWith(key));
 }
 
-function compilePredicate(predicate: Predicate): PredicateTest {
+function compilePredicate(predicate: Predicate, environment: Environment): PredicateTest {
   switch (predicate.kind) {
     case "value": {
-      const read = compileInput(predicate.input);
+      const read = compileInput(predicate.input, environment);
       const test = compileString(predicate.matcher, []);
       return (data) => {
         const value = read(data);
         return value === OPEN ? "open" : value !== undefined && test?.(value) === true;
       };
     }
+    case "ip": {
+      const read = compileInput(predicate.input, environment);
+      const ranges = new IpRanges(predicate.ranges.map((range) => [range, true]));
+      return (data) => {
+        const value = read(data);
+        return value === OPEN ? "open" : value !== undefined && (ranges.find(value)?.length ?? 0) > 0;
+      };
+    }
+    case "constant":
+      return () => predicate.holds;
     case "not": {
-      const inner = compilePredicate(predicate.predicate);
+      const inner = compilePredicate(predicate.predicate, environment);
       return (data) => {
         const result = inner(data);
         return result === "open" ? "open" : !result;
       };
     }
     case "and": {
-      const all = predicate.predicates.map(compilePredicate);
+      const all = predicate.predicates.map((each) => compilePredicate(each, environment));
       // The first that is open or false decides, in order.
       return (data) => {
         for (const test of all) {
@@ -128,7 +159,7 @@ function compilePredicate(predicate: Predicate): PredicateTest {
       };
     }
     case "or": {
-      const some = predicate.predicates.map(compilePredicate);
+      const some = predicate.predicates.map((each) => compilePredicate(each, environment));
       return (data) => {
         let answer: boolean | "open" = false;
         for (const test of some) {
@@ -141,42 +172,5 @@ function compilePredicate(predicate: Predicate): PredicateTest {
         return answer;
       };
     }
-  }
-}
-
-function statusClass(status: number): string | undefined {
-  return status >= 100 && status < 600 ? `${Math.floor(status / 100)}xx` : undefined;
-}
-
-function compileInput({ name, of }: MatchInput): Read {
-  switch (of) {
-    case "request":
-      return ({ request }) => (request === undefined ? OPEN : requestValue(request, name));
-    case "response":
-      return ({ response }) => (response === undefined ? OPEN : responseField(response, name));
-    case "request_trailers":
-      return ({ requestTrailers }) => (requestTrailers === undefined ? OPEN : requestTrailers.getJoined(name));
-    case "response_trailers":
-      return ({ responseTrailers }) => (responseTrailers === undefined ? OPEN : responseTrailers.getJoined(name));
-    case "query_parameter": {
-      const wireName = wireText(name);
-      return ({ request }) => (request === undefined ? OPEN : firstParameter(request.path, wireName));
-    }
-    case "source_ip":
-      return ({ facts }) => (facts.remoteAddress === "" ? undefined : facts.remoteAddress);
-    case "source_port":
-      return ({ facts }) => String(facts.remotePort);
-    case "direct_source_ip":
-      return ({ facts }) => facts.connection.remoteAddress;
-    case "destination_ip":
-      return ({ facts }) => facts.connection.localAddress;
-    case "destination_port":
-      return ({ facts }) => String(facts.connection.localPort);
-    case "server_name":
-      return ({ facts }) => (facts.requestedServerName === "" ? undefined : facts.requestedServerName);
-    case "status":
-      return ({ response }) => (response === undefined ? OPEN : String(response.status));
-    case "status_class":
-      return ({ response }) => (response === undefined ? OPEN : statusClass(response.status));
   }
 }

@@ -10,17 +10,18 @@ import type { HeaderMap } from "../http/headers.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
 import type { StreamFacts } from "../telemetry/stream-facts.ts";
 import type { MatchTree } from "../../xds/model/match-tree.ts";
-import { compileMatchTree, type MatchData, type MatchTest } from "./match-tree.ts";
+import type { MatchData } from "./match-input.ts";
+import { compileMatchTree, type Environment, type MatchTest } from "./match-tree.ts";
 
 export class MatchedFilterFactory<Stream extends { readonly facts: StreamFacts }> implements FilterFactory<Stream> {
   readonly name: string;
   readonly #inner: FilterFactory<Stream>;
   readonly #test: MatchTest;
 
-  constructor(inner: FilterFactory<Stream>, tree: MatchTree) {
+  constructor(inner: FilterFactory<Stream>, tree: MatchTree, environment: Environment) {
     this.name = inner.name;
     this.#inner = inner;
-    this.#test = compileMatchTree(tree);
+    this.#test = compileMatchTree(tree, environment);
   }
 
   create(stream: Stream, callbacks: FilterCallbacks): StreamFilter | undefined {

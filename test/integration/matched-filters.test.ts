@@ -51,6 +51,30 @@ const network = (of: string, value_match: object) => ({
   },
 });
 
+const INPUTS = `${TYPE}.matching.common_inputs`;
+const extension = (type: string, fields: object = {}) => ({ name: "it", typed_config: { "@type": type, ...fields } });
+const any = (input: object, matcher: object) => ({ single_predicate: { input, ...matcher } });
+const custom = (type: string, fields: object) => ({
+  custom_match: extension(`${TYPE}.matching.input_matchers.${type}`, fields),
+});
+const range = (address_prefix: string, prefix_len: number) => ({ address_prefix, prefix_len });
+const inRanges = (...cidr_ranges: readonly object[]) => custom("ip.v3.Ip", { cidr_ranges, stat_prefix: "ip" });
+const metadata = (fields: object) =>
+  any(
+    extension(`${INPUTS}.network.v3.DynamicMetadataInput`, { filter: "f", path: [{ key: "k" }] }),
+    custom("metadata.v3.Metadata", fields),
+  );
+const state = (key: string, exact: string) =>
+  any(extension(`${INPUTS}.network.v3.FilterStateInput`, { key }), { value_match: { exact } });
+const variable = (name: string, value_match: object) =>
+  any(extension(`${INPUTS}.environment_variable.v3.Config`, { name }), { value_match });
+const customTree = (header: string, type: string, fields: object) => ({
+  matcher_tree: {
+    input: input(header),
+    custom_match: extension(`type.googleapis.com/xds.type.matcher.v3.${type}`, fields),
+  },
+});
+
 const X = is("x", { exact: "a" });
 const Y = is("y", { exact: "b" });
 const ORIGIN = is("x-origin", { exact: "o" }, "ResponseHeader");
@@ -94,6 +118,48 @@ const TREES: Readonly<Record<string, object | undefined>> = {
   "server-name": list([{ not_matcher: network("ServerName", { prefix: "a" }) }]),
   "status-code": list([status("", { exact: "418" })]),
   "status-class": list([status("Class", { exact: "2xx" })]),
+  "source-type": list([network("SourceType", { exact: "local" })]),
+  "no-namespace": list([{ not_matcher: network("NetworkNamespace", { prefix: "/" }) }]),
+  "no-uri-san": list([
+    { not_matcher: any(extension(`${INPUTS}.ssl.v3.UriSanInput`), { value_match: { prefix: "s" } }) },
+  ]),
+  subject: list([any(extension(`${INPUTS}.ssl.v3.SubjectInput`), { value_match: { exact: "" } })]),
+  state: list([state("mine", "a")]),
+  "no-state": list([{ not_matcher: state("other", "") }]),
+  "no-variable": list([{ not_matcher: variable("NO_SUCH_VARIABLE", { exact: "" }) }]),
+  "metadata-present": list([metadata({ value: { present_match: true } })]),
+  "metadata-absent": list([metadata({ value: { present_match: false } })]),
+  "metadata-inverted": list([metadata({ value: { string_match: { exact: "a" } }, invert: true })]),
+  "metadata-null": list([metadata({ value: { null_match: {} } })]),
+  "metadata-or": list([
+    metadata({ value: { or_match: { value_matchers: [{ bool_match: true }, { present_match: false }] } } }),
+  ]),
+  "in-range": list([any(input("x-ip"), inRanges(range("10.1.0.0", 16), range("fd00::", 8), range("192.168.1.7", 32)))]),
+  "source-in-range": list([
+    any(extension(`${INPUTS}.network.v3.DirectSourceIPInput`), inRanges(range("127.0.0.0", 8))),
+  ]),
+  ranges: {
+    ...customTree("x-ip", "IPMatcher", {
+      range_matchers: [
+        { ranges: [range("0.0.0.0", 0)], exclusive: true, on_match: SKIP },
+        { ranges: [range("10.0.0.0", 8)], on_match: SKIP },
+        { ranges: [range("10.1.0.0", 16), range("fd00::", 8)], on_match: { matcher: list([Y]) } },
+        { ranges: [range("192.168.0.0", 16)], on_match: { matcher: list([Y]) } },
+      ],
+    }),
+    on_no_match: { matcher: list([is("z", { exact: "c" })]) },
+  },
+  domains: {
+    ...customTree("x-name", "ServerNameMatcher", {
+      domain_matchers: [
+        { domains: ["*"], on_match: { matcher: list([is("z", { exact: "c" })]) } },
+        { domains: ["*.com", "a.example.com"], on_match: { matcher: list([Y]) } },
+        { domains: ["*.example.com", "org"], on_match: SKIP },
+        { domains: ["a.example.com.org"], on_match: { matcher: list([is("z", { exact: "c" })]) } },
+      ],
+    }),
+    on_no_match: SKIP,
+  },
   "by-route": list([X]),
 };
 
@@ -152,7 +218,56 @@ const REQUESTS: readonly (readonly [path: string, headers: Fields, trailers?: Re
   ["/?empty=", {}],
   ["/?Q=1&=q&q=%31", {}],
   ["/?q=%zz%3", {}],
+  ...[
+    "10.1.2.3",
+    "10.2.2.3",
+    "11.0.0.1",
+    "192.168.1.7",
+    "192.168.1.8",
+    "fd00::1",
+    "fe80::1",
+    "::ffff:10.1.2.3",
+    "no",
+    "",
+  ].flatMap((ip): (readonly [string, Fields])[] => [
+    ["/", { "x-ip": ip }],
+    ["/", { "x-ip": ip, y: "b" }],
+    ["/", { "x-ip": ip, z: "c" }],
+  ]),
+  ...[
+    "a.example.com",
+    "b.example.com",
+    "A.example.com",
+    "x.com",
+    "com",
+    "org",
+    "a.org",
+    "a.example.com.org",
+    "",
+    "a..com",
+  ].flatMap((name): (readonly [string, Fields])[] => [
+    ["/", { "x-name": name }],
+    ["/", { "x-name": name, y: "b" }],
+    ["/", { "x-name": name, z: "c" }],
+  ]),
+  ["/", { "x-state": "a" }],
+  ["/", { "x-state": "b" }],
 ];
+
+const SETS_STATE = {
+  name: "state",
+  typed_config: {
+    "@type": `${TYPE}.filters.http.set_filter_state.v3.Config`,
+    on_request_headers: [
+      {
+        object_key: "mine",
+        factory_key: "envoy.string",
+        format_string: { text_format_source: { inline_string: "%REQ(x-state)%" } },
+        skip_if_empty: true,
+      },
+    ],
+  },
+};
 
 const ANSWER =
   "HTTP/1.1 200 OK\r\nx-origin: o\r\ntransfer-encoding: chunked\r\ntrailer: x-end\r\n\r\n2\r\nhi\r\n0\r\nx-end: e\r\n\r\n";
@@ -164,7 +279,7 @@ const ROUTES = [
 
 async function seen(envoy: string | undefined): Promise<readonly unknown[]> {
   await using origin = await RecordingOrigin.start(() => ANSWER);
-  const filters = Object.entries(TREES).map(([name, tree]) => filter(name, tree));
+  const filters = [SETS_STATE, ...Object.entries(TREES).map(([name, tree]) => filter(name, tree))];
   const listeners = [listener("http", { filters, manager: TRAILERS_ENABLED, routes: ROUTES })];
   const config = bootstrap({ listeners, clusters: [cluster("origin", [origin.port], UPSTREAM_TRAILERS_ENABLED)] });
   await using proxy = await ProxyProcess.start(envoy, config);

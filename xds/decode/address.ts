@@ -51,7 +51,12 @@ export function decodeAddress(
   }
 }
 
-export function decodeCidrRange(message: CidrRangeMessage, path: string, findings: Findings): CidrRange | undefined {
+/** Envoy's own message or that of xds. */
+export function decodeCidrRange(
+  message: Pick<CidrRangeMessage, "addressPrefix" | "prefixLen">,
+  path: string,
+  findings: Findings,
+): CidrRange | undefined {
   const family = isIP(message.addressPrefix);
   if (family === 0) {
     if (message.addressPrefix !== "") {

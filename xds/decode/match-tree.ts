@@ -1,27 +1,8 @@
 // xds.type.matcher.v3.Matcher of ExtensionWithMatcher → model. Called by filter-config.ts and per-filter-config.ts.
-// Shapes are inspected already (constraints/extensions.ts); here types of inputs and actions, and regexes.
+// Shapes are inspected already (constraints/extensions.ts); here types of inputs and actions, and regexes; inputs are match-input.ts's.
 
 import type { TypedExtensionConfig } from "../gen/xds/core/v3/extension_pb.ts";
 import type { SkipFilter } from "../gen/envoy/extensions/filters/common/matcher/action/v3/skip_action_pb.ts";
-import type {
-  HttpRequestHeaderMatchInput,
-  HttpRequestQueryParamMatchInput,
-  HttpRequestTrailerMatchInput,
-  HttpResponseHeaderMatchInput,
-  HttpResponseTrailerMatchInput,
-} from "../gen/envoy/type/matcher/v3/http_inputs_pb.ts";
-import type {
-  SourceIPInput,
-  SourcePortInput,
-  DirectSourceIPInput,
-  DestinationIPInput,
-  DestinationPortInput,
-  ServerNameInput,
-} from "../gen/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.ts";
-import type {
-  HttpResponseStatusCodeClassMatchInput,
-  HttpResponseStatusCodeMatchInput,
-} from "../gen/envoy/type/matcher/v3/status_code_input_pb.ts";
 import type {
   Matcher,
   Matcher_MatcherList_FieldMatcher as FieldMatcher,
@@ -31,44 +12,16 @@ import type {
   Matcher_OnMatch as OnMatchMessage,
 } from "../gen/xds/type/matcher/v3/matcher_pb.ts";
 import type { StringMatcher as StringMatcherMessage } from "../gen/xds/type/matcher/v3/string_pb.ts";
-import type { MatchBranches, MatchInput, MatchTree, OnMatch, Predicate } from "../model/match-tree.ts";
+import type { MatchBranches, MatchTree, OnMatch, Predicate } from "../model/match-tree.ts";
 import type { StringMatcher } from "../model/matcher.ts";
 import { unpackAny } from "./any.ts";
+import { decodeCustomMatch } from "./custom-match.ts";
+import { decodeCustomTree } from "./custom-tree.ts";
 import { child, item, type Findings } from "./issues.ts";
+import { decodeTextInput } from "./match-input.ts";
 import { decodeEach, decodeStringMatcher } from "./matcher.ts";
 
 const SKIP: SkipFilter["$typeName"] = "envoy.extensions.filters.common.matcher.action.v3.SkipFilter";
-
-type InputMessage =
-  | SourceIPInput
-  | SourcePortInput
-  | DirectSourceIPInput
-  | DestinationIPInput
-  | DestinationPortInput
-  | ServerNameInput
-  | HttpRequestQueryParamMatchInput
-  | HttpResponseStatusCodeMatchInput
-  | HttpResponseStatusCodeClassMatchInput
-  | HttpRequestHeaderMatchInput
-  | HttpRequestTrailerMatchInput
-  | HttpResponseHeaderMatchInput
-  | HttpResponseTrailerMatchInput;
-
-const INPUTS: Readonly<Record<InputMessage["$typeName"], MatchInput["of"]>> = {
-  "envoy.type.matcher.v3.HttpRequestHeaderMatchInput": "request",
-  "envoy.type.matcher.v3.HttpRequestTrailerMatchInput": "request_trailers",
-  "envoy.type.matcher.v3.HttpResponseHeaderMatchInput": "response",
-  "envoy.type.matcher.v3.HttpResponseTrailerMatchInput": "response_trailers",
-  "envoy.type.matcher.v3.HttpRequestQueryParamMatchInput": "query_parameter",
-  "envoy.type.matcher.v3.HttpResponseStatusCodeMatchInput": "status",
-  "envoy.type.matcher.v3.HttpResponseStatusCodeClassMatchInput": "status_class",
-  "envoy.extensions.matching.common_inputs.network.v3.SourceIPInput": "source_ip",
-  "envoy.extensions.matching.common_inputs.network.v3.SourcePortInput": "source_port",
-  "envoy.extensions.matching.common_inputs.network.v3.DirectSourceIPInput": "direct_source_ip",
-  "envoy.extensions.matching.common_inputs.network.v3.DestinationIPInput": "destination_ip",
-  "envoy.extensions.matching.common_inputs.network.v3.DestinationPortInput": "destination_port",
-  "envoy.extensions.matching.common_inputs.network.v3.ServerNameInput": "server_name",
-};
 
 /** What Envoy makes of a filter without a tree, and of a route without one. */
 export const SKIPS_ALWAYS: MatchTree = { branches: undefined, onNoMatch: { kind: "skip" } };
@@ -106,10 +59,10 @@ function decodeFieldMatcher(message: FieldMatcher, path: string, findings: Findi
 }
 
 function decodeMap(message: MapMessage, path: string, findings: Findings): MatchBranches | undefined {
-  const input = decodeInput(message.input, child(path, "input"), findings);
+  const input = decodeTextInput(message.input, child(path, "input"), findings);
   const { treeType } = message;
   if (treeType.case === "customMatch") {
-    findings.issue(child(path, "custom_match"), "is not supported; use exact_match_map or prefix_match_map");
+    return decodeCustomTree(treeType.value, input, child(path, "custom_match"), findings, decodeOnMatch);
   }
   if (treeType.case !== "exactMatchMap" && treeType.case !== "prefixMatchMap") return undefined;
   const isExact = treeType.case === "exactMatchMap";
@@ -159,38 +112,12 @@ function decodePredicate({ matchType }: PredicateMessage, path: string, findings
 }
 
 function decodeSingle(message: SinglePredicate, path: string, findings: Findings): Predicate | undefined {
-  const input = decodeInput(message.input, child(path, "input"), findings);
   const { matcher } = message;
-  if (matcher.case === "customMatch") {
-    findings.issue(child(path, "custom_match"), "is not supported; use value_match");
-  }
+  if (matcher.case === "customMatch") return decodeCustomMatch(matcher.value, message.input, path, findings);
+  const input = decodeTextInput(message.input, child(path, "input"), findings);
   if (matcher.case !== "valueMatch") return undefined;
   const value = decodeValue(matcher.value, child(path, "value_match"), findings);
   return input === undefined || value === undefined ? undefined : { kind: "value", input, matcher: value };
-}
-
-function decodeInput(
-  config: TypedExtensionConfig | undefined,
-  path: string,
-  findings: Findings,
-): MatchInput | undefined {
-  if (config?.typedConfig === undefined) return undefined;
-  const { message, problem, typeName } = unpackAny(config.typedConfig);
-  if (problem !== undefined) return undefined;
-  if (message === undefined || !isInput(typeName)) {
-    findings.issue(path, `${typeName} is not supported; supported: ${Object.keys(INPUTS).join(", ")}`);
-    return undefined;
-  }
-  return { of: INPUTS[typeName], name: nameOf(message as InputMessage) };
-}
-
-function nameOf(message: InputMessage): string {
-  if ("headerName" in message) return message.headerName.toLowerCase();
-  return "queryParam" in message ? message.queryParam : "";
-}
-
-function isInput(typeName: string): typeName is keyof typeof INPUTS {
-  return Object.hasOwn(INPUTS, typeName);
 }
 
 function typeOf(config: TypedExtensionConfig): string {

@@ -54,6 +54,10 @@ import { file_envoy_extensions_load_balancing_policies_random_v3_random } from "
 import { file_envoy_extensions_load_balancing_policies_ring_hash_v3_ring_hash } from "../gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.ts";
 import { file_envoy_extensions_load_balancing_policies_round_robin_v3_round_robin } from "../gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.ts";
 import { file_envoy_extensions_matching_common_inputs_network_v3_network_inputs } from "../gen/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.ts";
+import { file_envoy_extensions_matching_common_inputs_ssl_v3_ssl_inputs } from "../gen/envoy/extensions/matching/common_inputs/ssl/v3/ssl_inputs_pb.ts";
+import { file_envoy_extensions_matching_common_inputs_environment_variable_v3_input } from "../gen/envoy/extensions/matching/common_inputs/environment_variable/v3/input_pb.ts";
+import { file_envoy_extensions_matching_input_matchers_ip_v3_ip } from "../gen/envoy/extensions/matching/input_matchers/ip/v3/ip_pb.ts";
+import { file_envoy_extensions_matching_input_matchers_metadata_v3_metadata } from "../gen/envoy/extensions/matching/input_matchers/metadata/v3/metadata_pb.ts";
 import { file_envoy_extensions_network_dns_resolver_cares_v3_cares_dns_resolver } from "../gen/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.ts";
 import { file_envoy_extensions_request_id_uuid_v3_uuid } from "../gen/envoy/extensions/request_id/uuid/v3/uuid_pb.ts";
 import { file_envoy_extensions_resource_monitors_downstream_connections_v3_downstream_connections } from "../gen/envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections_pb.ts";
@@ -72,6 +76,8 @@ import { file_google_rpc_status } from "../gen/google/rpc/status_pb.ts";
 import { file_io_istio_http_peer_metadata_config } from "../gen/io/istio/http/peer_metadata/config_pb.ts";
 import { file_stats_config } from "../gen/stats/config_pb.ts";
 import { file_udpa_type_v1_typed_struct } from "../gen/udpa/type/v1/typed_struct_pb.ts";
+import { file_xds_type_matcher_v3_domain } from "../gen/xds/type/matcher/v3/domain_pb.ts";
+import { file_xds_type_matcher_v3_ip } from "../gen/xds/type/matcher/v3/ip_pb.ts";
 import { file_xds_type_v3_typed_struct } from "../gen/xds/type/v3/typed_struct_pb.ts";
 
 /** Looked up by full message name; a type that is missing here is unknown to outrigger. */
@@ -124,6 +130,10 @@ export const messageTypes: Registry = lazyRegistry([
   file_envoy_extensions_load_balancing_policies_ring_hash_v3_ring_hash,
   file_envoy_extensions_load_balancing_policies_round_robin_v3_round_robin,
   file_envoy_extensions_matching_common_inputs_network_v3_network_inputs,
+  file_envoy_extensions_matching_common_inputs_ssl_v3_ssl_inputs,
+  file_envoy_extensions_matching_common_inputs_environment_variable_v3_input,
+  file_envoy_extensions_matching_input_matchers_ip_v3_ip,
+  file_envoy_extensions_matching_input_matchers_metadata_v3_metadata,
   file_envoy_extensions_network_dns_resolver_cares_v3_cares_dns_resolver,
   file_envoy_extensions_request_id_uuid_v3_uuid,
   file_envoy_extensions_resource_monitors_downstream_connections_v3_downstream_connections,
@@ -142,5 +152,7 @@ export const messageTypes: Registry = lazyRegistry([
   file_io_istio_http_peer_metadata_config,
   file_stats_config,
   file_udpa_type_v1_typed_struct,
+  file_xds_type_matcher_v3_domain,
+  file_xds_type_matcher_v3_ip,
   file_xds_type_v3_typed_struct,
 ]);

@@ -233,22 +233,42 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
     supported: "single_predicate or_matcher and_matcher not_matcher",
   },
   "xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate": {
-    supported: "input value_match",
-    refused: {
-      custom_match: "this extension point is not supported",
-    },
+    supported: "input value_match custom_match",
   },
   "xds.type.matcher.v3.Matcher.MatcherList.Predicate.PredicateList": {
     supported: "predicate",
   },
   "xds.type.matcher.v3.Matcher.MatcherTree": {
-    supported: "input exact_match_map prefix_match_map",
-    refused: {
-      custom_match: "this extension point is not supported",
-    },
+    supported: "input exact_match_map prefix_match_map custom_match",
   },
   "xds.type.matcher.v3.Matcher.MatcherTree.MatchMap": {
     supported: "map",
+  },
+  "xds.type.matcher.v3.IPMatcher": { supported: "range_matchers" },
+  "xds.type.matcher.v3.IPMatcher.IPRangeMatcher": { supported: "ranges on_match exclusive" },
+  "xds.type.matcher.v3.ServerNameMatcher": { supported: "domain_matchers" },
+  "xds.type.matcher.v3.ServerNameMatcher.DomainMatcher": { supported: "domains on_match" },
+  "xds.core.v3.CidrRange": { supported: "address_prefix prefix_len" },
+  "envoy.extensions.matching.input_matchers.ip.v3.Ip": {
+    supported: "cidr_ranges",
+    accepted: {
+      stat_prefix: "addresses that do not parse are not counted",
+    },
+  },
+  "envoy.extensions.matching.input_matchers.metadata.v3.Metadata": {
+    supported: "invert",
+    accepted: {
+      value: "nothing sets dynamic metadata: there is never a value",
+    },
+  },
+  "envoy.extensions.matching.common_inputs.environment_variable.v3.Config": { supported: "name" },
+  "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput": { supported: "key" },
+  "envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput": {
+    supported: "",
+    accepted: {
+      filter: "nothing sets dynamic metadata: there is never a value",
+      path: "nothing sets dynamic metadata: there is never a value",
+    },
   },
   "xds.type.matcher.v3.StringMatcher": {
     supported: "exact prefix suffix safe_regex contains ignore_case",

@@ -2,6 +2,7 @@
 // xds/decode/match-tree.ts, run by sidecar/builtin/match-tree.ts. Types only.
 // Source: xds.type.matcher.v3.Matcher, with the one action that filters here know.
 
+import type { CidrRange } from "./address.ts";
 import type { StringMatcher } from "./matcher.ts";
 
 export interface MatchTree {
@@ -9,7 +10,10 @@ export interface MatchTree {
   readonly onNoMatch: OnMatch | undefined;
 }
 
-/** `map`: the longest key that is a prefix, or the key that is the value. */
+/**
+ * `map`: the longest key that is a prefix, or the key that is the value. `ranges`: the longest range that holds the address, then
+ * the others that are not exclusive. `domains`: the name itself, then the longest wildcard, `*` last.
+ */
 export type MatchBranches =
   | { readonly kind: "list"; readonly list: readonly { readonly predicate: Predicate; readonly onMatch: OnMatch }[] }
   | {
@@ -17,17 +21,36 @@ export type MatchBranches =
       readonly input: MatchInput;
       readonly by: "exact" | "prefix";
       readonly map: readonly (readonly [key: string, onMatch: OnMatch])[];
+    }
+  | { readonly kind: "ranges"; readonly input: MatchInput; readonly ranges: readonly MatchRange[] }
+  | {
+      readonly kind: "domains";
+      readonly input: MatchInput;
+      readonly names: readonly (readonly [name: string, onMatch: OnMatch])[];
     };
+
+export interface MatchRange {
+  readonly range: CidrRange;
+  /** Only when no longer range holds the address. */
+  readonly isExclusive: boolean;
+  readonly onMatch: OnMatch;
+}
 
 /** Passes the filter by, or asks on. */
 export type OnMatch = { readonly kind: "skip" } | { readonly kind: "tree"; readonly tree: MatchTree };
 
 export type Predicate =
   | { readonly kind: "value"; readonly input: MatchInput; readonly matcher: StringMatcher }
+  | { readonly kind: "ip"; readonly input: MatchInput; readonly ranges: readonly CidrRange[] }
+  | { readonly kind: "constant"; readonly holds: boolean }
   | { readonly kind: "and" | "or"; readonly predicates: readonly Predicate[] }
   | { readonly kind: "not"; readonly predicate: Predicate };
 
-/** A field by its name in lower case; a parameter of the query by its decoded name; the others have no name. */
+/**
+ * A field by its name in lower case, a parameter of the query by its decoded name, state of filters by its key, a variable of
+ * the environment; the others have no name. `certificate`: what never comes here;
+ * `nothing`: what never has a value here.
+ */
 export interface MatchInput {
   readonly of:
     | "request"
@@ -42,6 +65,12 @@ export interface MatchInput {
     | "direct_source_ip"
     | "destination_ip"
     | "destination_port"
-    | "server_name";
+    | "server_name"
+    | "source_type"
+    | "filter_state"
+    | "dynamic_metadata"
+    | "environment"
+    | "certificate"
+    | "nothing";
   readonly name: string;
 }

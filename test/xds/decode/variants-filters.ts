@@ -28,6 +28,24 @@ const read = (type: string, fields: string): string =>
   `single_predicate: {input: {name: i, typed_config: {"@type": ${TYPE}envoy.type.matcher.v3.Http${type}MatchInput, ${fields}}}, value_match: {exact: x}}`;
 const network = (type: string): string =>
   `single_predicate: {input: {name: i, typed_config: {"@type": ${TYPE}envoy.extensions.matching.common_inputs.network.v3.${type}}}, value_match: {exact: x}}`;
+const INPUTS = `${TYPE}envoy.extensions.matching.common_inputs`;
+const MATCHERS = `${TYPE}envoy.extensions.matching.input_matchers`;
+const LATER = "Envoy finds out when a request comes";
+const METADATA_INPUT = "DynamicMetadataInput, filter: f, path: [{key: k}]";
+const CONSISTENT = `${MATCHERS}.consistent_hashing.v3.ConsistentHashing`;
+const common = (type: string, matcher: string): string =>
+  `single_predicate: {input: {name: i, typed_config: {"@type": ${INPUTS}.${type}}}, ${matcher}}`;
+const ssl = (type: string): string => common(`ssl.v3.${type}`, "value_match: {exact: x}");
+const isMetadata = (fields: string): string =>
+  `custom_match: {name: m, typed_config: {"@type": ${MATCHERS}.metadata.v3.Metadata, ${fields}}}`;
+const inRanges = (fields: string): string =>
+  `custom_match: {name: m, typed_config: {"@type": ${MATCHERS}.ip.v3.Ip, stat_prefix: s, ${fields}}}`;
+const byExtension = (type: string, fields: string): string =>
+  tree(
+    `matcher_tree: {${input("RequestHeader")}, custom_match: {name: c, typed_config: {"@type": ${TYPE}xds.type.matcher.v3.${type}, ${fields.replaceAll("SKIP", SKIP)}}}}`,
+  );
+const byRange = (fields: string): string => byExtension("IPMatcher", fields);
+const byName = (fields: string): string => byExtension("ServerNameMatcher", `domain_matchers: [{${fields}}]`);
 const tree = (text: string): string => `${MATCHED}, extension_config: ${CORS}, xds_matcher: {${text}}`;
 const list = (predicate: string, then = SKIP): string =>
   tree(`matcher_list: {matchers: [{predicate: {${predicate}}, on_match: {${then}}}]}`);
@@ -134,6 +152,60 @@ export const BUILTINS: readonly Row[] = [
   [list(network("ApplicationProtocolInput")), "ApplicationProtocolInput is not supported"],
   [list(network("TransportProtocolInput")), "TransportProtocolInput is not supported"],
   [list(read("ResponseStatusCodeClass", ""))],
+  [list(network("SourceTypeInput"))],
+  [list(network("NetworkNamespaceInput"))],
+  [list(network("FilterStateInput, key: k"))],
+  [list(network("FilterStateInput")), "key: must not be empty"],
+  [list(network(METADATA_INPUT)), "is metadata", LATER],
+  [list(ssl("UriSanInput"))],
+  [list(ssl("DnsSanInput"))],
+  [list(ssl("SubjectInput"))],
+  [list(common("environment_variable.v3.Config, name: HOME", "value_match: {exact: x}"))],
+  [list(common("environment_variable.v3.Config", "value_match: {exact: x}")), "name"],
+  [list(common(`network.v3.${METADATA_INPUT}`, isMetadata("value: {present_match: true}")))],
+  [list(common(`network.v3.${METADATA_INPUT}`, isMetadata("value: {string_match: {exact: a}}, invert: true")))],
+  [list(common(`network.v3.${METADATA_INPUT}`, isMetadata("value: {}"))), "match_pattern"],
+  [
+    list(common(`network.v3.${METADATA_INPUT}`, inRanges("cidr_ranges: [{address_prefix: 10.0.0.0}]"))),
+    "is metadata",
+    LATER,
+  ],
+  [list(common("network.v3.DynamicMetadataInput, filter: f", isMetadata("value: {present_match: true}"))), "path"],
+  [list(common("network.v3.SourceIPInput", inRanges("cidr_ranges: [{address_prefix: 10.0.0.0, prefix_len: 8}]")))],
+  [list(common("network.v3.SourceIPInput", inRanges("cidr_ranges: []"))), "cidr_ranges"],
+  [
+    list(
+      common(
+        "network.v3.SourceIPInput",
+        inRanges("cidr_ranges: [{address_prefix: '::'}]").replace("stat_prefix: s,", ""),
+      ),
+    ),
+    "stat_prefix",
+  ],
+  [
+    list(common("network.v3.SourceIPInput", inRanges("cidr_ranges: [{address_prefix: nowhere}]"))),
+    "is not an IP address",
+  ],
+  [
+    list(single(`custom_match: {name: c, typed_config: {"@type": ${CONSISTENT}, modulo: 2}}`)),
+    "ConsistentHashing is not supported",
+    "Envoy has the matcher",
+  ],
+  [
+    byRange(
+      "range_matchers: [{ranges: [{address_prefix: 10.0.0.0, prefix_len: 8}], exclusive: true, on_match: {SKIP}}]",
+    ),
+  ],
+  [byRange("range_matchers: [{ranges: [{address_prefix: '::1', prefix_len: 128}], on_match: {SKIP}}]")],
+  [byRange("range_matchers: [{ranges: [{address_prefix: here}], on_match: {SKIP}}]"), "is not an IP address"],
+  [byRange("range_matchers: [{ranges: [{address_prefix: 10.0.0.0}], on_match: {}}]"), "on_match"],
+  [byRange("range_matchers: []")],
+  [byName("domains: [a.b, '*.b', '*'], on_match: {SKIP}")],
+  [byName("domains: [], on_match: {SKIP}"), "domains"],
+  [byName("domains: [a, a], on_match: {SKIP}"), "is there already"],
+  [byName("domains: ['a*'], on_match: {SKIP}"), "wildcard"],
+  [byName("domains: ['*.*.b'], on_match: {SKIP}"), "wildcard"],
+  [byName("domains: [''], on_match: {SKIP}"), "must not be empty"],
   [tree(`on_no_match: {${SKIP}}`)],
   [tree("on_no_match: {}"), "on_match"],
   [tree(`matcher_tree: {${input("RequestHeader", ":path")}, prefix_match_map: {map: {/a: {${SKIP}}}}}`)],

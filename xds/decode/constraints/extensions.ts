@@ -34,6 +34,18 @@ export const EXTENSIONS_CONSTRAINTS: Constraints = {
   "xds.type.matcher.v3.Matcher.MatcherList.Predicate.PredicateList": { predicate: { minItems: 2 } },
   "xds.type.matcher.v3.Matcher.MatcherTree": { input: { required: true }, tree_type: { oneofRequired: true } },
   "xds.type.matcher.v3.Matcher.MatcherTree.MatchMap": { map: { minItems: 1 } },
+  "xds.type.matcher.v3.ServerNameMatcher.DomainMatcher": { domains: { minItems: 1 } },
+  "envoy.extensions.matching.common_inputs.environment_variable.v3.Config": { name: { minLen: 1 } },
+  "envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput": {
+    filter: { minLen: 1 },
+    path: { minItems: 1 },
+  },
+  "envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput.PathSegment": {
+    key: { minLen: 1 },
+    segment: { oneofRequired: true },
+  },
+  "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput": { key: { minLen: 1 } },
+  "envoy.extensions.matching.input_matchers.ip.v3.Ip": { cidr_ranges: { minItems: 1 }, stat_prefix: { minLen: 1 } },
   "xds.type.matcher.v3.RegexMatcher": { engine_type: { oneofRequired: true }, regex: { minLen: 1 } },
   "xds.type.matcher.v3.StringMatcher": {
     match_pattern: { oneofRequired: true },

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file envoy/extensions/matching/common_inputs/network/v3/network_inputs.proto.
  */
 export const file_envoy_extensions_matching_common_inputs_network_v3_network_inputs: GenFile = /*@__PURE__*/
-  fileDesc("CkdlbnZveS9leHRlbnNpb25zL21hdGNoaW5nL2NvbW1vbl9pbnB1dHMvbmV0d29yay92My9uZXR3b3JrX2lucHV0cy5wcm90bxIyZW52b3kuZXh0ZW5zaW9ucy5tYXRjaGluZy5jb21tb25faW5wdXRzLm5ldHdvcmsudjMiFAoSRGVzdGluYXRpb25JUElucHV0IhYKFERlc3RpbmF0aW9uUG9ydElucHV0Ig8KDVNvdXJjZUlQSW5wdXQiEQoPU291cmNlUG9ydElucHV0IhUKE0RpcmVjdFNvdXJjZUlQSW5wdXQiEQoPU2VydmVyTmFtZUlucHV0YgZwcm90bzM");
+  fileDesc("CkdlbnZveS9leHRlbnNpb25zL21hdGNoaW5nL2NvbW1vbl9pbnB1dHMvbmV0d29yay92My9uZXR3b3JrX2lucHV0cy5wcm90bxIyZW52b3kuZXh0ZW5zaW9ucy5tYXRjaGluZy5jb21tb25faW5wdXRzLm5ldHdvcmsudjMiFAoSRGVzdGluYXRpb25JUElucHV0IhYKFERlc3RpbmF0aW9uUG9ydElucHV0Ig8KDVNvdXJjZUlQSW5wdXQiEQoPU291cmNlUG9ydElucHV0IhUKE0RpcmVjdFNvdXJjZUlQSW5wdXQiEQoPU2VydmVyTmFtZUlucHV0IhEKD1NvdXJjZVR5cGVJbnB1dCIXChVOZXR3b3JrTmFtZXNwYWNlSW5wdXQiHwoQRmlsdGVyU3RhdGVJbnB1dBILCgNrZXkYASABKAkiswEKFER5bmFtaWNNZXRhZGF0YUlucHV0Eg4KBmZpbHRlchgBIAEoCRJiCgRwYXRoGAIgAygLMlQuZW52b3kuZXh0ZW5zaW9ucy5tYXRjaGluZy5jb21tb25faW5wdXRzLm5ldHdvcmsudjMuRHluYW1pY01ldGFkYXRhSW5wdXQuUGF0aFNlZ21lbnQaJwoLUGF0aFNlZ21lbnQSDQoDa2V5GAEgASgJSABCCQoHc2VnbWVudGIGcHJvdG8z");
 
 /**
  * @generated from message envoy.extensions.matching.common_inputs.network.v3.DestinationIPInput
@@ -92,4 +92,92 @@ export type ServerNameInput = Message<"envoy.extensions.matching.common_inputs.n
  */
 export const ServerNameInputSchema: GenMessage<ServerNameInput> = /*@__PURE__*/
   messageDesc(file_envoy_extensions_matching_common_inputs_network_v3_network_inputs, 5);
+
+/**
+ * @generated from message envoy.extensions.matching.common_inputs.network.v3.SourceTypeInput
+ */
+export type SourceTypeInput = Message<"envoy.extensions.matching.common_inputs.network.v3.SourceTypeInput"> & {
+};
+
+/**
+ * Describes the message envoy.extensions.matching.common_inputs.network.v3.SourceTypeInput.
+ * Use `create(SourceTypeInputSchema)` to create a new message.
+ */
+export const SourceTypeInputSchema: GenMessage<SourceTypeInput> = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_matching_common_inputs_network_v3_network_inputs, 6);
+
+/**
+ * @generated from message envoy.extensions.matching.common_inputs.network.v3.NetworkNamespaceInput
+ */
+export type NetworkNamespaceInput = Message<"envoy.extensions.matching.common_inputs.network.v3.NetworkNamespaceInput"> & {
+};
+
+/**
+ * Describes the message envoy.extensions.matching.common_inputs.network.v3.NetworkNamespaceInput.
+ * Use `create(NetworkNamespaceInputSchema)` to create a new message.
+ */
+export const NetworkNamespaceInputSchema: GenMessage<NetworkNamespaceInput> = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_matching_common_inputs_network_v3_network_inputs, 7);
+
+/**
+ * @generated from message envoy.extensions.matching.common_inputs.network.v3.FilterStateInput
+ */
+export type FilterStateInput = Message<"envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"> & {
+  /**
+   * @generated from field: string key = 1;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message envoy.extensions.matching.common_inputs.network.v3.FilterStateInput.
+ * Use `create(FilterStateInputSchema)` to create a new message.
+ */
+export const FilterStateInputSchema: GenMessage<FilterStateInput> = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_matching_common_inputs_network_v3_network_inputs, 8);
+
+/**
+ * @generated from message envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput
+ */
+export type DynamicMetadataInput = Message<"envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput"> & {
+  /**
+   * @generated from field: string filter = 1;
+   */
+  filter: string;
+
+  /**
+   * @generated from field: repeated envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput.PathSegment path = 2;
+   */
+  path: DynamicMetadataInput_PathSegment[];
+};
+
+/**
+ * Describes the message envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput.
+ * Use `create(DynamicMetadataInputSchema)` to create a new message.
+ */
+export const DynamicMetadataInputSchema: GenMessage<DynamicMetadataInput> = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_matching_common_inputs_network_v3_network_inputs, 9);
+
+/**
+ * @generated from message envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput.PathSegment
+ */
+export type DynamicMetadataInput_PathSegment = Message<"envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput.PathSegment"> & {
+  /**
+   * @generated from oneof envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput.PathSegment.segment
+   */
+  segment: {
+    /**
+     * @generated from field: string key = 1;
+     */
+    value: string;
+    case: "key";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput.PathSegment.
+ * Use `create(DynamicMetadataInput_PathSegmentSchema)` to create a new message.
+ */
+export const DynamicMetadataInput_PathSegmentSchema: GenMessage<DynamicMetadataInput_PathSegment> = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_matching_common_inputs_network_v3_network_inputs, 9, 0);
 
