@@ -262,7 +262,7 @@ suite("spans", { timeout: 60_000 }, () => {
     assert.match(JSON.stringify(trap.status), /ERROR/);
     assert.equal(trap.attributes["error.type"], "trap");
     assert.equal(trap.events?.[0]?.name, "exception");
-    assert.match(JSON.stringify(named(spans, "GET").status), /ERROR/);
+    assert.match(JSON.stringify(named(spans, "GET all").status), /ERROR/);
   });
 
   test("/traces shows requests with their hooks though they are not sampled, and no span is made of them", async () => {
