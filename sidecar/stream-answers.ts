@@ -3,9 +3,9 @@
 
 import type { ErrorCode } from "./errors.ts";
 import type { FilterReply } from "./filter/filter.ts";
-import { type BuiltReply, finishReply, LOCAL_REPLIES, timeoutStatus } from "./http/local-reply.ts";
+import { type BuiltReply, finishReply, LOCAL_REPLIES, replyHead, timeoutStatus } from "./http/local-reply.ts";
 import type { HeaderMap } from "./http/headers.ts";
-import { type RequestHead, ResponseHead } from "./http/message.ts";
+import type { RequestHead, ResponseHead } from "./http/message.ts";
 import type { LocalReplies } from "./local-replies.ts";
 import type { MutationList } from "./route/header-mutations.ts";
 import type { RouteMatch } from "./route/route-table.ts";
@@ -65,7 +65,7 @@ export function routedReply(reply: FilterReply, facts: StreamRecord, rules: Answ
   if (reply.isWhole === true) {
     return replyMessage(reply, facts.requestHead);
   }
-  const head = new ResponseHead(reply.status, "");
+  const head = replyHead(reply.status);
   // The route first, as in Envoy: what a filter asks for is left alone.
   rules.mutations?.apply(head.headers, facts);
   addFields(head, reply);
@@ -74,7 +74,7 @@ export function routedReply(reply: FilterReply, facts: StreamRecord, rules: Answ
 
 /** A filter's or failure's reply in the form that this request can read (gRPC's, for gRPC). */
 export function replyMessage(reply: FilterReply, request: RequestHead): BuiltReply {
-  const head = new ResponseHead(reply.status, "");
+  const head = replyHead(reply.status);
   addFields(head, reply);
   return finishReply(head, reply.body, request, reply.grpcStatus);
 }
@@ -104,7 +104,7 @@ export function routeMessage(
     body: bodyFormatter === undefined ? plain : (bodyFormatter.render(facts, plain) ?? plain),
     grpcStatus: -1,
   };
-  const head = new ResponseHead(status, "");
+  const head = replyHead(status);
   const location = match.redirect?.location(facts.requestHead) ?? ownLocation(status, facts.requestHead);
   if (location !== undefined) {
     head.headers.add("location", location);

@@ -137,8 +137,11 @@ const NO_BODY = new Uint8Array(0);
  * Connection are added by whoever finishes every response.
  */
 export function buildReply(status: number, body: string | Uint8Array, request: RequestHead | undefined): BuiltReply {
-  const head = new ResponseHead(status, REASON_PHRASES[status] ?? "Unknown");
-  return finishReply(head, typeof body === "string" ? Buffer.from(body) : body, request);
+  return finishReply(replyHead(status), typeof body === "string" ? Buffer.from(body) : body, request);
+}
+
+export function replyHead(status: number): ResponseHead {
+  return new ResponseHead(status, REASON_PHRASES[status] ?? "Unknown");
 }
 
 /**
