@@ -175,7 +175,12 @@ class AdminState implements Ports.AdminPorts {
     const status = client?.status();
     return status === undefined
       ? []
-      : xdsViews({ status, useOf: (key) => usage.of(key), failureOf: (name) => failures.get(name) });
+      : xdsViews({
+          status,
+          useOf: (key) => usage.of(key),
+          secretUsedSince: (name) => client?.secretUsedSince(name),
+          failureOf: (name) => failures.get(name),
+        });
   }
 
   runtime(): Ports.RuntimeView {

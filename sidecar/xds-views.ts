@@ -10,6 +10,7 @@ import {
   LISTENER_TYPE,
   ROUTE_TYPE,
   SCOPED_ROUTE_TYPE,
+  SECRET_TYPE,
 } from "../xds/type-urls.ts";
 import type { XdsResourceView, XdsTypeView, XdsView } from "./admin/ports.ts";
 import type { ResourceUse } from "./usage-clock.ts";
@@ -27,6 +28,8 @@ const PARTS: Readonly<Record<string, string>> = {
 export interface XdsFacts {
   readonly status: Pick<XdsStatus, "resources" | "servers" | "files">;
   readonly useOf: (key: string) => ResourceUse | undefined;
+  /** Since when a secret is in use, ms since the epoch. The main thread uses them, no worker does. */
+  readonly secretUsedSince: (name: string) => number | undefined;
   /** Why a resource that was accepted could not be brought into use, by its name. */
   readonly failureOf: (name: string) => { readonly problem: string; readonly at: number } | undefined;
 }
@@ -88,7 +91,7 @@ function typeView(
   };
 }
 
-function resourceView(resource: ResourceView, { useOf, failureOf }: XdsFacts): XdsResourceView {
+function resourceView(resource: ResourceView, { useOf, secretUsedSince, failureOf }: XdsFacts): XdsResourceView {
   const { typeUrl, name, version, receivedAt, ackedAt, error, state } = resource;
   const use = useOf(`${PARTS[typeUrl] ?? typeUrl} ${name}`);
   const failure = typeUrl === LISTENER_TYPE || typeUrl === EXTENSION_CONFIG_TYPE ? failureOf(name) : undefined;
@@ -98,6 +101,7 @@ function resourceView(resource: ResourceView, { useOf, failureOf }: XdsFacts): X
       : failure !== undefined
         ? { version, at: time(failure.at), reason: failure.problem }
         : undefined;
+  const inUseAt = typeUrl === SECRET_TYPE ? secretUsedSince(name) : use?.inUseAt;
   const workers = use?.byWorker.map((at) => (at === undefined ? "" : time(at))) ?? [];
   return {
     name,
@@ -105,7 +109,7 @@ function resourceView(resource: ResourceView, { useOf, failureOf }: XdsFacts): X
     state,
     ...(receivedAt === undefined ? {} : { receivedAt: time(receivedAt) }),
     ...(ackedAt === undefined ? {} : { acknowledgedAt: time(ackedAt) }),
-    ...(use === undefined || use.inUseAt === 0 ? {} : { inUseAt: time(use.inUseAt) }),
+    ...(inUseAt === undefined || inUseAt === 0 ? {} : { inUseAt: time(inUseAt) }),
     ...(workers.length === 0 ? {} : { inUseOnWorkers: workers }),
     ...(refused === undefined ? {} : { refused }),
   };

@@ -86,6 +86,8 @@ export interface XdsClient {
   close(): void;
   readonly snapshot: Snapshot;
   status(): XdsStatus;
+  /** Since when new connections use a secret, ms since the epoch; undefined while it has no good value. */
+  secretUsedSince(name: string): number | undefined;
   /** As `status()` says it. */
   readonly isInitialized: boolean;
   /** A request needs this, and waits until a snapshot has its key among `settled`. */
@@ -247,6 +249,10 @@ class Client implements XdsClient {
       outrigger_xds_demands_dropped_total: this.#demands.dropped,
       "control_plane.connected_state": connected ? 1 : 0,
     };
+  }
+
+  secretUsedSince(name: string): number | undefined {
+    return this.#secrets.usedSince(name);
   }
 
   certificates(): readonly ContextCertificates[] {

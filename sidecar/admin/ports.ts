@@ -191,7 +191,7 @@ export interface XdsResourceView {
   readonly state: string;
   readonly receivedAt?: string;
   readonly acknowledgedAt?: string;
-  /** On all workers. */
+  /** On all workers; a secret: for new connections, which the main thread makes. */
   readonly inUseAt?: string;
   /** By worker, in their order; empty where it is not in use yet. */
   readonly inUseOnWorkers?: readonly string[];

@@ -114,6 +114,23 @@ interface Answers {
   readonly certificates: string[];
   readonly secrets: string;
   readonly stats: string[];
+  /** Names of /xds, which Envoy does not have. */
+  readonly inUse: string[];
+}
+
+interface XdsAnswer {
+  readonly servers: readonly {
+    readonly types: readonly {
+      readonly type_url: string;
+      readonly resources: readonly { readonly name: string; readonly in_use_at?: string }[];
+    }[];
+  }[];
+}
+
+function secretsInUse(answer: string): string[] {
+  const types = (JSON.parse(answer) as XdsAnswer).servers.flatMap((server) => server.types);
+  const secrets = types.filter((type) => type.type_url.endsWith(".Secret")).flatMap(({ resources }) => resources);
+  return secrets.flatMap(({ name, in_use_at }) => (in_use_at === undefined ? [] : [name])).toSorted();
 }
 
 async function answersOf(binary: string | undefined): Promise<Answers> {
@@ -131,6 +148,7 @@ async function answersOf(binary: string | undefined): Promise<Answers> {
   const { certificates } = JSON.parse(await get("/certs")) as { certificates: unknown[] };
   const stats = await get("/stats?filter=^sds");
   return {
+    inUse: binary === undefined ? secretsInUse(await get("/xds")) : [],
     certificates: certificates.map((each) => JSON.stringify(each)).toSorted(),
     secrets: JSON.stringify(Object.fromEntries(sorted), undefined, 1).replaceAll(/"\d{4}-[^"]*Z"/g, '"TIME"'),
     stats: stats
@@ -143,7 +161,8 @@ suite("what the admin port says of secrets", { timeout: 60_000 }, () => {
   const ours = lazily(() => answersOf(undefined));
 
   test("is all there, and no key", async () => {
-    const { certificates, secrets } = await ours();
+    const { certificates, secrets, inUse } = await ours();
+    assert.deepEqual(inUse, ["ca", "client", "hush", "kept", "tickets"]);
     // Three contexts have what they need: discovered, files, static.
     assert.equal(certificates.length, 3);
     assert.match(certificates.join("\n"), /"path":".*ca.crt","serial_number":"[0-9a-f]{18}"/);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type XdsFacts, xdsViews } from "../../sidecar/xds-views.ts";
-import { LISTENER_TYPE, ROUTE_TYPE } from "../../xds/type-urls.ts";
+import { LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from "../../xds/type-urls.ts";
 import type { ResourceView } from "../../xds/resource-store.ts";
 
 const at = (ms: number): string => new Date(ms).toISOString();
@@ -38,6 +38,7 @@ function views(resources: readonly ResourceView[], overrides: Partial<XdsFacts> 
   return xdsViews({
     status: { resources, servers, files: [] },
     useOf: () => undefined,
+    secretUsedSince: () => undefined,
     failureOf: () => undefined,
     ...overrides,
   });
@@ -79,6 +80,14 @@ test("xdsViews() says on which workers a resource is in use, and since when on a
   const whole = { ...use, byWorker: [40, 41], inUseAt: 41 };
   const [all] = views([resource({})], { useOf: () => whole })[0]?.types[0]?.resources ?? [];
   assert.deepEqual([all?.inUseOnWorkers, all?.inUseAt], [[at(40), at(41)], at(41)]);
+});
+
+test("xdsViews() says since when a secret is in use, which no worker has", () => {
+  const secretUsedSince = (name: string) => (name === "in" ? 40 : undefined);
+  const [secret] = views([resource({ typeUrl: SECRET_TYPE })], { secretUsedSince })[0]?.types.at(0)?.resources ?? [];
+  assert.deepEqual([secret?.inUseAt, secret?.inUseOnWorkers], [at(40), undefined]);
+  const [other] = views([resource({})], { secretUsedSince })[0]?.types[0]?.resources ?? [];
+  assert.equal(other?.inUseAt, undefined);
 });
 
 test("xdsViews() gives the reason of the control plane's refusal before that of a worker", () => {

@@ -91,6 +91,8 @@ suite("a certificate that cannot be used", () => {
       'Secret "client": tls_certificate: the private key in <inline> is not the key of the certificate in <inline>',
     );
     assert.equal(nack.request.kind === "sotw" && nack.request.version, "1");
+    assert.ok((client.secretUsedSince("client") ?? Infinity) <= Date.now());
+    assert.equal(client.secretUsedSince("nobody"), undefined);
     const { state, version, error } = client.status().resources.find(({ name }) => name === "client") ?? {};
     assert.deepEqual([state, version, error?.version], ["NACKED", "1", "2"]);
     assert.equal(client.stats()["sds.client.update_rejected"], 1);
@@ -204,11 +206,15 @@ test("certificates in files are read again when they are moved into place; what 
   await until("the cluster", ({ clusters }) => clusters.has("tls"));
   const subject = () => client.certificates().flatMap(({ chain }) => chain.map(({ subject: name }) => name));
   assert.deepEqual(subject(), ["CN=first"]);
+  const since = client.secretUsedSince("client") ?? Infinity;
   rotate(second);
   await untilStatus("the second certificate", () => subject()[0] === "CN=second");
+  const rotated = client.secretUsedSince("client") ?? 0;
+  assert.ok(rotated > since, `${rotated} ${since}`);
   rotate({ certificate: first.certificate, key: second.key });
   await untilStatus("the failure", () => client.stats()["sds.client.key_rotation_failed"] === 1);
   assert.deepEqual(subject(), ["CN=second"]);
+  assert.equal(client.secretUsedSince("client"), rotated);
   assert.ok(
     log.some((line) => line.startsWith("warn a secret's files changed and cannot be used")),
     log.join("\n"),

@@ -22,6 +22,8 @@ export type KeyringDeps = Readonly<{
 type Entry = {
   readonly secret: Secret;
   loaded: LoadedSecret | undefined;
+  /** Since when, ms since the epoch. */
+  usedSince: number;
   problem: string;
   rotationFailures: number;
   /** Identity of each file, to see which changes are moves. */
@@ -77,6 +79,12 @@ export class Keyring {
     return this.#entries.get(name)?.problem ?? "";
   }
 
+  /** Since when new connections use its value, ms since the epoch; undefined while there is no good one. */
+  usedSince(name: string): number | undefined {
+    const entry = this.#entries.get(name);
+    return entry?.loaded === undefined ? undefined : entry.usedSince;
+  }
+
   /** Changes of files: those that could not be used. */
   rotationFailures(name: string): number {
     return this.#entries.get(name)?.rotationFailures ?? 0;
@@ -92,6 +100,7 @@ export class Keyring {
     return {
       secret,
       loaded: loaded.ok ? loaded.value : undefined,
+      usedSince: this.#deps.clock.now(),
       problem: loaded.ok ? "" : loaded.problem,
       rotationFailures,
       identity: identityOf(files),
@@ -110,10 +119,11 @@ export class Keyring {
     // Written in place, or something else in the directory: a file that is being written is not complete.
     if (identity === entry.identity && entry.problem === "") return;
     entry.identity = identity;
-    const { environment, log, onChange } = this.#deps;
+    const { clock, environment, log, onChange } = this.#deps;
     const loaded = loadSecret(entry.secret, environment);
     if (loaded.ok) {
       entry.loaded = loaded.value;
+      entry.usedSince = clock.now();
       entry.problem = "";
       log.info("a secret's files changed and are in use", { secret: name });
       onChange();

@@ -52,6 +52,11 @@ export class Secrets implements SecretLookup {
     return this.#keyring.get(name);
   }
 
+  /** Since when new connections use a secret, ms since the epoch; undefined while it has no good value. */
+  usedSince(name: string): number | undefined {
+    return this.#keyring.usedSince(name);
+  }
+
   /** Envoy's names → values, of what its files did. */
   stats(secrets: ReadonlyMap<string, Secret>): Record<string, number> {
     const values: Record<string, number> = {};
