@@ -61,6 +61,12 @@ const VERBS: readonly Verb[] = [
     async () => (await import("./demo.ts")).demoVerb,
   ),
   lazily(
+    "import",
+    "import apisix FILE",
+    "turns APISIX's standalone files into a bootstrap, and names what it cannot translate",
+    async () => (await import("./import/import.ts")).IMPORT,
+  ),
+  lazily(
     "completion",
     "completion bash|zsh|fish",
     "a script that lets a shell complete verbs, flags and their values",

@@ -328,6 +328,7 @@ export const LAYERS: readonly Layer[] = [
     types: [MODEL, "sidecar/worker-link.ts"],
     why: "who waits for what, and nothing of streams or sockets",
   },
+  { at: "sidecar/apisix/", code: ["xds/decode/yaml-document.ts"], types: [], why: "foreign files in, a bootstrap out" },
   {
     at: "sidecar/explain/",
     code: ["sidecar/"],
