@@ -45,7 +45,7 @@ export interface LiveConfigDeps {
   readonly demands: LiveDemands;
   readonly format: FormatContext;
   readonly property: PluginSource["property"];
-  readonly tracingOf: (hcm: HttpConnectionManager) => RequestTracing;
+  readonly tracingOf: (hcm: HttpConnectionManager, direction: Listener["trafficDirection"]) => RequestTracing;
   /** A text: the plugin of one does not start. */
   readonly logsOf: (of: Pick<Listener, "accessLogs">, listener: Listener) => AccessLogs | string;
   /** undefined: it cannot be read. */
@@ -398,7 +398,7 @@ export class LiveConfig {
       ...routes,
       clusters: this.#clusters,
       stats: resolveHttpStats(this.#deps.scope, hcm.statPrefix),
-      tracing: this.#deps.tracingOf(hcm),
+      tracing: this.#deps.tracingOf(hcm, listener.trafficDirection),
       accessLogs,
       localReplies,
       proxyStatus:

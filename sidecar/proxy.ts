@@ -50,11 +50,12 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
 
   /** Begins with the head; may answer before it returns. `isInternal`: the request is trusted as the mesh's own. */
   start(isInternal: boolean): void {
-    const { accessLogs, environment, filters, hcm } = this.#serving;
+    const { accessLogs, environment, filters, hcm, tracing } = this.#serving;
     accessLogs.begin();
     const trace = environment.recorder.begin(this.#downstream.head, this.#downstream.startedAt);
     this.facts.trace = trace;
-    this.#serving.tracing.start(trace, this.#downstream.head.headers, isInternal);
+    const traced = tracing.isEnabled && this.route.isTracedByRoute ? this.ensureRoute()?.route : undefined;
+    tracing.start(trace, this.#downstream.head.headers, isInternal, traced);
     const end = this.#downstream.endOfRequest;
     if (end) {
       this.#onRequestEnd();
@@ -303,6 +304,9 @@ export class ProxyStream implements RequestSink, ForwardOwner, ChainOwner, WasmS
   onResponseHeadersPassed(end: boolean): void {
     const head = this.facts.responseHead as ResponseHead;
     this.#serving.proxyStatus?.apply(head, this.facts);
+    if (this.facts.trace !== undefined) {
+      this.#serving.tracing.finishResponse(this.facts.trace, head.headers);
+    }
     finishResponseHeaders(head, this.facts.requestHead, this.#serving.hcm);
     this.facts.status = head.status;
     this.#responseStarted = true;

@@ -128,6 +128,11 @@ export class StreamRoute {
     return match;
   }
 
+  /** Some route says something of tracing: it is to be chosen before the stream is traced. */
+  get isTracedByRoute(): boolean {
+    return this.#table?.tracesByRoute === true;
+  }
+
   /** Takes what only requests from inside may bring from one that comes from elsewhere. */
   removeInternalFields({ headers }: RequestHead): void {
     const names = this.#table?.internalOnlyHeaders;

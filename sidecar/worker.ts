@@ -147,7 +147,7 @@ class DataWorker {
       demands: new LiveDemands((demand) => this.#post({ kind: "demand", demand })),
       format: { hostname: settings.hostname, environment: settings.environment },
       property: this.#property,
-      tracingOf: (hcm) => this.#tracingOf(hcm),
+      tracingOf: (hcm, direction) => this.#tracingOf(hcm, direction === "outbound"),
       logsOf: (of, listener) => this.#logsOf(of, listener),
       readData: (source) => this.#readData(source),
       localRepliesOf: (config) => this.#localRepliesOf(config),
@@ -245,10 +245,10 @@ class DataWorker {
     return new RequestTracing(this.#recorder, this.#random, undefined, environment);
   }
 
-  #tracingOf(hcm: HttpConnectionManager): RequestTracing {
+  #tracingOf(hcm: HttpConnectionManager, isOutbound: boolean): RequestTracing {
     const environment = { ...this.#settings.environmentTracing, variables: this.#settings.environment };
     const stats = tracingStats(this.#stats, hcm.statPrefix);
-    return new RequestTracing(this.#recorder, this.#random, hcm.tracing, environment, stats);
+    return new RequestTracing(this.#recorder, this.#random, hcm.tracing, environment, { stats, isOutbound });
   }
 
   #logsOf({ accessLogs }: Pick<Listener, "accessLogs">, listener: Listener): AccessLogs | string {

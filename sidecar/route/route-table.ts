@@ -74,6 +74,8 @@ export class RouteTable {
   readonly problems: readonly string[];
   /** Everything that routes say of HTTP filters, each set once; empty for most tables. */
   readonly filterOverrides: readonly FilterOverrides[];
+  /** Some route has an operation, or sampling or tags of its own. */
+  readonly tracesByRoute: boolean;
   /** In lower case; undefined: none. */
   readonly internalOnlyHeaders: readonly string[] | undefined;
   /** Places in `#compiled`. */
@@ -86,6 +88,7 @@ export class RouteTable {
     this.config = compilation.config;
     this.problems = compilation.problems;
     this.filterOverrides = compilation.overrides.all;
+    this.tracesByRoute = compiled.some(({ isTraced }) => isTraced);
     const internalOnly = compilation.config.internalOnlyHeaders;
     this.internalOnlyHeaders = internalOnly.length > 0 ? internalOnly : undefined;
     this.#hosts = hosts;
@@ -139,6 +142,7 @@ export interface CompiledHost {
   readonly virtualHost: VirtualHost;
   readonly tlsRedirect: RouteMatch | undefined;
   readonly routes: RouteIndex<CompiledRoute>;
+  readonly isTraced: boolean;
 }
 
 /** Compiled virtual hosts of a table before. */
@@ -234,6 +238,7 @@ function compileHost(virtualHost: VirtualHost, compilation: Compilation): Compil
     virtualHost,
     tlsRedirect: virtualHost.requireTls === "none" ? undefined : compileTlsRedirect(virtualHost, compilation),
     routes: new RouteIndex(routes),
+    isTraced: virtualHost.routes.some(({ operation, tracing }) => operation !== "" || tracing !== undefined),
   };
 }
 

@@ -6,8 +6,6 @@ import { AttributeKey, SPAN_ATTRIBUTES } from "./otlp-writer.ts";
 import type { OtlpWriter } from "./otlp-writer.ts";
 import { CONNECTION_METHOD, type StreamTrace } from "./stream-trace.ts";
 
-/** Longest url.path, url.query and url.full in characters: Envoy's default for max_path_tag_length. */
-const MAX_PATH_LENGTH = 256;
 /** Longest other text in characters: a header value can be 60 KiB. */
 const MAX_TEXT_LENGTH = 4096;
 /** Custom tags end here, in bytes of one span: the same long header can be asked for many times. */
@@ -65,10 +63,13 @@ export function isClientSpan(info: StreamInfo): boolean {
   return info.trafficDirection === "outbound";
 }
 
-/** `METHOD route`, or `METHOD` alone: never the raw path. */
+/** The operation that a route or the caller names, else `METHOD route`, or `METHOD` alone: never the raw path. */
 export function spanName(trace: StreamTrace): string {
   if (trace.method === CONNECTION_METHOD) {
     return CONNECTION_METHOD;
+  }
+  if (trace.operation !== "") {
+    return trace.operation.slice(0, MAX_TEXT_LENGTH);
   }
   const known = KNOWN_METHODS.has(trace.method) ? trace.method : "HTTP";
   return trace.routeName === "" ? known : `${known} ${trace.routeName}`;
@@ -130,17 +131,17 @@ function writeMethod(to: OtlpWriter, method: string): void {
 }
 
 function writeUrl(to: OtlpWriter, trace: StreamTrace, isClient: boolean): void {
-  const { path: target, scheme, authority } = trace;
+  const { path: target, scheme, authority, maxPathLength } = trace;
   const question = target.indexOf("?");
   const path = question < 0 ? target : target.slice(0, question);
   const query = question < 0 ? "" : target.slice(question + 1).replace(SECRET_QUERY, "$1$2=REDACTED");
   if (isClient) {
     const full = `${scheme}://${authority}${path}${query === "" ? "" : "?"}${query}`;
-    put(to, KEY.urlFull, full.slice(0, MAX_PATH_LENGTH + scheme.length + 3 + authority.length));
+    put(to, KEY.urlFull, full.slice(0, maxPathLength + scheme.length + 3 + authority.length));
   } else {
-    put(to, KEY.urlPath, path.slice(0, MAX_PATH_LENGTH));
+    put(to, KEY.urlPath, path.slice(0, maxPathLength));
     put(to, KEY.urlScheme, scheme);
-    put(to, KEY.urlQuery, query.slice(0, MAX_PATH_LENGTH));
+    put(to, KEY.urlQuery, query.slice(0, maxPathLength));
   }
   writeServer(to, authority, scheme);
 }

@@ -2,14 +2,15 @@
 // Compiled from HttpConnectionManager.Tracing by worker.ts; called by proxy.ts at a request's start and before it goes
 // upstream. Hot path.
 
-import type { Tracing } from "../../xds/model/tracing.ts";
+import type { Route, RouteTracing } from "../../xds/model/route.ts";
+import type { CustomTag, Tracing } from "../../xds/model/tracing.ts";
 import type { HeaderMap } from "../http/headers.ts";
 import type { Counter, StatsScope } from "../stats/scope.ts";
-import { compileMetadataTag, type MetadataTag } from "./metadata-tags.ts";
 import { extractContext, injectContext, traceStateOf } from "./propagation.ts";
 import type { RandomSource } from "../random-id.ts";
-import { compileSampling, isSampled } from "./sampling.ts";
+import { compileRouteSampling, compileSampling, isSampled } from "./sampling.ts";
 import type { SamplingPolicy } from "./sampling.ts";
+import { SpanTags } from "./span-tags.ts";
 import type { StreamTrace } from "./stream-trace.ts";
 import type { TraceRecorder } from "./trace-recorder.ts";
 
@@ -22,8 +23,6 @@ export interface EnvironmentTracing {
   /** For custom tags. */
   readonly variables: Readonly<Record<string, string | undefined>>;
 }
-
-type HeaderTag = { readonly tag: string; readonly header: string; readonly defaultValue: string };
 
 /** Envoy's `http.<prefix>.tracing.*`: why requests are sampled, and how many are not. */
 interface TracingStats {
@@ -44,15 +43,27 @@ export function tracingStats(scope: StatsScope, prefix: string): TracingStats {
   };
 }
 
+const OPERATION = "x-envoy-decorator-operation";
+
+/** What a route says; undefined: what the connection manager says. */
+interface RouteRules {
+  readonly policy: SamplingPolicy | undefined;
+  readonly tags: SpanTags | undefined;
+}
+
 export class RequestTracing {
   readonly #recorder: TraceRecorder;
   readonly #random: RandomSource;
   readonly #policy: SamplingPolicy;
   readonly #provider: number;
   readonly #stats: TracingStats | undefined;
-  readonly #staticTags: string[] = [];
-  readonly #headerTags: HeaderTag[] = [];
-  readonly #metadataTags: MetadataTag[] = [];
+  readonly #customTags: readonly CustomTag[];
+  readonly #variables: EnvironmentTracing["variables"];
+  readonly #tags: SpanTags;
+  readonly #isOutbound: boolean;
+  readonly #maxPathLength: number;
+  /** Of routes that say something of tracing, made when a request meets them. */
+  readonly #rules = new WeakMap<Route, RouteRules>();
 
   /** `tracing` undefined: the connection manager says nothing, and the environment decides. */
   constructor(
@@ -60,27 +71,19 @@ export class RequestTracing {
     random: RandomSource,
     tracing: Tracing | undefined,
     environment: EnvironmentTracing,
-    stats?: TracingStats,
+    options: { readonly stats?: TracingStats; readonly isOutbound?: boolean } = {},
   ) {
-    this.#stats = stats;
+    this.#stats = options.stats;
     this.#recorder = recorder;
     this.#random = random;
     this.#policy = tracing === undefined ? environment.policy : compileSampling(tracing);
     const isEnabled = tracing?.provider !== undefined || environment.exports;
     this.#provider = isEnabled ? recorder.registerProvider(tracing?.provider, this.#policy) : 0;
-    for (const { tag, value } of tracing?.customTags ?? []) {
-      if (value.kind === "metadata") {
-        this.#metadataTags.push(compileMetadataTag(tag, value));
-      } else if (value.kind === "request_header") {
-        this.#headerTags.push({ tag, header: value.header.toLowerCase(), defaultValue: value.defaultValue });
-      } else {
-        const text =
-          value.kind === "literal" ? value.value : (environment.variables[value.variable] ?? value.defaultValue);
-        if (text !== "") {
-          this.#staticTags.push(tag, text);
-        }
-      }
-    }
+    this.#customTags = tracing?.customTags ?? [];
+    this.#variables = environment.variables;
+    this.#tags = new SpanTags(this.#customTags, this.#variables);
+    this.#maxPathLength = tracing?.maxPathTagLength ?? 256;
+    this.#isOutbound = options.isOutbound === true;
   }
 
   /** False when spans go nowhere: requests pass with the headers that they came with. */
@@ -88,8 +91,8 @@ export class RequestTracing {
     return this.#provider !== 0;
   }
 
-  /** Reads the caller's context and decides. `isInternal`: as for x-envoy-internal. */
-  start(trace: StreamTrace, headers: HeaderMap, isInternal: boolean): void {
+  /** Reads the caller's context and decides. `isInternal`: as for x-envoy-internal; `route`: when it says something of tracing. */
+  start(trace: StreamTrace, headers: HeaderMap, isInternal: boolean, route?: Route): void {
     if (this.#provider === 0) {
       return;
     }
@@ -98,13 +101,17 @@ export class RequestTracing {
     trace.provider = this.#provider;
     this.#recorder.assignIds(trace);
     const chance = context.traceId === "" ? this.#random.next() : Number.parseInt(context.traceId.slice(24), 16);
-    trace.sampled = isSampled(this.#policy, context.sampled, headers, isInternal, chance);
+    const rules = route && this.#rulesOf(route);
+    this.#nameOperation(trace, headers, route);
+    trace.sampled = isSampled(rules?.policy ?? this.#policy, context.sampled, headers, isInternal, chance);
     const stats = this.#stats;
     if (trace.sampled) {
       stats?.[reasonOf(headers)].inc();
       trace.traceState = context.traceId === "" ? "" : traceStateOf(headers);
-      trace.metadataTags = this.#metadataTags;
-      trace.tags = this.#headerTags.length === 0 ? this.#staticTags : this.#tagsOf(headers);
+      const tags = rules?.tags ?? this.#tags;
+      trace.maxPathLength = this.#maxPathLength;
+      trace.metadataTags = tags.metadata;
+      trace.tags = tags.of(headers);
     } else {
       stats?.notTraceable.inc();
     }
@@ -117,15 +124,62 @@ export class RequestTracing {
     }
   }
 
-  #tagsOf(headers: HeaderMap): string[] {
-    const tags = [...this.#staticTags];
-    for (const { tag, header, defaultValue } of this.#headerTags) {
-      const value = headers.getJoined(header) ?? defaultValue;
-      if (value !== "") {
-        tags.push(tag, value);
-      }
+  /** What the two sides tell each other of the operation in the response's head; call it before the head is written. */
+  finishResponse(trace: StreamTrace, headers: HeaderMap): void {
+    if (this.#provider === 0) {
+      return;
     }
-    return tags;
+    if (!this.#isOutbound) {
+      if (trace.toldOperation !== "") {
+        headers.set(OPERATION, trace.toldOperation);
+      }
+      return;
+    }
+    const told = headers.get(OPERATION);
+    if (told !== undefined) {
+      trace.operation = told === "" ? trace.operation : told;
+      headers.remove(OPERATION);
+    }
+  }
+
+  // As in Envoy an outbound proxy tells the server the operation's name, and an inbound one believes what it is told and answers with its own.
+  #nameOperation(trace: StreamTrace, headers: HeaderMap, route: Route | undefined): void {
+    const own = route?.operation ?? "";
+    const toTell = route?.operationPropagates === true ? own : "";
+    trace.operation = own;
+    if (this.#isOutbound) {
+      if (toTell !== "") {
+        headers.set(OPERATION, toTell);
+      }
+      return;
+    }
+    const told = headers.get(OPERATION);
+    if (told !== undefined) {
+      headers.remove(OPERATION);
+    }
+    if (told !== undefined && told !== "") {
+      trace.operation = told;
+    } else {
+      trace.toldOperation = toTell;
+    }
+  }
+
+  #rulesOf(route: Route): RouteRules {
+    let rules = this.#rules.get(route);
+    if (rules === undefined) {
+      rules = this.#makeRules(route.tracing);
+      this.#rules.set(route, rules);
+    }
+    return rules;
+  }
+
+  #makeRules(tracing: RouteTracing | undefined): RouteRules {
+    if (tracing === undefined) {
+      return { policy: undefined, tags: undefined };
+    }
+    const own = new Set(tracing.customTags.map(({ tag }) => tag));
+    const all = [...tracing.customTags, ...this.#customTags.filter(({ tag }) => !own.has(tag))];
+    return { policy: compileRouteSampling(tracing), tags: new SpanTags(all, this.#variables) };
   }
 }
 

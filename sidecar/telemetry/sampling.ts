@@ -3,6 +3,8 @@
 // Called by request-tracing.ts once for each request. Pure.
 
 import type { HeaderMap } from "../http/headers.ts";
+import type { RuntimeFraction } from "../../xds/model/matcher.ts";
+import type { RouteTracing } from "../../xds/model/route.ts";
 import type { Tracing } from "../../xds/model/tracing.ts";
 
 /** Shares as thresholds: a 32-bit random number below it is in. 2^32 means always. */
@@ -28,6 +30,18 @@ export function compileSampling(tracing: Tracing): SamplingPolicy {
     client: threshold(tracing.clientSampling),
     random: threshold(tracing.randomSampling),
     overall: threshold(tracing.overallSampling),
+    followsParent: true,
+  };
+}
+
+/** Of a route, which says all three anew; what it leaves out is 100 %. */
+export function compileRouteSampling(tracing: RouteTracing): SamplingPolicy {
+  const share = (fraction: RuntimeFraction | undefined): number =>
+    fraction === undefined ? ALWAYS : threshold((fraction.numerator / fraction.denominator) * 100);
+  return {
+    client: share(tracing.clientSampling),
+    random: share(tracing.randomSampling),
+    overall: share(tracing.overallSampling),
     followsParent: true,
   };
 }

@@ -73,6 +73,9 @@ export interface Callout {
   trace: StreamTrace | undefined;
 }
 
+/** Envoy's default for max_path_tag_length. */
+const MAX_PATH_LENGTH = 256;
+
 export class StreamTrace {
   readonly context = new TraceContext();
   /** Which exporter and tags: see request-tracing.ts. 0: not traced. */
@@ -84,6 +87,12 @@ export class StreamTrace {
   spanHigh = 0;
   spanLow = 0;
   traceState = "";
+  /** What the span is called; empty: after method and route. */
+  operation = "";
+  /** Longest path and query in attributes, in characters. */
+  maxPathLength = MAX_PATH_LENGTH;
+  /** What the client is told of it; empty: nothing. */
+  toldOperation = "";
   /** Custom tags, name and value in turn. */
   tags: readonly string[] = NO_TAGS;
   /** Tags whose values are known at the stream's end. */
@@ -122,6 +131,9 @@ export class StreamTrace {
     this.sampled = false;
     this.traceId = "";
     this.traceState = "";
+    this.operation = "";
+    this.toldOperation = "";
+    this.maxPathLength = MAX_PATH_LENGTH;
     this.tags = NO_TAGS;
     this.metadataTags = NO_METADATA_TAGS;
     this.isFinished = false;

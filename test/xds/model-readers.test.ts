@@ -29,7 +29,6 @@ const NOT_YET: Readonly<Record<string, readonly string[]>> = {
   retriableStatusCodes: RETRIES,
   retryOn: RETRIES,
   retryPolicy: RETRIES,
-  maxPathTagLength: [`${HCM}.Tracing.max_path_tag_length`],
   spawnUpstreamSpan: [`${HCM}.Tracing.spawn_upstream_span`],
   verbose: [`${HCM}.Tracing.verbose`],
 };

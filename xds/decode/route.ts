@@ -21,6 +21,7 @@ import { decodeDirectResponse, decodeForwardAction, decodeRedirectAction } from 
 import { decodeRouteMatch } from "./route-match.ts";
 import { checkMirrorPolicies } from "./mirror-policy.ts";
 import { decodeRetryPolicy } from "./retry-policy.ts";
+import { decodeCustomTags } from "./tracing.ts";
 
 export const DEFAULT_MAX_BODY_BYTES = 4096;
 
@@ -121,7 +122,8 @@ function decodeRoute(message: RouteMessage, maxBodyBytes: number, path: string, 
     headers,
     perFilterConfig,
     operation: message.decorator?.operation ?? "",
-    tracing: decodeRouteTracing(message.tracing),
+    operationPropagates: message.decorator?.propagate ?? true,
+    tracing: decodeRouteTracing(message.tracing, child(path, "tracing"), findings),
     statPrefix: message.statPrefix,
     metadata: metadataBytes(message.metadata),
   };
@@ -149,7 +151,11 @@ function decodeAction(
   }
 }
 
-function decodeRouteTracing(message: TracingMessage | undefined): RouteTracing | undefined {
+function decodeRouteTracing(
+  message: TracingMessage | undefined,
+  path: string,
+  findings: Findings,
+): RouteTracing | undefined {
   if (message === undefined) return undefined;
   const fraction = (value: TracingMessage["clientSampling"]) =>
     value === undefined ? undefined : decodeFraction(value);
@@ -157,5 +163,6 @@ function decodeRouteTracing(message: TracingMessage | undefined): RouteTracing |
     clientSampling: fraction(message.clientSampling),
     randomSampling: fraction(message.randomSampling),
     overallSampling: fraction(message.overallSampling),
+    customTags: decodeCustomTags(message.customTags, child(path, "custom_tags"), findings),
   };
 }

@@ -28,10 +28,18 @@ export function decodeTracing(
     overallSampling: message.overallSampling?.value ?? 100,
     verbose: message.verbose,
     maxPathTagLength: message.maxPathTagLength ?? DEFAULT_MAX_PATH_TAG_LENGTH,
-    customTags: decodeEach(message.customTags, child(path, "custom_tags"), findings, decodeCustomTag),
+    customTags: decodeCustomTags(message.customTags, child(path, "custom_tags"), findings),
     spawnUpstreamSpan: message.spawnUpstreamSpan ?? false,
     provider: decodeProvider(message.provider, child(path, "provider"), findings),
   };
+}
+
+export function decodeCustomTags(
+  messages: readonly CustomTagMessage[],
+  path: string,
+  findings: Findings,
+): readonly CustomTag[] {
+  return decodeEach(messages, path, findings, decodeCustomTag);
 }
 
 function decodeCustomTag(message: CustomTagMessage, _path: string, _findings: Findings): CustomTag | undefined {

@@ -55,12 +55,11 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
     refused: { srds_resources_locator: "xdstp:// names are not supported" },
   },
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing": {
-    supported: "client_sampling random_sampling overall_sampling custom_tags provider",
+    supported: "client_sampling random_sampling overall_sampling custom_tags provider max_path_tag_length",
     accepted: {
       verbose: "there are no timed events",
-      max_path_tag_length: "the length of attributes is that of OpenTelemetry",
       spawn_upstream_span: "there is one span for a request",
-      operation: "spans are named by method and route",
+      operation: "spans are named by method and route, or by the decorator",
       upstream_operation: "spans are named by method and route",
       no_context_propagation: "the context is propagated",
     },

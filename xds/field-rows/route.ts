@@ -147,16 +147,12 @@ export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
     supported: "",
   },
   "envoy.config.route.v3.Decorator": {
-    supported: "operation",
-    accepted: {
-      propagate: "the operation is not sent upstream",
-    },
+    supported: "operation propagate",
   },
   "envoy.config.route.v3.Tracing": {
-    supported: "client_sampling random_sampling overall_sampling",
+    supported: "client_sampling random_sampling overall_sampling custom_tags",
     accepted: {
-      custom_tags: "tags are those of the connection manager",
-      operation: "spans are named by method and route",
+      operation: "spans are named by method and route, or by the decorator",
       upstream_operation: "spans are named by method and route",
     },
   },

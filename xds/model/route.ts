@@ -1,6 +1,7 @@
 // Routes in the proxy's words. Source: envoy.config.route.v3.
 // Decoded by xds/decode/route.ts, compiled by sidecar/route/route-table.ts. Types only.
 
+import type { CustomTag } from "./tracing.ts";
 import type { MatchTree } from "./match-tree.ts";
 import type { BuiltinSettings } from "./builtin-filter.ts";
 import type { ConfigSource } from "./config-source.ts";
@@ -184,6 +185,8 @@ export interface Route {
   readonly perFilterConfig: PerFilterConfig;
   /** Span name of `decorator.operation`; empty means none. */
   readonly operation: string;
+  /** The operation is told to the other side of a traced request. */
+  readonly operationPropagates: boolean;
   readonly tracing: RouteTracing | undefined;
   readonly statPrefix: string;
   /** Serialised envoy.config.core.v3.Metadata for properties; undefined when absent. */
@@ -194,6 +197,8 @@ export interface RouteTracing {
   readonly clientSampling: RuntimeFraction | undefined;
   readonly randomSampling: RuntimeFraction | undefined;
   readonly overallSampling: RuntimeFraction | undefined;
+  /** Before those of the connection manager with the same names. */
+  readonly customTags: readonly CustomTag[];
 }
 
 export interface VirtualHost {

@@ -91,6 +91,7 @@ export function buildRoute(name: string, match: Partial<RouteMatch> = {}, more: 
     headers: NO_HEADERS,
     perFilterConfig: {},
     operation: "",
+    operationPropagates: true,
     tracing: undefined,
     statPrefix: "",
     metadata: undefined,

@@ -16,13 +16,9 @@ test("RequestTracing counts why requests are sampled, under Envoy's names", () =
   const reader = new StatsReader();
   const table = new StatsTable({ onDefine: (update) => reader.apply("w", update) });
   const tracingOf = (randomSampling: number): RequestTracing =>
-    new RequestTracing(
-      bench.recorder,
-      bench.random,
-      fakeTracing({ randomSampling }),
-      ENVIRONMENT,
-      tracingStats(table, "in"),
-    );
+    new RequestTracing(bench.recorder, bench.random, fakeTracing({ randomSampling }), ENVIRONMENT, {
+      stats: tracingStats(table, "in"),
+    });
   const start = (tracing: RequestTracing, headers: [string, string][] = []): void => {
     const head = fakeHead(headers);
     tracing.start(bench.recorder.begin(head, 1), head.headers, true);
