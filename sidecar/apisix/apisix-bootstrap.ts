@@ -65,6 +65,7 @@ class Translator {
   readonly #pluginConfigs: ReadonlyMap<string, Section>;
   /** By the section's path: each is translated once. */
   readonly #translated = new Map<string, Upstream | undefined>();
+  readonly #names = new Set<string>();
   readonly #usedServices = new Map<string, readonly string[] | undefined>();
 
   constructor(root: Section, config: Section | undefined, folder: string, findings: Findings) {
@@ -265,12 +266,22 @@ class Translator {
       if (section !== undefined) {
         const cluster = inline === undefined ? `upstream-${section.text("id") ?? ""}` : own;
         if (!this.#translated.has(section.path)) {
-          this.#translated.set(section.path, translateUpstream(section, cluster));
+          this.#translated.set(section.path, translateUpstream(section, this.#freeName(cluster)));
         }
         return this.#translated.get(section.path);
       }
     }
     return undefined;
+  }
+
+  /** Routes without an id are named by their place, which may be another's id. */
+  #freeName(wanted: string): string {
+    let name = wanted;
+    for (let count = 2; this.#names.has(name); count++) {
+      name = `${wanted}-${count}`;
+    }
+    this.#names.add(name);
+    return name;
   }
 
   #action(
@@ -325,7 +336,16 @@ class Translator {
 }
 
 function byId(sections: readonly Section[]): ReadonlyMap<string, Section> {
-  return new Map(sections.map((section) => [section.text("id") ?? "", section]));
+  const found = new Map<string, Section>();
+  for (const section of sections) {
+    const id = section.text("id");
+    if (id === undefined || found.has(id)) {
+      section.lost(id === undefined ? "it has no id: nothing can name it" : `the id "${id}" is there already`);
+    } else {
+      found.set(id, section);
+    }
+  }
+  return found;
 }
 
 function socketAddress(host: string, port: number): Plain {
@@ -335,7 +355,7 @@ function socketAddress(host: string, port: number): Plain {
 /** In APISIX a request that no route of its host takes goes on to those of a wider host, and then of none. */
 function virtualHosts(routes: readonly BuiltRoute[]): readonly Plain[] {
   const domains = [...new Set(routes.flatMap(({ hosts }) => hosts.map((host) => host.toLowerCase())))];
-  const hosts = [...domains, "*"].map((domain) => {
+  const hosts = [...new Set([...domains, "*"])].map((domain) => {
     const ranked = routes
       .map((route) => ({ route, rank: rankOf(domain, route.hosts) }))
       .filter(({ rank }) => rank >= 0)

@@ -15,18 +15,23 @@ export interface Finding {
 
 export class Findings {
   readonly all: Finding[] = [];
+  readonly #known = new Set<string>();
+  #lost = 0;
 
   add(kind: Finding["kind"], file: YamlFile, value: YamlValue | undefined, path: string, text: string): void {
     const { line, column } = value === undefined ? { line: 0, column: 0 } : file.position(value.offset);
     // What several routes share is translated for each of them, and told once.
-    if (!this.all.some((each) => each.path === path && each.text === text && each.file === file.file)) {
+    const key = JSON.stringify([file.file, path, text]);
+    if (!this.#known.has(key)) {
+      this.#known.add(key);
+      this.#lost += kind === "lost" ? 1 : 0;
       this.all.push({ file: file.file, line, column, path, text, kind });
     }
   }
 
   /** How many things are lost so far. */
   get lost(): number {
-    return this.all.filter(({ kind }) => kind === "lost").length;
+    return this.#lost;
   }
 }
 

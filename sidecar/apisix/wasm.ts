@@ -44,6 +44,7 @@ interface Filter {
 export class FilterList {
   readonly #declared: ReadonlyMap<string, DeclaredPlugin>;
   readonly #wasm = new Map<string, Filter>();
+  readonly #counts = new Map<string, number>();
   readonly #own = new Set<string>();
 
   constructor(declared: ReadonlyMap<string, DeclaredPlugin>) {
@@ -58,8 +59,7 @@ export class FilterList {
     if (known !== undefined) {
       return known.name;
     }
-    const same = [...this.#wasm.values()].filter(({ name }) => name === plugin || name.startsWith(`${plugin}-`)).length;
-    const name = same === 0 ? plugin : `${plugin}-${same + 1}`;
+    const name = this.#freeName(plugin);
     const { priority, file } = this.#declared.get(plugin) ?? { priority: 0, file: "" };
     const config = {
       name,
@@ -75,6 +75,18 @@ export class FilterList {
       typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", config },
     };
     this.#wasm.set(key, { priority, name, plain });
+    return name;
+  }
+
+  /** The plugin's, or with a number that no plugin's name has. */
+  #freeName(plugin: string): string {
+    let count = this.#counts.get(plugin) ?? 0;
+    let name = plugin;
+    do {
+      count++;
+      name = count === 1 ? plugin : `${plugin}-${count}`;
+    } while (count > 1 && this.#declared.has(name));
+    this.#counts.set(plugin, count);
     return name;
   }
 

@@ -18,6 +18,8 @@ export type AdminQuestion = Readonly<{
   timeoutMs?: number;
   /** Longest answer, default 256 MiB. */
   maxBytes?: number;
+  /** Gives up when it is aborted; its reason says why. */
+  signal?: AbortSignal;
 }>;
 
 const TIMEOUT_MS = 30_000;
@@ -55,6 +57,10 @@ export async function askAdmin(question: AdminQuestion): Promise<AdminAnswer> {
       });
       response.on("error", (error) => fail(error.message));
     });
+    const giveUp = () => request.destroy(new Error(String(question.signal?.reason)));
+    if (question.signal?.aborted === true) giveUp();
+    else question.signal?.addEventListener("abort", giveUp, { once: true });
+    request.on("close", () => question.signal?.removeEventListener("abort", giveUp));
     request.on("timeout", () => request.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
     request.on("error", (error: NodeJS.ErrnoException) => fail(PROBLEMS[error.code ?? ""] ?? error.message));
     request.end(body);

@@ -15,7 +15,7 @@ import { LiveRoutes } from "../live-routes.ts";
 import type { ClusterPick } from "../route/cluster-choice.ts";
 import { CompiledRoute } from "../route/compiled-route.ts";
 import type { FilterOverrides } from "../route/filter-overrides.ts";
-import { HostIndex } from "../route/host-index.ts";
+import { HostIndex, withoutPort } from "../route/host-index.ts";
 import { pathEnd } from "../route/request-value.ts";
 import { rewriteRequest } from "../route/rewrite.ts";
 import { pickCluster, type RouteMatch, type RouteTable } from "../route/route-table.ts";
@@ -38,7 +38,7 @@ import { matchText, missTexts } from "./matcher-text.ts";
 const MAX_PASSED = 100;
 const MAX_HOSTS = 20;
 const MAX_CONFIGURATION_CHARS = 1_000;
-const NO_HOSTS = "it has no hosts: 503, flag UH";
+const NO_HOSTS = "it has no hosts: flag UH";
 
 export interface ExplainDeps {
   /** Everything that workers were sent. */
@@ -166,7 +166,11 @@ function byTable(
   if (virtualHost === undefined) {
     const domains = table.config.virtualHosts.flatMap((each) => each.domains);
     const some = domains.slice(0, 20).join(", ");
-    const end = `no virtual host has a domain for "${utf8(head.authority)}"; there are ${some}${domains.length > 20 ? ", …" : ""}: 404, flag NR`;
+    const bare = copyOf(head);
+    bare.authority = withoutPort(head.authority);
+    const hint =
+      table.virtualHostOf(bare) === undefined ? "" : `; with the Host ${utf8(bare.authority)} there would be one`;
+    const end = `no virtual host has a domain for "${utf8(head.authority)}"; there are ${some}${domains.length > 20 ? ", …" : ""}: 404, flag NR${hint}`;
     return { end, passed: [], more: 0, outcomes: [] };
   }
   const host = {

@@ -262,6 +262,16 @@ suite("an admin port that is none", { timeout: 60_000 }, () => {
     });
   }
 
+  test("that never answers is left when the verb is interrupted", async (t) => {
+    const asked = Promise.withResolvers<void>();
+    const port = await stranger(t, () => asked.resolve());
+    const stop = new AbortController();
+    const answer = ask(port, ["trace"], { stop: stop.signal });
+    await within(asked.promise, "the question");
+    stop.abort("SIGINT");
+    assert.deepEqual(await within(answer, "its end", 5_000), { code: 1, out: "", err: "" });
+  });
+
   test("that refuses is quoted, and one that never ends its answer is left", async (t) => {
     const refusing = await stranger(t, (_request, response) => response.writeHead(403).end("go away\n"));
     assert.equal((await ask(refusing, ["trace"])).err, `outrigger trace: 127.0.0.1:${refusing} answers 403: go away\n`);

@@ -2,9 +2,10 @@
 // that does not run.
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
-import { join } from "node:path";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import type { Explanation } from "../../sidecar/explain/explanation.ts";
 import { EXPLAIN } from "../../sidecar/cli/asking/explain.ts";
@@ -18,7 +19,7 @@ const CHOSEN = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
 
 const owned = new AsyncDisposableStack();
 let sidecar: SidecarProcess;
-let file: string;
+let sameFile: string;
 
 const VIRTUAL_HOSTS = [
   {
@@ -73,8 +74,25 @@ const VIRTUAL_HOSTS = [
   },
 ];
 
+const ROUTES = {
+  "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+  name: "found",
+  virtual_hosts: [
+    {
+      name: "tls",
+      domains: ["tls.example"],
+      require_tls: "ALL",
+      routes: [{ match: { prefix: "/" }, route: { cluster: "blue" } }],
+    },
+    { name: "all", domains: ["*.example"], routes: [{ match: { prefix: "/" }, route: { cluster: "origin" } }] },
+  ],
+};
+
 before(async () => {
   const origin = owned.use(await RecordingOrigin.start(() => undefined));
+  const routesFile = join(mkdtempSync(join(tmpdir(), "explain-")), "routes.json");
+  owned.defer(() => rmSync(dirname(routesFile), { recursive: true }));
+  writeFileSync(routesFile, JSON.stringify({ resources: [ROUTES] }));
   const config = bootstrap({
     listeners: [
       listener("in", {
@@ -83,14 +101,20 @@ before(async () => {
         manager: { normalize_path: true },
       }),
       listener("other"),
+      listener("discovered", {
+        manager: {
+          route_config: undefined,
+          rds: { route_config_name: "found", config_source: { path_config_source: { path: routesFile } } },
+        },
+      }),
     ],
     clusters: [cluster("blue", [origin.port]), cluster("green", [origin.port]), cluster("origin", [origin.port])],
     runtime: { "some.share": 40 },
   });
   sidecar = owned.use(
     await SidecarProcess.start((folder) => {
-      file = join(folder, "same.json");
-      writeFileSync(file, JSON.stringify(config));
+      sameFile = join(folder, "same.json");
+      writeFileSync(sameFile, JSON.stringify(config));
       return config;
     }),
   );
@@ -160,7 +184,7 @@ suite("explain", { timeout: 60_000 }, () => {
         `${name}: ${value}`,
       ]);
       const explanation = await explained("GET", path, ...flags);
-      assert.deepEqual(await explained("GET", path, ...flags, "-c", file), {
+      assert.deepEqual(await explained("GET", path, ...flags, "-c", sameFile), {
         ...explanation,
         listener: { ...explanation.listener, address: "127.0.0.1:0" },
       });
@@ -239,16 +263,36 @@ route 6 of 8 "cart": prefix "/cart"
     );
   });
 
+  test("knows routes that were discovered, and virtual hosts that want TLS", async () => {
+    const found = await explain("GET", "http://a.example/x", "--listener", "discovered");
+    assert.match(
+      found.out,
+      /^routes found, by RDS\nvirtual host all: domain "\*\.example"\nroute 1 of 1: prefix "\/"\n/m,
+    );
+    const tls = await explain("GET", "http://tls.example/x?y", "--listener", "discovered");
+    assert.match(tls.out, /^the virtual host wants TLS: redirect 301 to https:\/\/tls\.example\/x\?y$/m);
+    const port = await explain("GET", "http://tls.example:81/", "--listener", "discovered");
+    assert.match(
+      port.out,
+      /^no virtual host has a domain for "tls\.example:81"; .*: 404, flag NR; with the Host tls\.example there would be one$/m,
+    );
+    const file = await explain("GET", "http://a.example/x", "--listener", "discovered", "-c", sameFile);
+    assert.match(file.out, /^the routes "found" have not come: 404, flag NR$/m);
+  });
+
   test("finds the listener by the URL's port, and names them when it cannot", async () => {
     const found = await explain("GET", `http://shop.example:${sidecar.port("in")}/cart`);
     assert.match(found.out, /^listener in at \S+: it has the URL's port \d+$/m);
     const lost = await explain("GET", "http://shop.example/cart");
     assert.equal(lost.code, 1);
-    assert.match(lost.err, /answers 400: no listener has port 80; name one with --listener: there are in, other$/m);
-    const fromFile = await explain("GET", "http://shop.example/cart", "-c", file);
+    assert.match(
+      lost.err,
+      /answers 400: no listener has port 80; name one with --listener: there are in, other, discovered$/m,
+    );
+    const fromFile = await explain("GET", "http://shop.example/cart", "-c", sameFile);
     assert.deepEqual(
       [fromFile.code, fromFile.err],
-      [1, "outrigger explain: no listener has port 80; name one with --listener: there are in, other\n"],
+      [1, "outrigger explain: no listener has port 80; name one with --listener: there are in, other, discovered\n"],
     );
   });
 
@@ -289,7 +333,7 @@ route 6 of 8 "cart": prefix "/cart"
       assert.match(err, says);
     }
     for (const [argv, says] of [
-      [["GET", "/", "--listener", "none"], /no listener "none"; there are in, other/],
+      [["GET", "/", "--listener", "none"], /no listener "none"; there are in, other, discovered/],
     ] as const) {
       const { code, err } = await explain(...argv);
       assert.equal(code, 1);

@@ -244,6 +244,29 @@ upstreams: []`);
     ]);
   });
 
+  test("is a name that stands twice or is missing; what only looks like one name stays two", async () => {
+    const nodes = (port: number): string => `nodes: { "127.0.0.1:${port}": 1 }`;
+    const twice = await importing(`upstreams:
+  - { id: a, ${nodes(1)} }
+  - { id: a, ${nodes(2)} }
+  - { ${nodes(3)} }`);
+    assert.deepEqual(twice.err.split("\n").slice(0, 2), [
+      'apisix.yaml:3:5: upstreams[1]: the id "a" is there already',
+      "apisix.yaml:4:5: upstreams[2]: it has no id: nothing can name it",
+    ]);
+    const { code, out } = await importing(`routes:
+  - { id: 2, uri: /a, hosts: ["*"], upstream: { ${nodes(1)} } }
+  - { uri: /b, upstream: { ${nodes(2)} } }`);
+    assert.equal(code, 0);
+    assert.deepEqual(
+      Array.from(out.matchAll(/path: (\S+)\n +route:\n +cluster: (\S+)/g), ([, path, name]) => [path, name]),
+      [
+        ["/a", "route-2"],
+        ["/b", "route-2-2"],
+      ],
+    );
+  });
+
   test("is said of files that cannot be read, and of flags", async () => {
     const { io, err } = printed();
     assert.equal(await IMPORT.run(["apisix", join(folder, "none.yaml")], io), 1);

@@ -21,7 +21,7 @@ export function explanationText(explanation: Explanation, paint: Paint): string 
     lines.push([`filter chain ${chain.name}: ${chain.why}`]);
   }
   if (routes !== undefined) {
-    lines.push([`routes ${routes.name}, ${routes.source}`]);
+    lines.push([`routes${routes.name === "" ? "" : ` ${routes.name}`}, ${routes.source}`]);
   }
   if (host !== undefined) {
     lines.push([`virtual host ${host.name}: domain ${JSON.stringify(host.domain)}`]);

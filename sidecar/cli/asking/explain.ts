@@ -57,7 +57,8 @@ outrigger explain REQUEST-ID
 
 Says which route a request would take, and why not those before it; to which cluster and hosts, with the shares where weights or
 runtime fractions leave it to chance; and through which filters and plugins, with the configuration that they have for that route.
-URL may be a path alone; its host is localhost then, or that of a Host header. No request is made. The sidecar's own tables are asked, before any filter: what plugins would change is not known.
+URL may be a path alone; its host is localhost then, or that of a Host header. No request is made. The sidecar's own tables are
+asked, before any filter: what plugins would change is not known.
 
 With a request's id (x-request-id), or its trace's: what became of it, when it is among those that the sidecar remembers.
 

@@ -7,7 +7,9 @@ import type { Flag, FlagValues } from "../flags.ts";
 import { type CliIo, wrongUsage } from "../verb.ts";
 
 const DEFAULT_ADMIN = "127.0.0.1:15000";
+/** For the next bytes, and for all of an answer: another side may send a byte now and then for ever. */
 const TIMEOUT_MS = 10_000;
+const DEADLINE_MS = 30_000;
 /** A thousand requests with all their callbacks are shorter. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const MAX_SAID_CHARS = 300;
@@ -76,8 +78,25 @@ export class SidecarAdmin {
   }
 
   async #ask(path: string, method: "GET" | "POST", timeoutMs: number) {
-    const answer = await askAdmin({ admin: this.#address, path, method, timeoutMs, maxBytes: MAX_ANSWER_BYTES });
-    return answer.ok ? answer : this.#failed(answer.problem);
+    const end = new AbortController();
+    const timer = setTimeout(() => end.abort(`no whole answer within ${DEADLINE_MS / 1000} s`), DEADLINE_MS);
+    const interrupt = (): void => end.abort("interrupted");
+    this.#io.stop.addEventListener("abort", interrupt);
+    const answer = await askAdmin({
+      admin: this.#address,
+      path,
+      method,
+      timeoutMs,
+      maxBytes: MAX_ANSWER_BYTES,
+      signal: end.signal,
+    });
+    clearTimeout(timer);
+    this.#io.stop.removeEventListener("abort", interrupt);
+    if (answer.ok) {
+      return answer;
+    }
+    // Who interrupts it knows why there is no answer.
+    return this.#io.stop.aborted ? undefined : this.#failed(answer.problem);
   }
 
   #failed(problem: string): undefined {

@@ -134,7 +134,7 @@ async function follow(
   while (await pause(FOLLOW_MS, io.stop)) {
     const latest = await askTraces(admin, FOLLOW_LIMIT);
     if (latest === undefined) {
-      return 1;
+      return io.stop.aborted ? 0 : 1;
     }
     const fresh = latest.filter((each) => !before.has(keyOf(each)));
     if (before.size > 0 && fresh.length === FOLLOW_LIMIT) {
