@@ -1,18 +1,21 @@
 // One HTTP filter of a connection manager, compiled: the factory that streams get, and what it was made from, so that a route
 // can have it made otherwise. Made and changed by http-filters.ts.
 
-import type { BuiltinFilter } from "../xds/model/builtin-filter.ts";
+import type { BuiltinFilter, BuiltinSettings } from "../xds/model/builtin-filter.ts";
 import type { FilterConfig } from "../xds/model/listener.ts";
-import type { MatchTree } from "../xds/model/match-tree.ts";
+import type { ExecuteFilter, MatchTree } from "../xds/model/match-tree.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import { compileBuiltin } from "./builtin/builtin-filters.ts";
 import type { BuiltinDeps } from "./builtin/builtin-stream.ts";
+import { CompositeFilterFactory } from "./builtin/composite-filter.ts";
+import { compileMatchTree } from "./builtin/match-tree.ts";
 import { CONFIG_MISSING, FailingFilterFactory, PLUGIN_FAILED } from "./filter/failing-filter.ts";
 import type { FilterFactory } from "./filter/filter.ts";
 import { type PluginSource, WasmFilterFactory } from "./filter/wasm-filter.ts";
 import type { PluginLease, PluginPool } from "./plugin/plugin-pool.ts";
 import { policyWithoutCode } from "./plugin/plugin-settings.ts";
 import type { ProxyStream } from "./proxy.ts";
+import { actionsOf } from "./publish/tree-actions.ts";
 import type { EffectiveOverride, FilterOverrides } from "./route/filter-overrides.ts";
 
 export interface SlotDeps {
@@ -59,7 +62,10 @@ export function compileSlot({ config, disabled, matcher, name }: Placed, deps: S
     }
     case "builtin": {
       const { filter } = config;
-      const factory = compileBuiltin(name, filter, [], deps.builtin);
+      const factory =
+        filter.kind === "composite"
+          ? compileComposite(name, matcher, [], deps, into)
+          : compileBuiltin(name, filter, [], deps.builtin);
       return { ...slot, factory, config: undefined, builtin: filter };
     }
     case "inert":
@@ -79,6 +85,11 @@ export function configuredSlot(slot: Slot, overrides: FilterOverrides, deps: Slo
   const placed =
     override?.matcher === undefined || slot.matcher === undefined ? slot : { ...slot, matcher: override.matcher };
   const { builtin, name } = placed;
+  if (builtin?.kind === "composite") {
+    return override === undefined
+      ? placed
+      : { ...placed, factory: compileComposite(name, placed.matcher, override.levels ?? [], deps, into) };
+  }
   if (builtin !== undefined) {
     const levels = override?.levels ?? [];
     return levels.length === 0 ? placed : { ...placed, factory: compileBuiltin(name, builtin, levels, deps.builtin) };
@@ -119,4 +130,48 @@ function startPlugin(
 
 function withoutPlugin(name: string, config: PluginConfig): FilterFactory<ProxyStream> | undefined {
   return policyWithoutCode(config) === "closed" ? new FailingFilterFactory(name, PLUGIN_FAILED) : undefined;
+}
+
+/** undefined: without a tree it does nothing. The levels of a route are those of the filter that runs in its place. */
+function compileComposite(
+  name: string,
+  tree: MatchTree | undefined,
+  levels: readonly BuiltinSettings[],
+  deps: SlotDeps,
+  into: SlotYield,
+): FilterFactory<ProxyStream> | undefined {
+  if (tree === undefined) {
+    return undefined;
+  }
+  const factories = new Map<ExecuteFilter, FilterFactory<ProxyStream>>();
+  for (const action of actionsOf(tree)) {
+    const factory = compileExecuted(name, action.config, levels, deps, into);
+    if (factory !== undefined) {
+      factories.set(action, factory);
+    }
+  }
+  const test = compileMatchTree(tree, deps.builtin.format.environment);
+  return new CompositeFilterFactory(name, { test, factories, deps: deps.builtin });
+}
+
+function compileExecuted(
+  name: string,
+  config: FilterConfig,
+  levels: readonly BuiltinSettings[],
+  deps: SlotDeps,
+  into: SlotYield,
+): FilterFactory<ProxyStream> | undefined {
+  switch (config.kind) {
+    case "wasm":
+      return startPlugin(name, config.plugin, deps, into);
+    case "builtin":
+      return compileBuiltin(name, config.filter, levels, deps.builtin);
+    case "inert":
+      return undefined;
+  }
+}
+
+/** Whether the tree is the filter's own affair. */
+export function hasOwnTree({ builtin }: Slot): boolean {
+  return builtin?.kind === "composite";
 }

@@ -9,7 +9,15 @@ import type { DiscoveredFilter, HttpFilter } from "../xds/model/listener.ts";
 import { MatchedFilterFactory } from "./builtin/matched-filter.ts";
 import type { Environment } from "./builtin/match-tree.ts";
 import type { FilterFactory } from "./filter/filter.ts";
-import { absentSlot, compileSlot, configuredSlot, type Slot, type SlotDeps, type SlotYield } from "./filter-slot.ts";
+import {
+  absentSlot,
+  compileSlot,
+  configuredSlot,
+  hasOwnTree,
+  type Slot,
+  type SlotDeps,
+  type SlotYield,
+} from "./filter-slot.ts";
 import type { NamedFilter } from "./named-filter.ts";
 import type { PluginLease } from "./plugin/plugin-pool.ts";
 import type { ProxyStream } from "./proxy.ts";
@@ -25,13 +33,15 @@ export class FilterSet {
   readonly factories: readonly FilterFactory<ProxyStream>[];
 
   constructor(slots: readonly Slot[], environment: Environment) {
-    this.factories = slots.flatMap(({ factory, matcher }) =>
-      factory === undefined
-        ? []
-        : matcher === undefined
-          ? factory
-          : new MatchedFilterFactory(factory, matcher, environment),
-    );
+    this.factories = slots.flatMap((slot) => {
+      const { factory, matcher } = slot;
+      if (factory === undefined) {
+        return [];
+      }
+      return matcher === undefined || hasOwnTree(slot)
+        ? factory
+        : new MatchedFilterFactory(factory, matcher, environment);
+    });
   }
 }
 

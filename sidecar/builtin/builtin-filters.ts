@@ -28,6 +28,9 @@ export function compileBuiltin(
       const policies = levels.flatMap((level) => (level.kind === "cors" ? level.policy : []));
       return policies.length === 0 ? undefined : new CorsFilterFactory(name, policies, deps);
     }
+    // filter-slot.ts makes it, with the filters that its tree names.
+    case "composite":
+      return undefined;
     case "on_demand":
       return new OnDemandFilterFactory(name, filter.clusters, deps);
     case "fault": {

@@ -2,14 +2,14 @@
 // Source: ListMatcher, ExactMapMatcher, PrefixMapMatcher and the field matchers of Envoy's common/matcher, IpRangeMatcher and
 // DomainTrieMatcher of its extensions/common/matcher.
 
-import type { MatchRange, MatchTree, OnMatch, Predicate } from "../../xds/model/match-tree.ts";
+import type { ExecuteFilter, MatchRange, MatchTree, OnMatch, Predicate } from "../../xds/model/match-tree.ts";
 import { compileString } from "../route/matchers.ts";
 import { wireText } from "../route/request-value.ts";
 import { IpRanges } from "./ip-ranges.ts";
 import { compileInput, type MatchData, OPEN, type Read } from "./match-input.ts";
 
 /** "open": what decides it has not come. */
-export type Verdict = "skip" | "none" | "open";
+export type Verdict = "skip" | "none" | "open" | ExecuteFilter;
 
 export type MatchTest = (data: MatchData) => Verdict;
 
@@ -103,6 +103,10 @@ function compileOnMatch(onMatch: OnMatch | undefined, environment: Environment):
       return () => "none";
     case "skip":
       return () => "skip";
+    case "execute": {
+      const { action } = onMatch;
+      return () => action;
+    }
     case "tree":
       return compileMatchTree(onMatch.tree, environment);
   }

@@ -65,7 +65,7 @@ function httpFiltersOf(listener: Listener): HttpFilter[] {
   return chainsOf(listener).flatMap(({ filter }) => (filter.kind === "http" ? filter.httpFilters : []));
 }
 
-function pluginsOfHttpFilter({ config }: HttpFilter): readonly PluginConfig[] {
+function pluginsOfHttpFilter({ config, matcher }: HttpFilter): readonly PluginConfig[] {
   switch (config.kind) {
     case "router":
       return [];
@@ -74,7 +74,7 @@ function pluginsOfHttpFilter({ config }: HttpFilter): readonly PluginConfig[] {
     case "wasm":
     case "builtin":
     case "inert":
-      return pluginsOfFilter({ config });
+      return pluginsOfFilter({ config, matcher });
   }
 }
 

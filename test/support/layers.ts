@@ -361,7 +361,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "sidecar/filter-slot.ts",
-    code: ["sidecar/builtin/", "sidecar/filter/", "sidecar/plugin/plugin-settings.ts"],
+    code: ["sidecar/builtin/", "sidecar/filter/", "sidecar/plugin/plugin-settings.ts", "sidecar/publish/"],
     types: [MODEL, "sidecar/"],
     why: "the part of http-filters.ts that compiles one filter",
   },

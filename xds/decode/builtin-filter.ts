@@ -2,6 +2,7 @@
 // Called by http-filter.ts and per-filter-config.ts with the unpacked message of a type that they do not know themselves.
 
 import type { Message } from "@bufbuild/protobuf";
+import type { Composite } from "../gen/envoy/extensions/filters/http/composite/v3/composite_pb.ts";
 import type { Cors, CorsPolicy as CorsPolicyMessage } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts";
 import type { HTTPFault } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
 import type {
@@ -26,6 +27,9 @@ type Decoder<T> = (message: Message, path: string, findings: Findings) => T | un
 
 const FILTERS: Readonly<Record<string, Decoder<BuiltinFilter>>> = {
   ["envoy.extensions.filters.http.cors.v3.Cors" satisfies Cors["$typeName"]]: () => ({ kind: "cors" }),
+  ["envoy.extensions.filters.http.composite.v3.Composite" satisfies Composite["$typeName"]]: () => ({
+    kind: "composite",
+  }),
   ["envoy.extensions.filters.http.on_demand.v3.OnDemand" satisfies OnDemand["$typeName"]]: (
     message,
     path,

@@ -4,6 +4,7 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
 import type { ExtensionWithMatcher } from "../gen/envoy/extensions/common/matching/v3/extension_matcher_pb.ts";
 import type { Wasm } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
+import type { Matcher } from "../gen/xds/type/matcher/v3/matcher_pb.ts";
 import type { DiscoveredFilter, FilterConfig } from "../model/listener.ts";
 import type { MatchTree } from "../model/match-tree.ts";
 import { decodeStandIn } from "./agent-stand-in.ts";
@@ -48,7 +49,7 @@ export function decodeFilter(
   const { extensionConfig, matcher, xdsMatcher } = message as ExtensionWithMatcher;
   const tree = xdsMatcher ?? matcher;
   const treePath = child(path, xdsMatcher === undefined ? "matcher" : "xds_matcher");
-  const decoded = tree === undefined ? SKIPS_ALWAYS : decodeMatchTree(tree, treePath, findings);
+  const decoded = tree === undefined ? SKIPS_ALWAYS : decodeMatchTree(tree, treePath, findings, decodeExecuted);
   const inner = extensionConfig?.typedConfig;
   const config = inner === undefined ? undefined : decodeMatched(inner, naming, path, findings);
   return config === undefined ? undefined : { config, matcher: decoded };
@@ -76,7 +77,25 @@ export function decodeDiscoveredFilter(
 
 /** The filter under a tree. */
 function decodeMatched(any: Any, naming: FilterNaming, path: string, findings: Findings): FilterConfig | undefined {
-  const at = child(path, "extension_config.typed_config");
+  return decodeInner(any, naming, child(path, "extension_config.typed_config"), findings);
+}
+
+/** A filter that a tree has executed. */
+function decodeExecuted(any: Any, name: string, path: string, findings: Findings): FilterConfig | undefined {
+  return decodeInner(any, { name, isOptional: false }, path, findings);
+}
+
+/** The same for the tree of a route, where plugins have no place. */
+export function decodeRouteTree(message: Matcher, path: string, findings: Findings): MatchTree {
+  return decodeMatchTree(message, path, findings, (any, name, at, into) => {
+    const config = decodeExecuted(any, name, at, into);
+    if (config?.kind !== "wasm") return config;
+    into.issue(at, "is a plugin, which only the filter's own tree can have executed");
+    return undefined;
+  });
+}
+
+function decodeInner(any: Any, naming: FilterNaming, at: string, findings: Findings): FilterConfig | undefined {
   const { typeName } = unpackAny(any);
   if (typeName === ROUTER_TYPE || typeName === MATCHED_TYPE) {
     findings.issue(at, `${typeName} cannot stand under a matcher`);

@@ -12,10 +12,10 @@ import type { PluginConfig } from "../gen/envoy/extensions/wasm/v3/wasm_pb.ts";
 import type { FilterOverride, PerFilterConfig, Route } from "../model/route.ts";
 import { unpackAny } from "./any.ts";
 import { BUILTIN_SETTINGS_TYPES, builtinSettingsDecoder } from "./builtin-filter.ts";
-import { HTTP_WASM_TYPE } from "./filter-config.ts";
+import { decodeRouteTree, HTTP_WASM_TYPE } from "./filter-config.ts";
 import { inertReason, refusalReason } from "./inert.ts";
 import { child, item, type Findings } from "./issues.ts";
-import { decodeMatchTree, SKIPS_NEVER } from "./match-tree.ts";
+import { SKIPS_NEVER } from "./match-tree.ts";
 import { configurationBytes, decodePluginConfig } from "./wasm.ts";
 
 const FILTER_CONFIG = "envoy.config.route.v3.FilterConfig";
@@ -91,7 +91,7 @@ function decodeSettings(
     const at = child(path, "xds_matcher");
     return {
       ...SWITCHED_ON,
-      matcher: xdsMatcher === undefined ? SKIPS_NEVER : decodeMatchTree(xdsMatcher, at, findings),
+      matcher: xdsMatcher === undefined ? SKIPS_NEVER : decodeRouteTree(xdsMatcher, at, findings),
     };
   }
   const inert = inertReason(KIND, typeName);

@@ -32,6 +32,7 @@ import { file_envoy_extensions_common_matching_v3_extension_matcher } from "../g
 import { file_envoy_extensions_filters_common_fault_v3_fault } from "../gen/envoy/extensions/filters/common/fault/v3/fault_pb.ts";
 import { file_envoy_extensions_filters_common_matcher_action_v3_skip_action } from "../gen/envoy/extensions/filters/common/matcher/action/v3/skip_action_pb.ts";
 import { file_envoy_extensions_filters_common_set_filter_state_v3_value } from "../gen/envoy/extensions/filters/common/set_filter_state/v3/value_pb.ts";
+import { file_envoy_extensions_filters_http_composite_v3_composite } from "../gen/envoy/extensions/filters/http/composite/v3/composite_pb.ts";
 import { file_envoy_extensions_filters_http_cors_v3_cors } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts";
 import { file_envoy_extensions_filters_http_fault_v3_fault } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
 import { file_envoy_extensions_filters_http_grpc_stats_v3_config } from "../gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.ts";
@@ -108,6 +109,7 @@ export const messageTypes: Registry = lazyRegistry([
   file_envoy_extensions_filters_common_fault_v3_fault,
   file_envoy_extensions_filters_common_matcher_action_v3_skip_action,
   file_envoy_extensions_filters_common_set_filter_state_v3_value,
+  file_envoy_extensions_filters_http_composite_v3_composite,
   file_envoy_extensions_filters_http_cors_v3_cors,
   file_envoy_extensions_filters_http_fault_v3_fault,
   file_envoy_extensions_filters_http_grpc_stats_v3_config,

@@ -23,6 +23,7 @@ export type ExtensionKind =
 export const EXTENSION_ROWS: Readonly<Record<ExtensionKind, ExtensionRows>> = {
   "HTTP filters": {
     supported: [
+      `${HTTP}composite.v3.Composite`,
       `${HTTP}cors.v3.Cors`,
       `${HTTP}fault.v3.HTTPFault`,
       `${HTTP}grpc_stats.v3.FilterConfig`,

@@ -8,6 +8,8 @@ import type { HeaderAppendAction, HeaderMatcher, HeaderToAdd } from "./route.ts"
 /** A filter of the connection manager. */
 export type BuiltinFilter =
   | { readonly kind: "cors" }
+  /** What its tree of matchers says. */
+  | { readonly kind: "composite" }
   | { readonly kind: "on_demand"; readonly clusters: ClustersOnDemand | undefined }
   | { readonly kind: "fault"; readonly fault: Fault }
   | { readonly kind: "grpc_stats"; readonly stats: GrpcStats }

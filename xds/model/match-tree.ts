@@ -1,9 +1,10 @@
 // A tree of matchers that decides whether a stream passes a filter by (ExtensionWithMatcher). Decoded by
 // xds/decode/match-tree.ts, run by sidecar/builtin/match-tree.ts. Types only.
-// Source: xds.type.matcher.v3.Matcher, with the one action that filters here know.
+// Source: xds.type.matcher.v3.Matcher, with the two actions that filters here know.
 
 import type { CidrRange } from "./address.ts";
-import type { StringMatcher } from "./matcher.ts";
+import type { FilterConfig } from "./listener.ts";
+import type { RuntimeFraction, StringMatcher } from "./matcher.ts";
 
 export interface MatchTree {
   readonly branches: MatchBranches | undefined;
@@ -36,8 +37,19 @@ export interface MatchRange {
   readonly onMatch: OnMatch;
 }
 
-/** Passes the filter by, or asks on. */
-export type OnMatch = { readonly kind: "skip" } | { readonly kind: "tree"; readonly tree: MatchTree };
+/** Passes the filter by, has the composite filter execute another one, or asks on. */
+export type OnMatch =
+  | { readonly kind: "skip" }
+  | { readonly kind: "execute"; readonly action: ExecuteFilter }
+  | { readonly kind: "tree"; readonly tree: MatchTree };
+
+/** Source: envoy.extensions.filters.http.composite.v3.ExecuteFilterAction. */
+export interface ExecuteFilter {
+  readonly name: string;
+  readonly config: FilterConfig;
+  /** How often; undefined: always. */
+  readonly sample: RuntimeFraction | undefined;
+}
 
 export type Predicate =
   | { readonly kind: "value"; readonly input: MatchInput; readonly matcher: StringMatcher }

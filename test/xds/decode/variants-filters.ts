@@ -51,6 +51,12 @@ const list = (predicate: string, then = SKIP): string =>
   tree(`matcher_list: {matchers: [{predicate: {${predicate}}, on_match: {${then}}}]}`);
 const single = (text: string, type = "RequestHeader"): string => `single_predicate: {${input(type)}, ${text}}`;
 const VALUE = single("value_match: {exact: a}");
+const EXECUTE = `${HTTP}composite.v3.ExecuteFilterAction`;
+const composite = (fields: string): string =>
+  list(VALUE, `action: {name: a, typed_config: {"@type": ${EXECUTE}${fields === "" ? "" : `, ${fields}`}}}`).replace(
+    CORS,
+    `{name: c, typed_config: {"@type": ${HTTP}composite.v3.Composite}}`,
+  );
 
 export const BUILTINS: readonly Row[] = [
   [`${HTTP}cors.v3.Cors`],
@@ -217,6 +223,22 @@ export const BUILTINS: readonly Row[] = [
     "cannot stand under a matcher",
     "a router that is not last would answer in the middle of the chain",
   ],
+  [`${HTTP}composite.v3.Composite`],
+  [composite(`typed_config: ${CORS}`)],
+  [composite(`typed_config: ${CORS}, sample_percent: {default_value: {numerator: 30}, runtime_key: k}`)],
+  [composite(`typed_config: ${CORS}, sample_percent: {runtime_key: k}`), "default_value"],
+  [composite(""), "needs typed_config"],
+  [composite("typed_config: {name: x}"), "typed_config"],
+  [composite(`typed_config: {name: x, typed_config: {"@type": ${FAULT}, delay: {}}}`), "fault_delay_secifier"],
+  [composite(`typed_config: {name: x, typed_config: {"@type": ${HTTP}composite.v3.Composite}}`)],
+  [composite(`filter_chain: {typed_config: [${CORS}, ${CORS}]}`), "one filter runs here", "Envoy runs all of them"],
+  [composite("filter_chain: {}"), "filter_chain"],
+  [
+    composite(`typed_config: {name: r, typed_config: {"@type": ${HTTP}router.v3.Router}}`),
+    "cannot stand under a matcher",
+    "a router that is not last would answer in the middle of the chain",
+  ],
+  [list(VALUE, `action: {name: a, typed_config: {"@type": ${EXECUTE}, typed_config: ${CORS}}}`)],
   [`${HTTP}csrf.v3.CsrfPolicy, filter_enabled: {default_value: {numerator: 100}}`, "unprotected", OURS_REFUSES],
 ];
 

@@ -57,6 +57,7 @@ export const EXTENSIONS_CONSTRAINTS: Constraints = {
   "envoy.config.core.v3.KeyValuePair": { key: { minLen: 1, maxBytes: 16384 } },
   "envoy.config.core.v3.KeyValueAppend": { action: { definedOnly: true } },
   "envoy.config.core.v3.KeyValueMutation": { remove: { maxBytes: 16384 } },
+  "envoy.extensions.filters.http.composite.v3.DynamicConfig": { name: { minLen: 1 } },
   "envoy.extensions.filters.http.fault.v3.FaultAbort": {
     error_type: { oneofRequired: true },
     http_status: { lt: 600, gte: 200 },
