@@ -64,8 +64,13 @@ function checkMonitor(monitor: ResourceMonitor, path: string, findings: Findings
   checkExtension(monitor, known, path, findings);
   const config = monitor.configType.value === undefined ? undefined : unpackAny(monitor.configType.value);
   if (config?.typeName !== FIXED_HEAP || config.message === undefined) return;
-  if ((config.message as FixedHeapConfig).maxHeapSizeBytes > 0n) return;
-  findings.issue(child(path, "typed_config.max_heap_size_bytes"), "must be greater than 0");
+  const { maxHeapSizeBytes, maxHeapSizeBytesRuntime } = config.message as FixedHeapConfig;
+  if (maxHeapSizeBytes > 0n && maxHeapSizeBytesRuntime === undefined) return;
+  if (maxHeapSizeBytes === 0n && maxHeapSizeBytesRuntime !== undefined) return;
+  findings.issue(
+    child(path, "typed_config"),
+    "needs max_heap_size_bytes above 0, or max_heap_size_bytes_runtime instead",
+  );
 }
 
 function checkActionConfig(name: string, given: string | undefined, path: string, findings: Findings): void {

@@ -63,8 +63,9 @@ export function decodeUpstreamTls(message: UpstreamTlsContext, path: string, fin
   if (common.certificates.length + common.certificateSecrets.length > 1) {
     findings.issue(commonPath, "has several certificates; a client has one");
   }
-  if (message.autoSniSanValidation && common.validation === undefined && common.validationSecret === undefined) {
-    findings.issue(child(path, "auto_sni_san_validation"), "needs a validation context");
+  const { validation, validationSecret } = common;
+  if (message.autoSniSanValidation && validation?.trustedCa === undefined && validationSecret === undefined) {
+    findings.issue(child(path, "auto_sni_san_validation"), "needs trusted_ca in a validation context");
   }
   return {
     ...common,

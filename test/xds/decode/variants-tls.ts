@@ -23,6 +23,9 @@ export const UPSTREAM_TLS: readonly Row[] = [
   [common(`tls_certificates: [${PAIR}, ${PAIR}]`), "several certificates"],
   [common(`tls_certificates: [${PAIR}], tls_certificate_sds_secret_configs: [{name: s}]`), "several certificates"],
   [common("tls_certificate_provider_instance: {instance_name: x}"), "certificate providers", NOT_HERE],
+  ["auto_sni_san_validation: true, common_tls_context: {validation_context: {}}", "needs trusted_ca"],
+  [`auto_sni_san_validation: true, ${validation(CA)}`],
+  [`auto_sni_san_validation: true, ${validation("system_root_certs: {}")}`, "needs trusted_ca"],
   [common("alpn_protocols: [h2, http/1.1]")],
   [common('alpn_protocols: ["h2,http/1.1"]')],
   [common(`alpn_protocols: [${"a".repeat(255)}]`)],
@@ -61,7 +64,7 @@ export const UPSTREAM_TLS: readonly Row[] = [
   [validation("verify_certificate_spki: [ab]"), "verify_certificate_spki"],
   [validation(`${CA}, max_verify_depth: 101`), "max_verify_depth"],
   [`auto_sni_san_validation: true, ${validation(CA)}`],
-  ["auto_sni_san_validation: true", "needs a validation context"],
+  ["auto_sni_san_validation: true", "needs trusted_ca in a validation context"],
 ];
 
 export const SECRETS: readonly Row[] = [

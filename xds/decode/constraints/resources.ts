@@ -20,6 +20,17 @@ export const RESOURCES_CONSTRAINTS: Constraints = {
         "envoy.extensions.stat_sinks.wasm.v3.Wasm",
       ],
     },
+    bootstrap_extensions: {
+      types: [
+        "envoy.extensions.bootstrap.dynamic_modules.v3.DynamicModuleBootstrapExtension",
+        "envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
+        "envoy.extensions.bootstrap.reverse_tunnel.downstream_socket_interface.v3.DownstreamReverseConnectionSocketInterface",
+        "envoy.extensions.bootstrap.reverse_tunnel.upstream_socket_interface.v3.UpstreamReverseConnectionSocketInterface",
+        "envoy.extensions.wasm.v3.WasmService",
+        "envoy.extensions.network.socket_interface.v3.DefaultSocketInterface",
+        "envoy.extensions.network.socket_interface.sockmap.v3.Sockmap",
+      ],
+    },
     default_regex_engine: { types: ["envoy.extensions.regex_engines.v3.GoogleRE2"] },
     xds_config_tracker_extension: { types: [] },
   },

@@ -235,6 +235,19 @@ export const ROUTE_CONSTRAINTS: Constraints = {
     response_headers_to_remove: { items: { header: "text" } },
     host_rewrite_literal: { header: "text" },
   },
+  "envoy.config.trace.v3.Tracing": {
+    http: {
+      types: [
+        "envoy.config.trace.v3.DatadogConfig",
+        "envoy.extensions.tracers.dynamic_modules.v3.DynamicModuleTracer",
+        "envoy.extensions.tracers.fluentd.v3.FluentdConfig",
+        "envoy.config.trace.v3.OpenTelemetryConfig",
+        "envoy.config.trace.v3.SkyWalkingConfig",
+        "envoy.config.trace.v3.XRayConfig",
+        "envoy.config.trace.v3.ZipkinConfig",
+      ],
+    },
+  },
   "envoy.config.trace.v3.OpenTelemetryConfig": {
     resource_detectors: {
       types: [
