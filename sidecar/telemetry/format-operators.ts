@@ -255,6 +255,11 @@ function queryOf(facts: StreamFacts): string | undefined {
   return query < 0 ? undefined : text(path.slice(query + 1));
 }
 
+function withoutQuery(value: string | undefined): string | undefined {
+  const query = value?.indexOf("?") ?? -1;
+  return query < 0 ? value : value?.slice(0, query);
+}
+
 function parameterOf(query: string | undefined, name: string): string | undefined {
   for (const part of query?.split("&") ?? []) {
     const equals = part.indexOf("=");
@@ -270,6 +275,8 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   RESP: headers(responseField),
   TRAILER: headers((facts, name) => facts.responseTrailers?.get(name)),
   REQUEST_HEADER: headers(requestField),
+  // Of Envoy's formatter extension of that name; here without it, too.
+  REQ_WITHOUT_QUERY: headers((facts, name) => withoutQuery(requestField(facts, name))),
   RESPONSE_HEADER: headers(responseField),
   RESPONSE_TRAILER: headers((facts, name) => facts.responseTrailers?.get(name)),
 

@@ -27,6 +27,7 @@ const OWN = {
     { remove: "X-Gone" },
     append("x-gone", "back of %REQ(x-one)%", "ADD_IF_ABSENT"),
     append("x-seen", "%REQ(x-gone)%, %REQ(:path)%"),
+    append("x-path", "%REQ_WITHOUT_QUERY(:path)% %REQ_WITHOUT_QUERY(x-none?x-set)% %REQ_WITHOUT_QUERY(:path):3%"),
     append("x-there", "over", "OVERWRITE_IF_EXISTS"),
     append("x-not-there", "over", "OVERWRITE_IF_EXISTS"),
     append("x-set", "own", "OVERWRITE_IF_EXISTS_OR_ADD"),
@@ -52,6 +53,14 @@ const OWN = {
   ],
   request_trailers_mutations: [append("x-trailer", "%REQ(x-one)%"), { remove: "x-trailer-gone" }],
   response_trailers_mutations: [append("x-end", "own"), { remove: "x-end-gone" }],
+  formatters: [
+    {
+      name: "it",
+      typed_config: {
+        "@type": "type.googleapis.com/envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery",
+      },
+    },
+  ],
 };
 
 const level = (name: string) => ({

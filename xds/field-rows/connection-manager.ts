@@ -218,8 +218,8 @@ export const CONNECTION_MANAGER_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.extensions.filters.http.header_mutation.v3.Mutations": {
     supported:
       "request_mutations query_parameter_mutations response_mutations response_trailers_mutations request_trailers_mutations",
-    refused: {
-      formatters: "this extension point is not supported",
+    accepted: {
+      formatters: "METADATA, CEL and REQ_WITHOUT_QUERY are there without; operators of others are refused",
     },
   },
   "envoy.config.common.mutation_rules.v3.HeaderMutation": {

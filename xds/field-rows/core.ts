@@ -234,7 +234,7 @@ export const CORE_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.config.core.v3.SubstitutionFormatString": {
     supported: "text_format json_format text_format_source omit_empty_values content_type",
     accepted: {
-      formatters: "this extension point is not supported",
+      formatters: "METADATA, CEL and REQ_WITHOUT_QUERY are there without; operators of others are refused",
       json_format_options: "properties keep their order",
     },
   },

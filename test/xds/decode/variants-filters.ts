@@ -20,6 +20,9 @@ const TEXT = 'format_string: {text_format_source: {inline_string: "%REQ(a)%"}}';
 
 const mutation = (list: string, rule: string): string => `${MUTATION}, mutations: {${list}_mutations: [{${rule}}]}`;
 
+const formatted = (type: string, text: string): string =>
+  `${MUTATION}, mutations: {request_mutations: [{append: {header: {key: x, value: "${text}"}}}], formatters: [{name: f, typed_config: {"@type": ${TYPE}envoy.extensions.formatter.${type}}}]}`;
+
 const CORS = `{name: c, typed_config: {"@type": ${HTTP}cors.v3.Cors}}`;
 const SKIP = `action: {name: s, typed_config: {"@type": ${TYPE}envoy.extensions.filters.common.matcher.action.v3.SkipFilter}}`;
 const input = (type: string, name = "x") =>
@@ -124,6 +127,17 @@ export const BUILTINS: readonly Row[] = [
   [mutation("query_parameter", 'append: {record: {key: "", value: b}}'), "key"],
   [mutation("query_parameter", 'append: {record: {key: a, value: "%NO_SUCH%"}}'), "NO_SUCH"],
   [mutation("query_parameter", ""), "needs append or remove"],
+  [formatted("req_without_query.v3.ReqWithoutQuery", "%REQ_WITHOUT_QUERY(:path)%")],
+  [formatted("req_without_query.v3.ReqWithoutQuery", "%REQ_WITHOUT_QUERY(:path?x):3%")],
+  [formatted("metadata.v3.Metadata", "%METADATA(ROUTE:a)%")],
+  [formatted("cel.v3.Cel", "%CEL(request.path)%")],
+  [formatted("file_content.v3.FileContent", "%FILE_CONTENT(/etc/passwd)%"), "FILE_CONTENT", "Envoy reads the file"],
+  [formatted("made.Up", "x"), "made.Up is not known here"],
+  [
+    mutation("request", 'append: {header: {key: x, value: "%REQ_WITHOUT_QUERY(a)%"}}'),
+    "",
+    "Envoy has the operator only where its formatter is named",
+  ],
   [`${MATCHED}, extension_config: ${CORS}`],
   [MATCHED, "extension_config"],
   [tree("")],

@@ -3,6 +3,16 @@
 
 import type { Constraints } from "../constraint.ts";
 
+/** Formatter extensions of Envoy. */
+export const FORMATTERS: readonly string[] = [
+  "envoy.extensions.formatter.cel.v3.Cel",
+  "envoy.extensions.formatter.dynamic_modules.v3.DynamicModuleFormatter",
+  "envoy.extensions.formatter.file_content.v3.FileContent",
+  "envoy.extensions.formatter.generic_secret.v3.GenericSecret",
+  "envoy.extensions.formatter.metadata.v3.Metadata",
+  "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery",
+];
+
 export const CORE_CONSTRAINTS: Constraints = {
   "envoy.config.core.v3.Address": { address: { oneofRequired: true } },
   "envoy.config.core.v3.AlternateProtocolsCacheOptions": { name: { minLen: 1 }, max_entries: { gt: 0 } },
@@ -153,16 +163,7 @@ export const CORE_CONSTRAINTS: Constraints = {
   },
   "envoy.config.core.v3.SocketOption": { state: { definedOnly: true }, value: { oneofRequired: true } },
   "envoy.config.core.v3.SubstitutionFormatString": {
-    formatters: {
-      types: [
-        "envoy.extensions.formatter.cel.v3.Cel",
-        "envoy.extensions.formatter.dynamic_modules.v3.DynamicModuleFormatter",
-        "envoy.extensions.formatter.file_content.v3.FileContent",
-        "envoy.extensions.formatter.generic_secret.v3.GenericSecret",
-        "envoy.extensions.formatter.metadata.v3.Metadata",
-        "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery",
-      ],
-    },
+    formatters: { types: FORMATTERS },
     text_format: { format: true },
     json_format: { required: true, format: true },
     content_type: { header: "text" },

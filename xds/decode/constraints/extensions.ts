@@ -2,6 +2,7 @@
 // Keys are full message names, then proto field or oneof names. Checked by constraint.ts.
 
 import type { Constraints } from "../constraint.ts";
+import { FORMATTERS } from "./core.ts";
 
 export const EXTENSIONS_CONSTRAINTS: Constraints = {
   "envoy.extensions.access_loggers.file.v3.FileAccessLog": { path: { minLen: 1 }, log_format: { required: true } },
@@ -58,6 +59,7 @@ export const EXTENSIONS_CONSTRAINTS: Constraints = {
   "envoy.config.core.v3.KeyValueAppend": { action: { definedOnly: true } },
   "envoy.config.core.v3.KeyValueMutation": { remove: { maxBytes: 16384 } },
   "envoy.extensions.filters.http.composite.v3.DynamicConfig": { name: { minLen: 1 } },
+  "envoy.extensions.filters.http.header_mutation.v3.Mutations": { formatters: { types: FORMATTERS } },
   "envoy.extensions.filters.http.fault.v3.FaultAbort": {
     error_type: { oneofRequired: true },
     http_status: { lt: 600, gte: 200 },
