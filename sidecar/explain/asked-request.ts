@@ -24,6 +24,8 @@ export interface AskedRequest {
   readonly bytes: Uint8Array;
 }
 
+/** Spaces and control characters, which would end the request line. */
+const NOT_IN_A_URL = /[^!-~\u00a0-\u{10ffff}]/u;
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /** The request's head as a client would send it; a text says what is wrong with the question. */
@@ -33,7 +35,7 @@ export function askedRequest({ method, url: given, headers }: Question): AskedRe
   }
   const text = given.startsWith("/") ? `http://localhost${given}` : given.includes("://") ? given : `http://${given}`;
   const url = URL.parse(text);
-  if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
+  if (url === null || NOT_IN_A_URL.test(given) || (url.protocol !== "http:" && url.protocol !== "https:")) {
     return `"${given}" is no URL: must be http://HOST[:PORT]/PATH, or a path`;
   }
   // The path as it was written: URL would make `/a/../b` canonical, which is the proxy's business.
