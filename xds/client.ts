@@ -19,6 +19,7 @@ import type { Decode, Prepare } from "./intake.ts";
 import type { ClusterCounts } from "./load-reporter.ts";
 import type { XdsLog } from "./log.ts";
 import { Collections, type Collection } from "./collections.ts";
+import { HostConflicts } from "./host-conflicts.ts";
 import { Demands } from "./demands.ts";
 import type { Demand } from "./model/demand.ts";
 import type { Bootstrap, Runtime } from "./model/bootstrap.ts";
@@ -42,6 +43,7 @@ import { CLUSTER_TYPE, LISTENER_TYPE, RUNTIME_TYPE, SECRET_TYPE, typeLabel, VIRT
 import { sourceStats, UpdateStats } from "./update-stats.ts";
 import type { StatValues } from "./update-stats.ts";
 import { hostSourceIssues } from "./virtual-hosts.ts";
+import { TtlTimers } from "./ttl-timers.ts";
 import { WaitTimers } from "./wait-timers.ts";
 
 export type XdsClientOptions = Readonly<{
@@ -118,10 +120,11 @@ class Client implements XdsClient {
   readonly #sources: Sources;
   readonly #timers: WaitTimers;
   readonly #secrets: Secrets;
+  readonly #hostConflicts: HostConflicts;
   readonly #demands: Demands;
   readonly #collections: Collections;
   readonly #overdue = new WeakSet<object>();
-  readonly #ttls = new Map<string, () => void>();
+  readonly #ttls: TtlTimers;
   readonly #warned = new Set<string>();
   /** What each (source, type) was last asked for: to ask it for nothing when nothing is left. */
   #asked = new Map<string, Wanted>();
@@ -134,13 +137,13 @@ class Client implements XdsClient {
   #runtime: Runtime = EMPTY_ASSEMBLY.snapshot.runtime;
   isInitialized = false;
   #isClosed = false;
-  #expired = 0;
   #cancelUpdate: (() => void) | undefined;
 
   constructor(options: XdsClientOptions) {
     this.#options = options;
     const { bootstrap, log } = options;
     this.#clock = options.clock ?? systemClock;
+    this.#ttls = new TtlTimers(this.#clock, (typeUrl, name) => this.#onExpired(typeUrl, name));
     this.#timers = new WaitTimers(this.#clock, (wait) => this.#onOver(wait));
     this.#secrets = new Secrets({
       staticSecrets: bootstrap.secrets,
@@ -152,6 +155,7 @@ class Client implements XdsClient {
         this.#scheduleUpdate();
       },
     });
+    this.#hostConflicts = new HostConflicts(this.#clock, log);
     this.#demands = new Demands({
       clock: this.#clock,
       onChange: () => this.#scheduleUpdate(),
@@ -164,7 +168,7 @@ class Client implements XdsClient {
       prepareTimeoutMs: options.prepareTimeoutMs ?? PREPARE_TIMEOUT_MS,
       clock: this.#clock,
       onWarnings: (typeUrl, name, warnings) => this.#onWarnings(typeUrl, name, warnings),
-      onTtl: (typeUrl, name, ttlMs) => this.#onTtl(typeUrl, name, ttlMs),
+      onTtl: (typeUrl, name, ttlMs) => this.#ttls.set(typeUrl, name, ttlMs),
     });
     this.#sources = new Sources({
       ads: bootstrap.ads,
@@ -216,7 +220,8 @@ class Client implements XdsClient {
     this.#cancelUpdate?.();
     this.#timers.close();
     this.#demands.close();
-    for (const cancel of this.#ttls.values()) cancel();
+    this.#hostConflicts.close();
+    this.#ttls.close();
     this.#collections.close();
     this.#sources.close();
     this.#secrets.close();
@@ -245,7 +250,7 @@ class Client implements XdsClient {
       ...values,
       ...sources,
       ...this.#secrets.stats(this.#store.tables.secrets),
-      outrigger_xds_resources_expired_total: this.#expired,
+      outrigger_xds_resources_expired_total: this.#ttls.expired,
       outrigger_xds_demands_dropped_total: this.#demands.dropped,
       "control_plane.connected_state": connected ? 1 : 0,
     };
@@ -346,6 +351,7 @@ class Client implements XdsClient {
     const { snapshot } = this.#assembly;
     const isNews = snapshot !== previous || snapshot.version === 0;
     if (isNews) this.#options.onSnapshot(snapshot, snapshotChanges(previous, snapshot));
+    if (snapshot.routes !== previous.routes) this.#hostConflicts.review(snapshot.routes);
     this.#options.onStatus?.();
   }
 
@@ -401,7 +407,7 @@ class Client implements XdsClient {
     for (const name of names) {
       this.#store.remove(typeUrl, name);
       this.#stats.remove(typeUrl, name);
-      this.#onTtl(typeUrl, name, undefined);
+      this.#ttls.set(typeUrl, name, undefined);
     }
   }
 
@@ -439,19 +445,10 @@ class Client implements XdsClient {
     }
   }
 
-  #onTtl(typeUrl: string, name: string, ttlMs: number | undefined): void {
-    const key = `${typeUrl} ${name}`;
-    this.#ttls.get(key)?.();
-    this.#ttls.delete(key);
-    if (ttlMs === undefined) return;
-    const expire = () => {
-      this.#ttls.delete(key);
-      this.#expired += 1;
-      this.#store.expire(typeUrl, name);
-      this.#sources.forget(typeUrl, name);
-      this.#scheduleUpdate();
-    };
-    this.#ttls.set(key, this.#clock.after(ttlMs, expire));
+  #onExpired(typeUrl: string, name: string): void {
+    this.#store.expire(typeUrl, name);
+    this.#sources.forget(typeUrl, name);
+    this.#scheduleUpdate();
   }
 
   #onWarnings(typeUrl: string, name: string, warnings: readonly Warning[]): void {

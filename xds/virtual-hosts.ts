@@ -54,17 +54,28 @@ export function withVirtualHosts(
   if (known?.hosts.length === hosts.length && known.hosts.every((host, index) => host === hosts[index])) {
     return known.config;
   }
-  const whole = { ...config, virtualHosts: [...config.virtualHosts, ...beside(config.virtualHosts, hosts)] };
+  const taken = new Set(config.virtualHosts.flatMap(({ domains }) => domains));
+  const whole = { ...config, virtualHosts: [...config.virtualHosts, ...beside(taken, hosts)] };
+  const lost = hosts.flatMap(({ domains }) => domains.filter((domain) => taken.has(domain)));
+  if (lost.length > 0) conflicts.set(whole, lost);
   joined.set(config, { hosts, config: whole });
   return whole;
 }
+
+const conflicts = new WeakMap<RouteConfiguration, readonly string[]>();
+
+/** Domains of hosts that came for these routes and that the routes have themselves. */
+export function domainConflicts(whole: RouteConfiguration): readonly string[] {
+  return conflicts.get(whole) ?? NONE;
+}
+
+const NONE: readonly string[] = [];
 
 /**
  * The hosts without the domains that the routes have themselves: one that moves into them is in both until its removal comes, with
  * another response. Envoy refuses such routes.
  */
-function beside(own: readonly VirtualHost[], hosts: readonly VirtualHost[]): VirtualHost[] {
-  const taken = new Set(own.flatMap(({ domains }) => domains));
+function beside(taken: ReadonlySet<string>, hosts: readonly VirtualHost[]): VirtualHost[] {
   return hosts.flatMap((host) => {
     const domains = host.domains.filter((domain) => !taken.has(domain));
     if (domains.length === host.domains.length) return host;

@@ -6,6 +6,11 @@ import type { FileResource } from "../../xds/decode/resources-file.ts";
 import type { Snapshot } from "../../xds/model/snapshot.ts";
 import { LISTENER_TYPE, ROUTE_TYPE, VIRTUAL_HOST_TYPE } from "../../xds/type-urls.ts";
 import type { FakeStream } from "../support/fake-control-plane.ts";
+import { HostConflicts } from "../../xds/host-conflicts.ts";
+import { decodeResource } from "../../xds/decode/resource.ts";
+import type { RouteConfiguration, VirtualHost } from "../../xds/model/route.ts";
+import { withVirtualHosts } from "../../xds/virtual-hosts.ts";
+import { ManualXdsClock } from "../support/xds-clock.ts";
 import { listener, one } from "../support/xds-resources.ts";
 import { delta, scene } from "../support/xds-scene.ts";
 
@@ -59,4 +64,38 @@ test("a host that moves from VHDS into its routes has its domains once at each m
     client.status().resources.filter(({ error }) => error !== undefined),
     [],
   );
+});
+
+test("HostConflicts tells once of a domain that stays in both", () => {
+  const model = <T>({ typeUrl, value }: FileResource): T => {
+    const decoded = decodeResource(typeUrl, value);
+    assert.ok(decoded.ok);
+    return decoded.value.value as T;
+  };
+  const config = model<RouteConfiguration>(routesWith(host("base", ["base.test", "both.test"])));
+  const there = model<VirtualHost>(resource(VIRTUAL_HOST_TYPE, host("routes/there", ["both.test", "own.test"])));
+  const elsewhere = model<VirtualHost>(resource(VIRTUAL_HOST_TYPE, host("routes/there", ["own.test"])));
+  const routes = (each: VirtualHost) =>
+    new Map([["routes", withVirtualHosts(config, new Map([["routes/there", each]]))]]);
+  const clock = new ManualXdsClock();
+  const told: string[] = [];
+  const log = { debug() {}, info() {}, warn: (_: string, fields: object) => told.push(JSON.stringify(fields)) };
+  const conflicts = new HostConflicts(clock, log);
+  conflicts.review(routes(there));
+  clock.advance(4_000);
+  conflicts.review(routes(elsewhere));
+  clock.advance(10_000);
+  assert.deepEqual(told, [], "a move");
+  conflicts.review(routes(there));
+  clock.advance(4_000);
+  conflicts.review(routes({ ...there }));
+  clock.advance(2_000);
+  conflicts.review(routes(there));
+  clock.advance(10_000);
+  assert.deepEqual(told, ['{"routes":"routes","domains":"both.test"}']);
+  conflicts.review(routes(elsewhere));
+  conflicts.review(routes(there));
+  clock.advance(5_000);
+  assert.equal(told.length, 2);
+  conflicts.close();
 });
