@@ -2,17 +2,19 @@
 // can have it made otherwise. Made and changed by http-filters.ts.
 
 import type { BuiltinFilter, BuiltinSettings } from "../xds/model/builtin-filter.ts";
-import type { FilterConfig } from "../xds/model/listener.ts";
+import type { DiscoveredFilter, FilterConfig } from "../xds/model/listener.ts";
 import type { ExecuteFilter, MatchTree } from "../xds/model/match-tree.ts";
 import type { PluginConfig } from "../xds/model/plugin-config.ts";
 import { compileBuiltin } from "./builtin/builtin-filters.ts";
 import type { BuiltinDeps } from "./builtin/builtin-stream.ts";
 import { CompositeFilterFactory } from "./builtin/composite-filter.ts";
-import { compileMatchTree } from "./builtin/match-tree.ts";
+import { compileMatchTree, type Environment } from "./builtin/match-tree.ts";
+import { MatchedFilterFactory } from "./builtin/matched-filter.ts";
 import { CONFIG_MISSING, FailingFilterFactory, PLUGIN_FAILED } from "./filter/failing-filter.ts";
 import type { FilterFactory } from "./filter/filter.ts";
 import { type PluginSource, WasmFilterFactory } from "./filter/wasm-filter.ts";
 import type { PluginLease, PluginPool } from "./plugin/plugin-pool.ts";
+import type { NamedFilter } from "./named-filter.ts";
 import { policyWithoutCode } from "./plugin/plugin-settings.ts";
 import type { ProxyStream } from "./proxy.ts";
 import { actionsOf } from "./publish/tree-actions.ts";
@@ -21,6 +23,7 @@ import type { EffectiveOverride, FilterOverrides } from "./route/filter-override
 export interface SlotDeps {
   readonly plugins: PluginPool;
   readonly property: PluginSource["property"];
+  readonly named: (name: string) => NamedFilter;
   readonly builtin: BuiltinDeps;
 }
 
@@ -145,7 +148,7 @@ function compileComposite(
   }
   const factories = new Map<ExecuteFilter, FilterFactory<ProxyStream>>();
   for (const action of actionsOf(tree)) {
-    const factory = compileExecuted(name, action.config, levels, deps, into);
+    const factory = compileExecuted(name, action, levels, deps, into);
     if (factory !== undefined) {
       factories.set(action, factory);
     }
@@ -156,11 +159,12 @@ function compileComposite(
 
 function compileExecuted(
   name: string,
-  config: FilterConfig,
+  action: ExecuteFilter,
   levels: readonly BuiltinSettings[],
   deps: SlotDeps,
   into: SlotYield,
 ): FilterFactory<ProxyStream> | undefined {
+  const { config } = action;
   switch (config.kind) {
     case "wasm":
       return startPlugin(name, config.plugin, deps, into);
@@ -168,10 +172,34 @@ function compileExecuted(
       return compileBuiltin(name, config.filter, levels, deps.builtin);
     case "inert":
       return undefined;
+    case "discovered": {
+      const slot = namedSlot(deps.named(action.name), config.defaultFilter, false, deps, into);
+      return factoryOf(slot, deps.builtin.format.environment);
+    }
   }
 }
 
-/** Whether the tree is the filter's own affair. */
-export function hasOwnTree({ builtin }: Slot): boolean {
-  return builtin?.kind === "composite";
+/** A filter by name as it is now: what has come, else its default. */
+export function namedSlot(
+  named: NamedFilter,
+  defaultFilter: DiscoveredFilter | undefined,
+  isDisabled: boolean,
+  deps: SlotDeps,
+  into: SlotYield,
+): Slot {
+  const filter = named.filter ?? defaultFilter;
+  return filter === undefined
+    ? absentSlot(named.name, isDisabled)
+    : compileSlot({ ...filter, name: named.name, disabled: isDisabled }, deps, into);
+}
+
+/** What streams get of a slot; undefined: nothing. */
+export function factoryOf(
+  { builtin, factory, matcher }: Slot,
+  environment: Environment,
+): FilterFactory<ProxyStream> | undefined {
+  // The composite filter asks its tree itself.
+  return factory === undefined || matcher === undefined || builtin?.kind === "composite"
+    ? factory
+    : new MatchedFilterFactory(factory, matcher, environment);
 }

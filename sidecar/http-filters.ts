@@ -5,15 +5,14 @@
 // A plugin with another configuration is a plugin of its own, with a root context of its own; equal VM keys share the VM.
 // Filters that come by name (ECDS) are compiled for each connection manager, and again when another version comes.
 
-import type { DiscoveredFilter, HttpFilter } from "../xds/model/listener.ts";
-import { MatchedFilterFactory } from "./builtin/matched-filter.ts";
+import type { HttpFilter } from "../xds/model/listener.ts";
 import type { Environment } from "./builtin/match-tree.ts";
 import type { FilterFactory } from "./filter/filter.ts";
 import {
-  absentSlot,
   compileSlot,
   configuredSlot,
-  hasOwnTree,
+  factoryOf,
+  namedSlot,
   type Slot,
   type SlotDeps,
   type SlotYield,
@@ -23,9 +22,7 @@ import type { PluginLease } from "./plugin/plugin-pool.ts";
 import type { ProxyStream } from "./proxy.ts";
 import type { FilterOverrides } from "./route/filter-overrides.ts";
 
-export interface HttpFilterDeps extends SlotDeps {
-  readonly named: (name: string) => NamedFilter;
-}
+export type HttpFilterDeps = SlotDeps;
 
 /** The filters of a stream. */
 export class FilterSet {
@@ -33,15 +30,7 @@ export class FilterSet {
   readonly factories: readonly FilterFactory<ProxyStream>[];
 
   constructor(slots: readonly Slot[], environment: Environment) {
-    this.factories = slots.flatMap((slot) => {
-      const { factory, matcher } = slot;
-      if (factory === undefined) {
-        return [];
-      }
-      return matcher === undefined || hasOwnTree(slot)
-        ? factory
-        : new MatchedFilterFactory(factory, matcher, environment);
-    });
+    this.factories = slots.flatMap((slot) => factoryOf(slot, environment) ?? []);
   }
 }
 
@@ -55,11 +44,10 @@ export interface PreparedSets {
   readonly problems: readonly string[];
 }
 
-/** Comes by name; until then its default stands for it. */
+/** What depends on filters that come by name: compiled whenever one of them has changed. */
 interface NamedSlot {
-  readonly named: NamedFilter;
-  readonly isDisabled: boolean;
-  readonly defaultFilter: DiscoveredFilter | undefined;
+  readonly named: readonly NamedFilter[];
+  readonly compile: (into: SlotYield) => Slot;
 }
 
 const NOTHING: PreparedSets = { standard: undefined, sets: new Map(), leases: [], problems: [] };
@@ -97,7 +85,7 @@ export class HttpFilters {
   }
 
   names(filter: NamedFilter): boolean {
-    return this.#slots.some((slot) => "named" in slot && slot.named === filter);
+    return this.#slots.some((slot) => "named" in slot && slot.named.includes(filter));
   }
 
   /** Starts what routes need, and what has come by name. Nothing is in use before `use`. */
@@ -140,32 +128,30 @@ export class HttpFilters {
 
   /** All slots, those that come by name as they are now. */
   #resolved(into: SlotYield): readonly Slot[] {
-    return this.#slots.map((slot) => {
-      if (!("named" in slot)) {
-        return slot;
-      }
-      const { isDisabled: disabled, named } = slot;
-      const filter = named.filter ?? slot.defaultFilter;
-      return filter === undefined
-        ? absentSlot(named.name, disabled)
-        : compileSlot({ ...filter, name: named.name, disabled }, this.#deps, into);
-    });
+    return this.#slots.map((slot) => ("named" in slot ? slot.compile(into) : slot));
   }
 }
 
 /** Starts the plugins of the filters; a text says which does not start. */
 export function compileHttpFilters(filters: readonly HttpFilter[], deps: HttpFilterDeps): HttpFilters | string {
   const into: SlotYield = { leases: [], problems: [] };
-  const slots = filters.flatMap(({ config, disabled, matcher, name }): (Slot | NamedSlot)[] => {
+  const slots = filters.flatMap(({ config, disabled, dynamic, matcher, name }): (Slot | NamedSlot)[] => {
     switch (config.kind) {
       case "router":
         return [];
-      case "discovered":
-        return [{ named: deps.named(name), isDisabled: disabled, defaultFilter: config.defaultFilter }];
+      case "discovered": {
+        const named = deps.named(name);
+        const compile = (later: SlotYield): Slot => namedSlot(named, config.defaultFilter, disabled, deps, later);
+        return [{ named: [named], compile }];
+      }
       case "wasm":
       case "builtin":
-      case "inert":
-        return [compileSlot({ name, disabled, config, matcher }, deps, into)];
+      case "inert": {
+        const compile = (later: SlotYield): Slot => compileSlot({ name, disabled, config, matcher }, deps, later);
+        return [
+          dynamic === undefined ? compile(into) : { named: dynamic.map((each) => deps.named(each.name)), compile },
+        ];
+      }
     }
   });
   const compiled = new HttpFilters(slots, into, deps);

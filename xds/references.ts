@@ -3,7 +3,7 @@
 
 import type { Cluster } from "./model/cluster.ts";
 import type { ConfigSource } from "./model/config-source.ts";
-import type { FilterChain, Listener } from "./model/listener.ts";
+import type { FilterChain, Listener, HttpFilter } from "./model/listener.ts";
 import type { ClusterChoice, RouteConfiguration, VirtualHost } from "./model/route.ts";
 import type { ScopedRoute } from "./model/scoped-routes.ts";
 import type { DownstreamTls, SecretReference, TlsContext } from "./model/tls.ts";
@@ -96,8 +96,7 @@ function collectListener(listener: Listener): ListenerReferences {
     else if (filter.routes.kind === "inline") inlineRoutes.push(filter.routes.routeConfig);
     else if (filter.routes.scopes.kind === "srds") scoped.push(filter.routes.scopes);
     else inlineRoutes.push(...filter.routes.scopes.list.flatMap(inlineRoutesOf));
-    for (const { name, config } of filter.httpFilters) {
-      if (config.kind !== "discovered") continue;
+    for (const { name, config } of filter.httpFilters.flatMap(discoveredIn)) {
       const isOptional = config.applyDefaultWithoutWarming && config.defaultFilter !== undefined;
       const known = plugins.get(name);
       plugins.set(name, { name, source: config.source, isOptional: isOptional && (known?.isOptional ?? true) });
@@ -157,4 +156,9 @@ function addChoice(choice: ClusterChoice, names: Set<string>): void {
     case "header":
       return;
   }
+}
+
+/** What a filter takes by name: itself, or those that its tree names. */
+export function discoveredIn({ config, dynamic = [], name }: HttpFilter): NonNullable<HttpFilter["dynamic"]> {
+  return config.kind === "discovered" ? [{ name, config }, ...dynamic] : dynamic;
 }

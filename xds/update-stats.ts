@@ -18,6 +18,7 @@ import {
   SCOPED_ROUTE_TYPE,
   SECRET_TYPE,
 } from "./type-urls.ts";
+import { discoveredIn } from "./references.ts";
 
 type Counts = {
   update_attempt: number;
@@ -162,8 +163,7 @@ function subscriptionPrefixes(tables: ResourceTables): Map<string, string[]> {
       const { routes, statPrefix, httpFilters } = filter;
       if (routes.kind === "scoped") add(SCOPED_ROUTE_TYPE, "", `http.${statPrefix}.scoped_rds.${routes.name}.`);
       if (routes.kind === "rds") add(ROUTE_TYPE, routes.name, `http.${statPrefix}.rds.${routes.name}.`);
-      for (const { name, config } of httpFilters) {
-        if (config.kind !== "discovered") continue;
+      for (const { name } of httpFilters.flatMap(discoveredIn)) {
         add(EXTENSION_CONFIG_TYPE, name, `extension_config_discovery.http_filter.${name}.`);
       }
     }

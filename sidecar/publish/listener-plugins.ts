@@ -21,8 +21,10 @@ export function pluginsOf(listener: Listener): PluginConfig[] {
 
 /** Names of the filters whose configuration comes by ECDS and has no default. */
 export function discoveredBy(listener: Listener): string[] {
-  return httpFiltersOf(listener).flatMap(({ name, config }) =>
-    config.kind === "discovered" && config.defaultFilter === undefined ? [name] : [],
+  return httpFiltersOf(listener).flatMap(({ config, dynamic = [], name }) =>
+    [{ name, config }, ...dynamic].flatMap((each) =>
+      each.config.kind === "discovered" && each.config.defaultFilter === undefined ? each.name : [],
+    ),
   );
 }
 
@@ -66,16 +68,7 @@ function httpFiltersOf(listener: Listener): HttpFilter[] {
 }
 
 function pluginsOfHttpFilter({ config, matcher }: HttpFilter): readonly PluginConfig[] {
-  switch (config.kind) {
-    case "router":
-      return [];
-    case "discovered":
-      return config.defaultFilter === undefined ? [] : pluginsOfFilter(config.defaultFilter);
-    case "wasm":
-    case "builtin":
-    case "inert":
-      return pluginsOfFilter({ config, matcher });
-  }
+  return config.kind === "router" ? [] : pluginsOfFilter({ config, matcher });
 }
 
 type Routes = HttpConnectionManager["routes"];
@@ -110,18 +103,7 @@ function loggerOf({ sink }: AccessLog): PluginConfig[] {
 
 function withPlugins(filter: HttpFilter, loaded: LoadedPlugins): HttpFilter {
   const { config } = filter;
-  switch (config.kind) {
-    case "router":
-      return filter;
-    case "discovered":
-      return config.defaultFilter === undefined
-        ? filter
-        : { ...filter, config: { ...config, defaultFilter: replaceFilterPlugins(config.defaultFilter, loaded) } };
-    case "wasm":
-    case "builtin":
-    case "inert":
-      return replaceFilterPlugins({ ...filter, config }, loaded);
-  }
+  return config.kind === "router" ? filter : replaceFilterPlugins({ ...filter, config }, loaded);
 }
 
 function withLogger(log: AccessLog, loaded: LoadedPlugins): AccessLog {

@@ -68,12 +68,51 @@ const discovered = (name: string, more: object = {}) => ({
   config_discovery: { config_source: { ...ADS, initial_fetch_timeout: "0s" }, type_urls: [MATCHER, MUTATION], ...more },
 });
 
+/** The composite filter, with filters that come by name. */
+const source = (more: object = {}) =>
+  discovered("", { ...more, type_urls: [MATCHER, MUTATION, `${TYPE}.filters.http.wasm.v3.Wasm`] }).config_discovery;
+const execute = (name: string, config_discovery: object) => ({
+  action: {
+    name: "execute",
+    typed_config: {
+      "@type": `${TYPE}.filters.http.composite.v3.ExecuteFilterAction`,
+      dynamic_config: { name, config_discovery },
+    },
+  },
+});
+const COMPOSITE = {
+  name: "composite",
+  typed_config: under(
+    {
+      matcher_tree: {
+        input: {
+          name: "input",
+          typed_config: {
+            "@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
+            header_name: "d",
+          },
+        },
+        exact_match_map: {
+          map: {
+            one: execute("one", source()),
+            two: execute(
+              "two",
+              source({ default_config: mutation("two by default"), apply_default_config_without_warming: true }),
+            ),
+          },
+        },
+      },
+    },
+    { "@type": `${TYPE}.filters.http.composite.v3.Composite` },
+  ),
+};
+
 function config(xds: number, origin: number): object {
   const standing = {
     default_config: under(field("x", "a"), mutation("default")),
     apply_default_config_without_warming: true,
   };
-  const filters = [discovered("alone"), discovered("standing", standing), discovered("plugged")];
+  const filters = [discovered("alone"), discovered("standing", standing), discovered("plugged"), COMPOSITE];
   const ads_config = {
     api_type: "DELTA_GRPC",
     transport_api_version: "V3",
@@ -89,7 +128,10 @@ function config(xds: number, origin: number): object {
 /** What each request met: the status, and which filters it passed. */
 async function passed(proxy: ProxyProcess): Promise<readonly string[]> {
   const results: string[] = [];
-  for (const headers of [{}, { x: "a" }, { y: "b" }] as Record<string, string>[]) {
+  for (const headers of [{}, { x: "a" }, { y: "b" }, { d: "one" }, { d: "two" }, { d: "one", x: "a" }] as Record<
+    string,
+    string
+  >[]) {
     const response = await fetch(`http://127.0.0.1:${proxy.port("in")}/`, { headers });
     await response.arrayBuffer();
     results.push(`${response.status} ${response.headers.get("x-passed") ?? ""}`);
@@ -118,6 +160,11 @@ const CHANGES: readonly (readonly [name: string, content: object | undefined])[]
   ["plugged", under(field("x", "a"), mutation("no-plugin"))],
   ["alone", undefined],
   ["alone", under(field("x", "a"), mutation("back"))],
+  ["one", plugin("executed plugin")],
+  ["one", under(field("x", "a"), mutation("executed under a tree"))],
+  ["two", mutation("two as it came")],
+  ["two", undefined],
+  ["one", undefined],
 ];
 
 async function story(t: TestContext, envoy: string | undefined): Promise<readonly unknown[]> {
@@ -126,10 +173,11 @@ async function story(t: TestContext, envoy: string | undefined): Promise<readonl
   const origin = await startOrigin(t, "origin");
   const starting = ProxyProcess.start(envoy, config(await server.listen(), origin));
   const stream = await server.nextStream();
-  await wanted(stream, "alone", "plugged");
+  await wanted(stream, "alone", "plugged", "one");
   const first = [
     ...named("alone", under(field("x", "a"), mutation("one"))),
     ...named("plugged", under(field("x", "a"), plugin("p1"))),
+    ...named("one", mutation("executed")),
   ];
   stream.send(delta(EXTENSION_CONFIG_TYPE, "first", first));
   await using proxy = await starting;

@@ -5,11 +5,12 @@ import type { Any } from "@bufbuild/protobuf/wkt";
 import type { ExtensionWithMatcher } from "../gen/envoy/extensions/common/matching/v3/extension_matcher_pb.ts";
 import type { Wasm } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
 import type { Matcher } from "../gen/xds/type/matcher/v3/matcher_pb.ts";
-import type { DiscoveredFilter, FilterConfig } from "../model/listener.ts";
+import type { DiscoveredConfig, DiscoveredFilter, FilterConfig } from "../model/listener.ts";
 import type { MatchTree } from "../model/match-tree.ts";
 import { decodeStandIn } from "./agent-stand-in.ts";
 import { unpackAny } from "./any.ts";
 import { BUILTIN_FILTER_TYPES, builtinFilterDecoder } from "./builtin-filter.ts";
+import type { DecodeExecuted } from "./execute-filter.ts";
 import { inertReason, refusalReason } from "./inert.ts";
 import { child, type Findings } from "./issues.ts";
 import { decodeMatchTree, SKIPS_ALWAYS } from "./match-tree.ts";
@@ -34,12 +35,13 @@ export function unsupported(what: string, typeName: string, supported: readonly 
   return `${what} ${typeName === "" ? "without a type" : typeName} is not supported; supported: ${supported.join(", ")}`;
 }
 
-/** A filter that is no router, under its tree or under none; undefined: it is refused, or optional and left out. */
+/** `dynamic`: for filters by name that its tree has executed. A filter that is no router, under its tree or under none; undefined: it is refused, or optional and left out. */
 export function decodeFilter(
   any: Any,
   naming: FilterNaming,
   path: string,
   findings: Findings,
+  dynamic = refuseDynamic,
 ): { readonly config: FilterConfig; readonly matcher: MatchTree | undefined } | undefined {
   const { message, typeName } = unpackAny(any);
   if (typeName !== MATCHED_TYPE || message === undefined) {
@@ -49,7 +51,8 @@ export function decodeFilter(
   const { extensionConfig, matcher, xdsMatcher } = message as ExtensionWithMatcher;
   const tree = xdsMatcher ?? matcher;
   const treePath = child(path, xdsMatcher === undefined ? "matcher" : "xds_matcher");
-  const decoded = tree === undefined ? SKIPS_ALWAYS : decodeMatchTree(tree, treePath, findings, decodeExecuted);
+  const decoded =
+    tree === undefined ? SKIPS_ALWAYS : decodeMatchTree(tree, treePath, findings, { filter: decodeExecuted, dynamic });
   const inner = extensionConfig?.typedConfig;
   const config = inner === undefined ? undefined : decodeMatched(inner, naming, path, findings);
   return config === undefined ? undefined : { config, matcher: decoded };
@@ -87,12 +90,21 @@ function decodeExecuted(any: Any, name: string, path: string, findings: Findings
 
 /** The same for the tree of a route, where plugins have no place. */
 export function decodeRouteTree(message: Matcher, path: string, findings: Findings): MatchTree {
-  return decodeMatchTree(message, path, findings, (any, name, at, into) => {
+  const filter: DecodeExecuted["filter"] = (any, name, at, into) => {
     const config = decodeExecuted(any, name, at, into);
     if (config?.kind !== "wasm") return config;
     into.issue(at, "is a plugin, which only the filter's own tree can have executed");
     return undefined;
-  });
+  };
+  return decodeMatchTree(message, path, findings, { filter, dynamic: refuseDynamic });
+}
+
+function refuseDynamic(...[, , path, findings]: Parameters<DecodeExecuted["dynamic"]>): DiscoveredConfig | undefined {
+  findings.issue(
+    path,
+    "is not supported here; the tree of a filter in http_filters may name filters that come by name",
+  );
+  return undefined;
 }
 
 function decodeInner(any: Any, naming: FilterNaming, at: string, findings: Findings): FilterConfig | undefined {

@@ -5,7 +5,7 @@ import type { Any } from "@bufbuild/protobuf/wkt";
 import type { ExtensionConfigSource } from "../gen/envoy/config/core/v3/config_source_pb.ts";
 import type { Router } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 import type { HttpFilter as HttpFilterMessage } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
-import type { HttpFilter } from "../model/listener.ts";
+import type { DiscoveredConfig, HttpFilter } from "../model/listener.ts";
 import { typeNameOf, unpackAny } from "./any.ts";
 import { decodeConfigSource } from "./config-source.ts";
 import { quoted } from "./constraint.ts";
@@ -51,12 +51,17 @@ function decodeHttpFilter(message: HttpFilterMessage, path: string, findings: Fi
       const { problem, typeName } = unpackAny(configType.value);
       if (problem !== undefined) return undefined;
       if (typeName === ROUTER_TYPE) return decodeRouter(configType.value, message, at, findings);
-      const filter = decodeFilter(configType.value, message, at, findings);
+      const found: { name: string; config: DiscoveredConfig }[] = [];
+      const filter = decodeFilter(configType.value, message, at, findings, (source, byName, place, into) => {
+        const config = decodeDiscovered(source, byName, place, into);
+        if (config !== undefined) found.push({ name: byName, config });
+        return config;
+      });
       if (filter === undefined) return undefined;
       const { config, matcher } = filter;
-      return matcher === undefined
-        ? { name, disabled, isOptional, config }
-        : { name, disabled, isOptional, config, matcher };
+      const tree = matcher === undefined ? {} : { matcher };
+      const dynamic = found.length === 0 ? {} : { dynamic: found };
+      return { name, disabled, isOptional, config, ...tree, ...dynamic };
     }
     case "configDiscovery": {
       const config = decodeDiscovered(configType.value, name, child(path, "config_discovery"), findings);
@@ -91,7 +96,7 @@ function decodeDiscovered(
   filterName: string,
   path: string,
   findings: Findings,
-): HttpFilter["config"] | undefined {
+): DiscoveredConfig | undefined {
   const { applyDefaultConfigWithoutWarming, defaultConfig, typeUrls } = message;
   const types = typeUrls.map(typeNameOf);
   if (types.length > 0 && !types.some((type) => DISCOVERED_TYPES.includes(type))) {

@@ -10,12 +10,12 @@ export const MATCHING_ROWS: Readonly<Record<string, MessageRows>> = {
     supported: "xds_matcher",
   },
   "envoy.extensions.filters.http.composite.v3.ExecuteFilterAction": {
-    supported: "typed_config sample_percent",
+    supported: "typed_config dynamic_config sample_percent",
     refused: {
-      dynamic_config: "filters by name are taken at their own place only; use typed_config",
       filter_chain: "one filter runs here, not several; use typed_config",
     },
   },
+  "envoy.extensions.filters.http.composite.v3.DynamicConfig": { supported: "name config_discovery" },
   "xds.type.matcher.v3.Matcher": {
     supported: "matcher_list matcher_tree on_no_match",
   },

@@ -46,14 +46,18 @@ export interface HttpFilter {
         readonly respectExpectedTimeout: boolean;
       }
     | FilterConfig
-    | {
-        /** ECDS: the filter's configuration arrives by the filter's own name. */
-        readonly kind: "discovered";
-        readonly source: ConfigSource;
-        readonly defaultFilter: DiscoveredFilter | undefined;
-        readonly applyDefaultWithoutWarming: boolean;
-        readonly typeUrls: readonly string[];
-      };
+    | DiscoveredConfig;
+  /** Those that its tree names by name; absent for none. */
+  readonly dynamic?: readonly { readonly name: string; readonly config: DiscoveredConfig }[];
+}
+
+/** ECDS: the filter arrives by its own name. */
+export interface DiscoveredConfig {
+  readonly kind: "discovered";
+  readonly source: ConfigSource;
+  readonly defaultFilter: DiscoveredFilter | undefined;
+  readonly applyDefaultWithoutWarming: boolean;
+  readonly typeUrls: readonly string[];
 }
 
 /** Source: HttpConnectionManager.ProxyStatusConfig. */

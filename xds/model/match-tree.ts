@@ -3,7 +3,7 @@
 // Source: xds.type.matcher.v3.Matcher, with the two actions that filters here know.
 
 import type { CidrRange } from "./address.ts";
-import type { FilterConfig } from "./listener.ts";
+import type { DiscoveredConfig, FilterConfig } from "./listener.ts";
 import type { RuntimeFraction, StringMatcher } from "./matcher.ts";
 
 export interface MatchTree {
@@ -46,7 +46,8 @@ export type OnMatch =
 /** Source: envoy.extensions.filters.http.composite.v3.ExecuteFilterAction. */
 export interface ExecuteFilter {
   readonly name: string;
-  readonly config: FilterConfig;
+  /** `discovered`: what arrives by `name`. */
+  readonly config: FilterConfig | DiscoveredConfig;
   /** How often; undefined: always. */
   readonly sample: RuntimeFraction | undefined;
 }

@@ -61,6 +61,9 @@ const composite = (fields: string): string =>
     `{name: c, typed_config: {"@type": ${HTTP}composite.v3.Composite}}`,
   );
 
+const SOURCE = `config_source: {resource_api_version: V3, ${api("GRPC")}}`;
+const CORS_NAME = "envoy.extensions.filters.http.cors.v3.Cors";
+
 export const BUILTINS: readonly Row[] = [
   [`${HTTP}cors.v3.Cors`],
   [ON_DEMAND],
@@ -247,6 +250,21 @@ export const BUILTINS: readonly Row[] = [
   [composite(`typed_config: {name: x, typed_config: {"@type": ${HTTP}composite.v3.Composite}}`)],
   [composite(`filter_chain: {typed_config: [${CORS}, ${CORS}]}`), "one filter runs here", "Envoy runs all of them"],
   [composite("filter_chain: {}"), "filter_chain"],
+  [composite(`dynamic_config: {name: d, config_discovery: {${SOURCE}, type_urls: [${TYPE}${CORS_NAME}]}}`)],
+  [
+    composite(
+      `dynamic_config: {name: d, config_discovery: {${SOURCE}, type_urls: [${TYPE}${CORS_NAME}]}}, typed_config: ${CORS}`,
+    ),
+    "cannot both be set",
+    "Envoy has said of it that it is refused, and takes it",
+  ],
+  [composite(`dynamic_config: {config_discovery: {${SOURCE}, type_urls: [${TYPE}${CORS_NAME}]}}`), "name"],
+  [composite("dynamic_config: {name: d}"), "config_discovery: is required"],
+  [
+    composite(`dynamic_config: {name: d, config_discovery: {${SOURCE}, type_urls: [${TYPE}made.Up]}}`),
+    "type_urls",
+    "Envoy waits for what cannot come",
+  ],
   [
     composite(`typed_config: {name: r, typed_config: {"@type": ${HTTP}router.v3.Router}}`),
     "cannot stand under a matcher",
@@ -256,10 +274,8 @@ export const BUILTINS: readonly Row[] = [
   [`${HTTP}csrf.v3.CsrfPolicy, filter_enabled: {default_value: {numerator: 100}}`, "unprotected", OURS_REFUSES],
 ];
 
-const SOURCE = `config_source: {resource_api_version: V3, ${api("GRPC")}}`;
 const discovered = (type: string, more = ""): string => `${SOURCE}, type_urls: [${TYPE}${type}]${more}`;
 const MATCHED_NAME = "envoy.extensions.common.matching.v3.ExtensionWithMatcher";
-const CORS_NAME = "envoy.extensions.filters.http.cors.v3.Cors";
 const byDefault = (config: string): string => `, default_config: {"@type": ${config}}`;
 
 /** `config_discovery` of an HTTP filter. */
