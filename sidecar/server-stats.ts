@@ -89,6 +89,9 @@ export class ServerStats {
       if (cluster !== undefined) {
         const family = cluster.discovery.kind === "eds" ? EDS_FAMILY : CLUSTER_FAMILY;
         this.#stats.retain?.(`cluster.${cluster.statName}.`, family);
+        if (before !== undefined && before.discovery.kind !== cluster.discovery.kind) {
+          this.#stats.declare?.(`cluster.${cluster.statName}.`, family);
+        }
       }
       if (before !== undefined) {
         this.#stats.release?.(`cluster.${before.statName}.`);

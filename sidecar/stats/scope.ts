@@ -33,6 +33,8 @@ export interface StatsScope {
    * `family` are shown as unused until each is asked for: thousands of clusters that no request goes to cost no slots.
    */
   retain?(prefix: string, family?: StatFamily): void;
+  /** What is retained has another family now; names of the one before that were not asked for are gone. */
+  declare?(prefix: string, family: StatFamily): void;
   release?(prefix: string): void;
 }
 

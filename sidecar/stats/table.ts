@@ -126,7 +126,13 @@ export class StatsTable implements ProcessScope {
     if (times > 0 || this.#released.delete(prefix)) {
       return;
     }
-    if (family !== undefined && prefix.length < MAX_STAT_NAME_LENGTH / 2) {
+    if (family !== undefined) {
+      this.declare(prefix, family);
+    }
+  }
+
+  declare(prefix: string, family: StatFamily): void {
+    if (prefix.length < MAX_STAT_NAME_LENGTH / 2) {
       this.#declared.set(prefix, family);
       this.#schedule();
     }

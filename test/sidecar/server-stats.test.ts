@@ -131,6 +131,30 @@ test("onSnapshot() tells what is new from what has changed", () => {
   assert.equal(value("runtime.load_success"), 2);
 });
 
+test("onSnapshot() declares what a cluster counts, also when it is of another kind than before", () => {
+  const { server, stats, reader } = fixture();
+  const of = (kind: string): Snapshot => ({
+    ...EMPTY,
+    clusters: new Map([["a", { statName: "a", discovery: { kind } } as never]]),
+  });
+  const changes = { clusters: { changed: ["a"], removed: [] }, listeners: NONE, isRuntimeChanged: false };
+  const names = () => {
+    stats.flush();
+    return reader
+      .numbers()
+      .map(({ name }) => name)
+      .filter((name) => name.startsWith("cluster.a."));
+  };
+  server.onSnapshot(undefined, of("static"), changes);
+  const before = names();
+  assert.equal(before.length, 5);
+  server.onSnapshot(of("static"), of("eds"), changes);
+  assert.deepEqual(
+    names().filter((name) => !before.includes(name)),
+    ["cluster.a.init_fetch_timeout", "cluster.a.update_rejected"],
+  );
+});
+
 test("onInUse() counts each worker's listeners once, and those that failed", () => {
   const { server, value } = fixture();
   server.onPublished(delta(1, 2));
