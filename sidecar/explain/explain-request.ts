@@ -3,18 +3,14 @@
 //
 //   question ─▶ listener ─▶ filter chain ─▶ head ─▶ routes (of a scope) ─▶ virtual host ─▶ route ─▶ cluster ─▶ hosts
 
-import type { Cluster } from "../../xds/model/cluster.ts";
-import type { ClusterLoadAssignment } from "../../xds/model/endpoints.ts";
-import type { FilterChain, HttpConnectionManager, HttpFilter, TcpProxy } from "../../xds/model/listener.ts";
+import type { FilterChain, HttpConnectionManager, TcpProxy } from "../../xds/model/listener.ts";
 import type { DataSource } from "../../xds/model/plugin-config.ts";
 import type { Route, RouteConfiguration, VirtualHost } from "../../xds/model/route.ts";
 import { RequestHead } from "../http/message.ts";
 import type { ServingRoutes } from "../http-serving.ts";
-import { endpointsName } from "../live-config.ts";
 import { LiveRoutes } from "../live-routes.ts";
 import type { ClusterPick } from "../route/cluster-choice.ts";
 import { CompiledRoute } from "../route/compiled-route.ts";
-import type { FilterOverrides } from "../route/filter-overrides.ts";
 import { HostIndex, withoutPort } from "../route/host-index.ts";
 import { pathEnd } from "../route/request-value.ts";
 import { rewriteRequest } from "../route/rewrite.ts";
@@ -24,21 +20,13 @@ import type { FormatContext } from "../telemetry/format-operator.ts";
 import { addressText } from "../upstream/address-text.ts";
 import type { ConfigDelta } from "../worker-link.ts";
 import { askedRequest, chainFor, connectionTo, entryOf, headOf } from "./asked-request.ts";
-import type {
-  ExplainedFilter,
-  ExplainedHost,
-  Explanation,
-  Outcome,
-  PassedRoute,
-  Question,
-  Target,
-} from "./explanation.ts";
+import type { Explanation, Outcome, PassedRoute, Question, Target } from "./explanation.ts";
+import { filterView } from "./explained-filters.ts";
+import { describeCluster, NO_HOSTS } from "./explained-target.ts";
 import { matchText, missTexts } from "./matcher-text.ts";
+import { NarrowedRoutes } from "./narrowed-routes.ts";
 
 const MAX_PASSED = 100;
-const MAX_HOSTS = 20;
-const MAX_CONFIGURATION_CHARS = 1_000;
-const NO_HOSTS = "it has no hosts: flag UH";
 
 export interface ExplainDeps {
   /** Everything that workers were sent. */
@@ -76,7 +64,7 @@ export function explainRequest(question: Question, deps: ExplainDeps): Explanati
     return { ...placed, end: "the filter chain has TLS, which is not served yet: the connection is closed" };
   }
   const clusters = new Map(deps.config.clusters.set);
-  const targetOf = (name: string): Target => describeCluster(name, clusters, deps);
+  const targetOf = (name: string): Target => describeCluster(name, clusters, deps.config.endpoints.set);
   if (chain.filter.kind === "tcp") {
     return { ...placed, tcp: tcpTargets(chain.filter, targetOf) };
   }
@@ -85,11 +73,16 @@ export function explainRequest(question: Question, deps: ExplainDeps): Explanati
     return { ...placed, end: `the request is refused before it comes to a route: ${head}` };
   }
   const http = { ...placed, request: requestView(head) };
-  const { table, source } = routesFor(chain.filter, head, deps);
+  const narrowed = new NarrowedRoutes(head);
+  const { table, source } = routesFor(chain.filter, head, narrowed, deps);
   if (table === undefined) {
     return { ...http, end: `${source}: 404, flag NR` };
   }
-  return { ...http, routes: { name: table.config.name, source }, ...byTable(table, head, chain, targetOf, deps) };
+  return {
+    ...http,
+    routes: { name: table.config.name, source },
+    ...byTable(table, narrowed, head, chain, targetOf, deps),
+  };
 }
 
 function requestView({ method, scheme, authority, path, headers }: RequestHead): NonNullable<Explanation["request"]> {
@@ -111,12 +104,13 @@ function tcpTargets({ clusters }: TcpProxy, targetOf: (name: string) => Target):
 function routesFor(
   manager: HttpConnectionManager,
   head: RequestHead,
+  narrowed: NarrowedRoutes,
   { config, format, readData }: ExplainDeps,
 ): { readonly table: RouteTable | undefined; readonly source: string } {
   const { routes } = manager;
-  const wanted = config.routes.set.filter(
-    ([name]) => routes.kind === "scoped" || (routes.kind === "rds" && name === routes.name),
-  );
+  const wanted = config.routes.set
+    .filter(([name]) => routes.kind === "scoped" || (routes.kind === "rds" && name === routes.name))
+    .map(([name, each]) => [name, narrowed.of(each)] as const);
   const live = new LiveRoutes(format, readData);
   const nothing = { set: [], removed: [] };
   live.apply(
@@ -135,7 +129,7 @@ function routesFor(
     },
     [],
   );
-  const serving: ServingRoutes = live.of(manager);
+  const serving: ServingRoutes = live.of(narrowed.manager(manager));
   const table = tableFor(serving, head);
   switch (routes.kind) {
     case "inline":
@@ -157,6 +151,7 @@ function routesFor(
 
 function byTable(
   table: RouteTable,
+  narrowed: NarrowedRoutes,
   head: RequestHead,
   { filter }: FilterChain,
   targetOf: (name: string) => Target,
@@ -164,7 +159,7 @@ function byTable(
 ): Pick<Explanation, "end" | "host" | "passed" | "more" | "outcomes"> {
   const virtualHost = table.virtualHostOf(head);
   if (virtualHost === undefined) {
-    const domains = table.config.virtualHosts.flatMap((each) => each.domains);
+    const domains = narrowed.wholeOf(table.config).virtualHosts.flatMap((each) => each.domains);
     const some = domains.slice(0, 20).join(", ");
     const bare = copyOf(head);
     bare.authority = withoutPort(head.authority);
@@ -349,83 +344,4 @@ function upstreamOf({ rewrite }: ClusterPick, head: RequestHead): { readonly ups
   rewriteRequest(copy, rewrite, "", true);
   const host = rewrite.isAutoHost ? "the host's own name" : utf8(copy.authority);
   return { upstream: `host ${host}, path ${utf8(copy.path)}` };
-}
-
-function filterView(
-  { name, disabled, config, matcher }: HttpFilter,
-  overrides: FilterOverrides | undefined,
-  match: RouteMatch | undefined,
-): ExplainedFilter {
-  const override = overrides?.get(name);
-  const plugin = override?.plugin ?? (config.kind === "wasm" ? config.plugin : undefined);
-  const configuration = override?.configuration ?? plugin?.configuration;
-  const kind =
-    plugin === undefined
-      ? config.kind === "builtin"
-        ? config.filter.kind
-        : config.kind === "discovered"
-          ? "by ECDS"
-          : config.kind
-      : `plugin ${plugin.name}`;
-  return {
-    name,
-    kind: (override?.matcher ?? matcher) === undefined ? kind : `${kind}, under a tree of matchers`,
-    active: !(override?.disabled ?? disabled),
-    by: override === undefined ? "" : levelOf(name, match),
-    ...(plugin === undefined && override?.configuration === undefined
-      ? {}
-      : { configuration: configurationText(configuration ?? new Uint8Array()) }),
-  };
-}
-
-/** The most specific level that names the filter counts alone. */
-function levelOf(filter: string, match: RouteMatch | undefined): string {
-  if (match?.route !== undefined && Object.hasOwn(match.route.perFilterConfig, filter)) {
-    return "route";
-  }
-  return match !== undefined && Object.hasOwn(match.virtualHost.perFilterConfig, filter)
-    ? "virtual host"
-    : "route configuration or weighted cluster";
-}
-
-function configurationText(bytes: Uint8Array): string {
-  const text = Buffer.from(bytes.subarray(0, 4 * MAX_CONFIGURATION_CHARS)).toString("utf8");
-  return text.length <= MAX_CONFIGURATION_CHARS ? text : `${text.slice(0, MAX_CONFIGURATION_CHARS)}…`;
-}
-
-function describeCluster(name: string, clusters: ReadonlyMap<string, Cluster>, { config }: ExplainDeps): Target {
-  const cluster = clusters.get(name);
-  const none = { name, policy: "", hosts: [], total: 0 };
-  if (name === "") {
-    return { ...none, problem: "the header that should name the cluster is missing" };
-  }
-  if (cluster === undefined) {
-    return { ...none, problem: "there is no such cluster" };
-  }
-  if (cluster.discovery.kind === "original_dst") {
-    return { ...none, policy: "original_dst", problem: "" };
-  }
-  const hosts = hostsOf(cluster, new Map(config.endpoints.set));
-  return {
-    name,
-    problem: hosts.length === 0 ? NO_HOSTS : "",
-    policy: cluster.lbPolicy,
-    hosts: hosts.slice(0, MAX_HOSTS),
-    total: hosts.length,
-  };
-}
-
-/** As configured or found by DNS; of a bootstrap that does not run the names. */
-function hostsOf(cluster: Cluster, endpoints: ReadonlyMap<string, ClusterLoadAssignment>): readonly ExplainedHost[] {
-  const { discovery } = cluster;
-  const assignment =
-    endpoints.get(endpointsName(cluster)) ?? ("assignment" in discovery ? discovery.assignment : undefined);
-  return (assignment?.localities ?? []).flatMap((locality) =>
-    locality.endpoints.map(({ address, health, weight }) => ({
-      address: addressText(address),
-      health: health === "unknown" ? "healthy" : health,
-      weight,
-      priority: locality.priority,
-    })),
-  );
 }
