@@ -11,6 +11,7 @@ import { formatIssues } from "./decode/issues.ts";
 import type { Decoded, Issue, Warning } from "./decode/issues.ts";
 import type { PreviousVersion, Resource } from "./decode/resource.ts";
 import type { DiscoveryResponse, WireResource } from "./discovery-messages.ts";
+import { typeProblem } from "./references.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import { peekName, shapeProblem } from "./response-shape.ts";
 import type { Interest, Outcome } from "./subscriptions.ts";
@@ -124,6 +125,10 @@ export class Intake {
     if (innerName !== name && typeUrl !== VIRTUAL_HOST_TYPE)
       return [{ path: "name", problem: `is ${JSON.stringify(innerName)} inside the resource` }];
     if (name === "") return [{ path: "name", problem: "is empty" }];
+    if (resource.kind === "plugin") {
+      const problem = typeProblem(name, resource.value, this.#deps.store.tables.listeners.values());
+      if (problem !== undefined) return [{ path: "typed_config", problem }];
+    }
     try {
       const issues = this.#deps.prepare?.(resource) ?? [];
       return issues instanceof Promise ? this.#beforeDeadline(issues) : issues;

@@ -3,7 +3,7 @@
 
 import type { Cluster } from "./model/cluster.ts";
 import type { ConfigSource } from "./model/config-source.ts";
-import type { FilterChain, Listener, HttpFilter } from "./model/listener.ts";
+import type { DiscoveredFilter, FilterChain, HttpFilter, Listener } from "./model/listener.ts";
 import type { ClusterChoice, RouteConfiguration, VirtualHost } from "./model/route.ts";
 import type { ScopedRoute } from "./model/scoped-routes.ts";
 import type { DownstreamTls, SecretReference, TlsContext } from "./model/tls.ts";
@@ -161,4 +161,26 @@ function addChoice(choice: ClusterChoice, names: Set<string>): void {
 /** What a filter takes by name: itself, or those that its tree names. */
 export function discoveredIn({ config, dynamic = [], name }: HttpFilter): NonNullable<HttpFilter["dynamic"]> {
   return config.kind === "discovered" ? [{ name, config }, ...dynamic] : dynamic;
+}
+
+/** Why a filter that has come cannot be the one that listeners take by this name, by their `type_urls`. */
+export function typeProblem(
+  name: string,
+  { typeName }: DiscoveredFilter,
+  listeners: Iterable<Listener>,
+): string | undefined {
+  if (typeName === "") return undefined;
+  for (const listener of listeners) {
+    for (const { filter } of chainsOf(listener)) {
+      const wanted = filter.kind === "http" ? filter.httpFilters.flatMap(discoveredIn) : [];
+      for (const { name: other, config } of wanted) {
+        if (other !== name || config.typeUrls.length === 0) continue;
+        const types = config.typeUrls.map((url) => url.slice(url.lastIndexOf("/") + 1));
+        if (!types.includes(typeName)) {
+          return `is of type ${typeName}, but listener "${listener.name}" takes ${types.join(", ")}`;
+        }
+      }
+    }
+  }
+  return undefined;
 }

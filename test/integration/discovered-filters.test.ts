@@ -19,6 +19,7 @@ import { delta } from "../support/xds-scene.ts";
 const TYPE = "type.googleapis.com/envoy.extensions";
 const MATCHER = `${TYPE}.common.matching.v3.ExtensionWithMatcher`;
 const MUTATION = `${TYPE}.filters.http.header_mutation.v3.HeaderMutation`;
+const WASM = `${TYPE}.filters.http.wasm.v3.Wasm`;
 const ADS = { ads: {}, resource_api_version: "V3" };
 const SKIP = {
   action: { name: "skip", typed_config: { "@type": `${TYPE}.filters.common.matcher.action.v3.SkipFilter` } },
@@ -65,12 +66,16 @@ const named = (name: string, typed_config: object): readonly FileResource[] => {
 
 const discovered = (name: string, more: object = {}) => ({
   name,
-  config_discovery: { config_source: { ...ADS, initial_fetch_timeout: "0s" }, type_urls: [MATCHER, MUTATION], ...more },
+  config_discovery: {
+    config_source: { ...ADS, initial_fetch_timeout: "0s" },
+    type_urls: [MATCHER, MUTATION, WASM],
+    ...more,
+  },
 });
 
 /** The composite filter, with filters that come by name. */
 const source = (more: object = {}) =>
-  discovered("", { ...more, type_urls: [MATCHER, MUTATION, `${TYPE}.filters.http.wasm.v3.Wasm`] }).config_discovery;
+  discovered("", { ...more, type_urls: [MATCHER, MUTATION, WASM] }).config_discovery;
 const execute = (name: string, config_discovery: object) => ({
   action: {
     name: "execute",
@@ -111,6 +116,7 @@ function config(xds: number, origin: number): object {
   const standing = {
     default_config: under(field("x", "a"), mutation("default")),
     apply_default_config_without_warming: true,
+    type_urls: [MATCHER, MUTATION],
   };
   const filters = [discovered("alone"), discovered("standing", standing), discovered("plugged"), COMPOSITE];
   const ads_config = {
@@ -147,6 +153,9 @@ async function wanted(stream: FakeStream, ...names: readonly string[]): Promise<
   }
 }
 
+const BAD_TREE = /"alone": typed_config\.\S*xds_matcher\.matcher_list\.matchers\[0\]\.on_match/;
+const OTHER_TYPE =
+  /"standing": typed_config: is of type \S+Wasm, but listener "in" takes \S+ExtensionWithMatcher, \S+HeaderMutation$/;
 const NO_ACTION = field("x", "a", {});
 const CHANGES: readonly (readonly [name: string, content: object | undefined])[] = [
   ["alone", under(field("y", "b"), mutation("two"))],
@@ -156,6 +165,7 @@ const CHANGES: readonly (readonly [name: string, content: object | undefined])[]
   ["standing", under(field("y", "b"), mutation("other"))],
   ["plugged", under({ on_no_match: SKIP }, plugin("always-skipped"))],
   ["plugged", under(field("y", "b"), plugin("p2"))],
+  ["standing", plugin("of another type")],
   ["standing", undefined],
   ["plugged", under(field("x", "a"), mutation("no-plugin"))],
   ["alone", undefined],
@@ -200,7 +210,7 @@ async function story(t: TestContext, envoy: string | undefined): Promise<readonl
     last = JSON.stringify(now);
     seen.push([name, refusal === "" ? "taken" : "refused", now]);
     if (envoy === undefined && refusal !== "") {
-      assert.match(refusal, /"alone": typed_config\.\S*xds_matcher\.matcher_list\.matchers\[0\]\.on_match/);
+      assert.match(refusal, name === "alone" ? BAD_TREE : OTHER_TYPE);
     }
   }
   return seen;

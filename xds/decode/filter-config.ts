@@ -68,14 +68,16 @@ export function decodeDiscoveredFilter(
   const { problem, typeName } = unpackAny(any);
   if (problem !== undefined) return undefined;
   const standIn = decodeStandIn(any, name);
-  if (standIn !== undefined) return { name, matcher: undefined, config: { kind: "wasm", plugin: standIn } };
+  if (standIn !== undefined) {
+    return { name, typeName: "", matcher: undefined, config: { kind: "wasm", plugin: standIn } };
+  }
   if (typeName === ROUTER_TYPE) {
     findings.issue(path, unsupported("discovered HTTP filter", typeName, DISCOVERED_TYPES));
     return undefined;
   }
   const filter = decodeFilter(any, { name, isOptional: false }, path, findings);
   if (filter === undefined) return undefined;
-  return { name: filter.config.kind === "wasm" ? filter.config.plugin.name : name, ...filter };
+  return { name: filter.config.kind === "wasm" ? filter.config.plugin.name : name, typeName, ...filter };
 }
 
 /** The filter under a tree. */

@@ -81,6 +81,8 @@ export type FilterConfig =
 export interface DiscoveredFilter {
   /** The plugin's own; of others the filter's. */
   readonly name: string;
+  /** Of the outermost message; empty for what may stand in any filter's place. */
+  readonly typeName: string;
   readonly matcher: MatchTree | undefined;
   readonly config: FilterConfig;
 }

@@ -36,6 +36,7 @@ const discovered = (name: string): object => ({ name, config: { kind: "discovere
 /** As it comes by ECDS. */
 const arriving = (plugin: PluginConfig): DiscoveredFilter => ({
   name: plugin.name,
+  typeName: "",
   matcher: undefined,
   config: { kind: "wasm", plugin },
 });
