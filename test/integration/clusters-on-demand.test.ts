@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
 import type { FileResource } from "../../xds/decode/resources-file.ts";
 import type { DeltaRequest, SotwRequest } from "../../xds/discovery-messages.ts";
@@ -16,6 +17,7 @@ import { ENVOY_MISSING, findEnvoy } from "../support/envoy-binary.ts";
 import { EventLog } from "../support/events.ts";
 import { FakeControlPlane, type FakeStream } from "../support/fake-control-plane.ts";
 import { ProxyProcess } from "../support/proxy-process.ts";
+import { SidecarProcess } from "../support/sidecar-process.ts";
 import { until } from "../support/sidecar-story.ts";
 import { edsCluster, endpoints, staticCluster } from "../support/xds-resources.ts";
 import { delta } from "../support/xds-scene.ts";
@@ -242,5 +244,36 @@ suite("clusters on demand", { concurrency: 3 }, () => {
     assert.equal(await timeouts(), 0);
     assert.equal(await ask(filter, { cluster: "mute" }), "503 NC");
     await until("the wait that was given up", timeouts, (count) => count === 1);
+  });
+
+  test("a worker that dies while a request waits takes only that one with it", async (t) => {
+    const script = new Script(t, await resources(t), ["everyone"]);
+    const killer = join(import.meta.dirname, "../support/worker-killer.ts");
+    await using ours = await SidecarProcess.start(config(await script.server.listen()), {
+      env: { NODE_OPTIONS: `--import=${killer}` },
+    });
+    const filter = ours.port("filter");
+    const answer = (cluster: string) => ask(filter, { cluster }).catch(() => "cut");
+    const held = answer("mute");
+    await script.asked.first("the demand", (name) => name === "+mute");
+    ours.signal("SIGUSR2");
+    // Unless the machine was slow to kill.
+    assert.match(await held, /^cut$|^503/);
+    await ours.untilStat("server.worker_restarts", 1);
+    await until(
+      "the new worker",
+      () => answer("everyone"),
+      (text) => text === "everyone",
+    );
+    // The name is asked for already, and what comes of it reaches the new worker.
+    const waiting = answer("mute");
+    script.add(staticCluster("mute", await origin(t, "at last")));
+    assert.match(await waiting, /^at last$|^503/);
+    await until(
+      "the demanded cluster",
+      () => answer("mute"),
+      (text) => text === "at last",
+    );
+    assert.deepEqual(script.asked.all, ["+mute"]);
   });
 });
