@@ -49,7 +49,9 @@ export function compileMatchTree({ branches, onNoMatch }: MatchTree, environment
     }
     case "domains": {
       const names = new Map(branches.names.map(([name, then]) => [wireText(name), compileOnMatch(then, environment)]));
-      const find = (value: string): readonly MatchTest[] => wildcardsOf(value).flatMap((name) => names.get(name) ?? []);
+      const longest = names.keys().reduce((most, name) => Math.max(most, name.length), 0);
+      const find = (value: string): readonly MatchTest[] =>
+        wildcardsOf(value, longest).flatMap((name) => names.get(name) ?? []);
       return firstOf(compileInput(branches.input, environment), find, otherwise);
     }
     case "ranges": {
@@ -85,13 +87,14 @@ function rangeFinder(list: readonly MatchRange[], environment: Environment): (va
     (ranges.find(value) ?? []).flatMap(({ isExclusive, test }, i) => (i > 0 && isExclusive ? [] : test));
 }
 
-/** The name, then its wildcards, the longest first. */
-function wildcardsOf(name: string): readonly string[] {
+/** The name, then its wildcards, the longest first, as far as there may be such: a field may be all dots. */
+function wildcardsOf(name: string, longest: number): readonly string[] {
   if (name === "") {
     return [];
   }
-  const names = [name];
-  for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) {
+  const names = name.length <= longest ? [name] : [];
+  const first = Math.max(0, name.length + 1 - longest);
+  for (let dot = name.indexOf(".", first); dot >= 0; dot = name.indexOf(".", dot + 1)) {
     names.push(`*${name.slice(dot)}`);
   }
   return [...names, "*"];

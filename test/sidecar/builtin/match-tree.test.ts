@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { IpRanges } from "../../../sidecar/builtin/ip-ranges.ts";
 import type { MatchData } from "../../../sidecar/builtin/match-input.ts";
-import { compileMatchTree } from "../../../sidecar/builtin/match-tree.ts";
+import { compileMatchTree, type Verdict } from "../../../sidecar/builtin/match-tree.ts";
 import type { MatchTree } from "../../../xds/model/match-tree.ts";
 
 test("compileMatchTree() takes a variable of the environment by its value", () => {
@@ -21,6 +21,35 @@ test("compileMatchTree() takes a variable of the environment by its value", () =
   const data = {} as MatchData;
   const verdicts = [{ STAGE: "live" }, { STAGE: "test" }, {}].map((each) => compileMatchTree(tree, each)(data));
   assert.deepEqual(verdicts, ["skip", "none", "none"]);
+});
+
+test("compileMatchTree() looks for no wildcard that is longer than all that there are", () => {
+  const names = ["a.b.c", "*.b.c", "*.c", "*"].map((name) => [name, { kind: "skip" }] as const);
+  const of = { of: "request", name: "x" } as const;
+  const verdict = (list: MatchTree["branches"] & { kind: "domains" }, value: string): Verdict => {
+    const request = { headers: { getJoined: () => value, get: () => value } };
+    const test = compileMatchTree({ branches: list, onNoMatch: undefined }, {});
+    return test({ request } as unknown as MatchData);
+  };
+  for (const [count, value, expected] of [
+    [1, "a.b.c", "skip"],
+    [1, "x.a.b.c", "none"],
+    [2, "a.b.c", "skip"],
+    [2, "x.b.c", "skip"],
+    [2, "y.x.b.c", "skip"],
+    [2, "b.c", "none"],
+    [3, "long.name.of.c", "skip"],
+    [3, `${".".repeat(60_000)}c`, "skip"],
+    [3, `${".".repeat(60_000)}d`, "none"],
+    [4, "anything", "skip"],
+    [4, "", "none"],
+  ] as const) {
+    assert.equal(
+      verdict({ kind: "domains", input: of, names: names.slice(0, count) }, value),
+      expected,
+      value.slice(0, 20),
+    );
+  }
 });
 
 test("IpRanges.find() has the longest prefix first, then the order", () => {
