@@ -82,6 +82,9 @@ const QUESTIONS: readonly {
     text: /^# TYPE envoy_http_downstream_rq_total counter\nenvoy_http_downstream_rq_total\{envoy_http_conn_manager_prefix="main"\} 1\n/m,
     same: true,
   },
+  // Whatever changes nothing takes any method, as in Envoy.
+  { ask: "DELETE /ready", status: 200, type: TEXT, text: /^LIVE\n$/, same: true },
+  { ask: "DELETE /logging", status: 405, type: TEXT, text: /^Method DELETE not allowed, POST required\.$/, same: true },
   { ask: "GET /logging", status: 405, type: TEXT, text: /^Method GET not allowed, POST required\.$/, same: true },
   { ask: "GET /drain_listeners", status: 405, type: TEXT, text: /^Method GET not allowed/, same: true },
   { ask: "GET /quitquitquit", status: 405, type: TEXT, text: /^Method GET not allowed/, same: true },
