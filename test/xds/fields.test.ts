@@ -51,6 +51,7 @@ const ROOTS = [
   "envoy.extensions.matching.common_inputs.environment_variable.v3.Config",
   "envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput",
   "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput",
+  "envoy.extensions.filters.http.composite.v3.Composite",
   "envoy.extensions.filters.http.composite.v3.ExecuteFilterAction",
   "envoy.extensions.matching.input_matchers.ip.v3.Ip",
   "envoy.extensions.matching.input_matchers.metadata.v3.Metadata",

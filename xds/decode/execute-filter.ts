@@ -28,9 +28,9 @@ export function decodeExecuteFilter(
   findings: Findings,
   decode: DecodeExecuted,
 ): ExecuteFilter | undefined {
-  const { dynamicConfig, filterChain, samplePercent, typedConfig } = message;
+  const { dynamicConfig, filterChain, filterChainName, samplePercent, typedConfig } = message;
   // Envoy looks at nothing else then; the table says why it is refused.
-  if (filterChain !== undefined) return undefined;
+  if (filterChain !== undefined || filterChainName !== "") return undefined;
   const sample = decodeRuntimeFraction(samplePercent);
   if (dynamicConfig !== undefined) {
     const { configDiscovery, name } = dynamicConfig;

@@ -9,10 +9,18 @@ export const MATCHING_ROWS: Readonly<Record<string, MessageRows>> = {
   "envoy.extensions.common.matching.v3.ExtensionWithMatcherPerRoute": {
     supported: "xds_matcher",
   },
+  "envoy.extensions.filters.http.composite.v3.Composite": {
+    supported: "",
+    refused: {
+      named_filter_chains: "one filter runs here, not several; name it in the tree's actions",
+      matcher: "the tree stands around the filter here, in an ExtensionWithMatcher",
+    },
+  },
   "envoy.extensions.filters.http.composite.v3.ExecuteFilterAction": {
     supported: "typed_config dynamic_config sample_percent",
     refused: {
       filter_chain: "one filter runs here, not several; use typed_config",
+      filter_chain_name: "one filter runs here, not several; use typed_config",
     },
   },
   "envoy.extensions.filters.http.composite.v3.DynamicConfig": { supported: "name config_discovery" },
@@ -64,7 +72,10 @@ export const MATCHING_ROWS: Readonly<Record<string, MessageRows>> = {
     },
   },
   "envoy.extensions.matching.common_inputs.environment_variable.v3.Config": { supported: "name" },
-  "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput": { supported: "key" },
+  "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput": {
+    supported: "key",
+    refused: { field: "objects are matched whole here" },
+  },
   "envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput": {
     supported: "",
     accepted: {

@@ -13,18 +13,29 @@ import type { ExtensionConfigSource } from "../../../../../config/core/v3/config
 import { file_envoy_config_core_v3_config_source } from "../../../../../config/core/v3/config_source_pb.ts";
 import type { TypedExtensionConfig } from "../../../../../config/core/v3/extension_pb.ts";
 import { file_envoy_config_core_v3_extension } from "../../../../../config/core/v3/extension_pb.ts";
+import type { Matcher } from "../../../../../../xds/type/matcher/v3/matcher_pb.ts";
+import { file_xds_type_matcher_v3_matcher } from "../../../../../../xds/type/matcher/v3/matcher_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file envoy/extensions/filters/http/composite/v3/composite.proto.
  */
 export const file_envoy_extensions_filters_http_composite_v3_composite: GenFile = /*@__PURE__*/
-  fileDesc("CjplbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9jb21wb3NpdGUvdjMvY29tcG9zaXRlLnByb3RvEiplbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5jb21wb3NpdGUudjMiCwoJQ29tcG9zaXRlIlwKGEZpbHRlckNoYWluQ29uZmlndXJhdGlvbhJACgx0eXBlZF9jb25maWcYASADKAsyKi5lbnZveS5jb25maWcuY29yZS52My5UeXBlZEV4dGVuc2lvbkNvbmZpZyJkCg1EeW5hbWljQ29uZmlnEgwKBG5hbWUYASABKAkSRQoQY29uZmlnX2Rpc2NvdmVyeRgCIAEoCzIrLmVudm95LmNvbmZpZy5jb3JlLnYzLkV4dGVuc2lvbkNvbmZpZ1NvdXJjZSLOAgoTRXhlY3V0ZUZpbHRlckFjdGlvbhJACgx0eXBlZF9jb25maWcYASABKAsyKi5lbnZveS5jb25maWcuY29yZS52My5UeXBlZEV4dGVuc2lvbkNvbmZpZxJRCg5keW5hbWljX2NvbmZpZxgCIAEoCzI5LmVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5odHRwLmNvbXBvc2l0ZS52My5EeW5hbWljQ29uZmlnEloKDGZpbHRlcl9jaGFpbhgEIAEoCzJELmVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5odHRwLmNvbXBvc2l0ZS52My5GaWx0ZXJDaGFpbkNvbmZpZ3VyYXRpb24SRgoOc2FtcGxlX3BlcmNlbnQYAyABKAsyLi5lbnZveS5jb25maWcuY29yZS52My5SdW50aW1lRnJhY3Rpb25hbFBlcmNlbnRiBnByb3RvMw", [file_envoy_config_core_v3_base, file_envoy_config_core_v3_config_source, file_envoy_config_core_v3_extension]);
+  fileDesc("CjplbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9jb21wb3NpdGUvdjMvY29tcG9zaXRlLnByb3RvEiplbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5jb21wb3NpdGUudjMipQIKCUNvbXBvc2l0ZRJpChNuYW1lZF9maWx0ZXJfY2hhaW5zGAEgAygLMkwuZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuY29tcG9zaXRlLnYzLkNvbXBvc2l0ZS5OYW1lZEZpbHRlckNoYWluc0VudHJ5Ei0KB21hdGNoZXIYAiABKAsyHC54ZHMudHlwZS5tYXRjaGVyLnYzLk1hdGNoZXIafgoWTmFtZWRGaWx0ZXJDaGFpbnNFbnRyeRILCgNrZXkYASABKAkSUwoFdmFsdWUYAiABKAsyRC5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5jb21wb3NpdGUudjMuRmlsdGVyQ2hhaW5Db25maWd1cmF0aW9uOgI4ASJcChhGaWx0ZXJDaGFpbkNvbmZpZ3VyYXRpb24SQAoMdHlwZWRfY29uZmlnGAEgAygLMiouZW52b3kuY29uZmlnLmNvcmUudjMuVHlwZWRFeHRlbnNpb25Db25maWciZAoNRHluYW1pY0NvbmZpZxIMCgRuYW1lGAEgASgJEkUKEGNvbmZpZ19kaXNjb3ZlcnkYAiABKAsyKy5lbnZveS5jb25maWcuY29yZS52My5FeHRlbnNpb25Db25maWdTb3VyY2Ui6QIKE0V4ZWN1dGVGaWx0ZXJBY3Rpb24SQAoMdHlwZWRfY29uZmlnGAEgASgLMiouZW52b3kuY29uZmlnLmNvcmUudjMuVHlwZWRFeHRlbnNpb25Db25maWcSUQoOZHluYW1pY19jb25maWcYAiABKAsyOS5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5jb21wb3NpdGUudjMuRHluYW1pY0NvbmZpZxJaCgxmaWx0ZXJfY2hhaW4YBCABKAsyRC5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5jb21wb3NpdGUudjMuRmlsdGVyQ2hhaW5Db25maWd1cmF0aW9uEhkKEWZpbHRlcl9jaGFpbl9uYW1lGAUgASgJEkYKDnNhbXBsZV9wZXJjZW50GAMgASgLMi4uZW52b3kuY29uZmlnLmNvcmUudjMuUnVudGltZUZyYWN0aW9uYWxQZXJjZW50YgZwcm90bzM", [file_envoy_config_core_v3_base, file_envoy_config_core_v3_config_source, file_envoy_config_core_v3_extension, file_xds_type_matcher_v3_matcher]);
 
 /**
  * @generated from message envoy.extensions.filters.http.composite.v3.Composite
  */
 export type Composite = Message<"envoy.extensions.filters.http.composite.v3.Composite"> & {
+  /**
+   * @generated from field: map<string, envoy.extensions.filters.http.composite.v3.FilterChainConfiguration> named_filter_chains = 1;
+   */
+  namedFilterChains: { [key: string]: FilterChainConfiguration };
+
+  /**
+   * @generated from field: xds.type.matcher.v3.Matcher matcher = 2;
+   */
+  matcher?: Matcher | undefined;
 };
 
 /**
@@ -91,6 +102,11 @@ export type ExecuteFilterAction = Message<"envoy.extensions.filters.http.composi
    * @generated from field: envoy.extensions.filters.http.composite.v3.FilterChainConfiguration filter_chain = 4;
    */
   filterChain?: FilterChainConfiguration | undefined;
+
+  /**
+   * @generated from field: string filter_chain_name = 5;
+   */
+  filterChainName: string;
 
   /**
    * @generated from field: envoy.config.core.v3.RuntimeFractionalPercent sample_percent = 3;
