@@ -131,6 +131,8 @@ class Client implements XdsClient {
   /** The same as names, by "source type". */
   #interests: ReadonlyMap<string, Interest> = new Map();
   #wanted: readonly Wanted[] = [];
+  /** What it begins with. */
+  #wantedPart: readonly Wanted[] = [];
   /** The same by "type name". */
   #wantedKeys = new Map<string, Wanted>();
   #assembly: Assembly = EMPTY_ASSEMBLY;
@@ -340,7 +342,7 @@ class Client implements XdsClient {
       overdue: this.#overdue,
       demands: this.#demands.list,
     });
-    this.#ask(this.#assembly.wanted.concat(wantedRuntime(layers)));
+    this.#ask(this.#assembly.wanted.concat(wantedRuntime(layers)), this.#assembly.clusterPart?.wanted ?? []);
     this.#timers.sync([...this.#assembly.waits, ...this.#collections.waits()], (wait) => this.#canRun(wait));
     this.#demands.review(
       this.#assembly.snapshot.settled,
@@ -355,9 +357,11 @@ class Client implements XdsClient {
     this.#options.onStatus?.();
   }
 
-  /** Tells the store and the sources what is wanted now, each source once for each type. */
-  #ask(wanted: readonly Wanted[]): void {
-    if (sameWanted(wanted, this.#wanted)) return;
+  /** Tells the store and the sources what is wanted now, each source once for each type. It begins with `part`. */
+  #ask(wanted: readonly Wanted[], part: readonly Wanted[]): void {
+    const isSamePart = part === this.#wantedPart;
+    this.#wantedPart = part;
+    if (sameWanted(wanted, this.#wanted, isSamePart ? part.length : 0)) return;
     this.#wanted = wanted;
     const keys = new Map(wanted.map((each) => [`${each.typeUrl} ${each.name}`, each]));
     for (const [key, each] of this.#wantedKeys) {

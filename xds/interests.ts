@@ -8,12 +8,13 @@ export function interestIn(names: Set<string>): Interest {
   return { isWildcard: names.delete("*"), names };
 }
 
-/** Most changes change nothing here; with thousands of clusters it pays to see that first. */
-export function sameWanted(a: readonly Wanted[], b: readonly Wanted[]): boolean {
+/** Most changes change nothing here; with thousands of clusters it pays to see that first. The first `known` are the same in both. */
+export function sameWanted(a: readonly Wanted[], b: readonly Wanted[], known: number): boolean {
   if (a.length !== b.length) return false;
-  return a.every((each, i) => {
-    const other = b[i];
-    if (each === other) return true;
-    return each.name === other?.name && each.typeUrl === other.typeUrl && each.source === other.source;
-  });
+  for (let i = known; i < a.length; i++) {
+    const [each, other] = [a[i] as Wanted, b[i] as Wanted];
+    if (each === other) continue;
+    if (each.name !== other.name || each.typeUrl !== other.typeUrl || each.source !== other.source) return false;
+  }
+  return true;
 }

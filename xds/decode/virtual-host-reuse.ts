@@ -32,6 +32,8 @@ interface Parts {
   readonly starts: Int32Array;
   readonly ends: Int32Array;
   readonly rest: Uint8Array;
+  /** Where each of the other fields begins and ends. */
+  readonly restSpots: readonly (readonly [start: number, end: number])[];
 }
 
 /**
@@ -46,11 +48,12 @@ export function decodeChangedHosts(
   unknownFields: UnknownFieldPolicy,
 ): RouteConfiguration | undefined {
   const before = taken.get(previous.value) ?? partsOf(previous.bytes);
-  const now = partsOf(bytes);
   const known = previous.value.virtualHosts;
-  if (before === undefined || now === undefined || before.starts.length !== known.length) return undefined;
-  if (Buffer.compare(before.rest, now.rest) !== 0) return undefined;
-  const places = match(previous.bytes, before, bytes, now);
+  if (before === undefined || before.starts.length !== known.length) return undefined;
+  const same = commonStart(previous.bytes, bytes);
+  const now = partsOf(bytes, before, same);
+  if (now === undefined || Buffer.compare(before.rest, now.rest) !== 0) return undefined;
+  const places = match(previous.bytes, before, bytes, now, same);
   const fresh = new Map<number, VirtualHostMessage>();
   for (let index = places.indexOf(NEW); index !== -1; index = places.indexOf(NEW, index + 1)) {
     // A copy: fields of bytes are views into what they are read from, and a host outlives the version that it came with.
@@ -104,12 +107,11 @@ function shareDomains(known: readonly VirtualHost[], places: Int32Array, fresh: 
   return isNew.size > 0 && known.some((host, at) => isKept[at] === 1 && host.domains.some((each) => isNew.has(each)));
 }
 
-/** For each new host the place of an equal one before, or NEW. */
-function match(bytesBefore: Uint8Array, before: Parts, bytes: Uint8Array, now: Parts): Int32Array {
+/** For each new host the place of an equal one before, or NEW. `same`: number of bytes that both begin with. */
+function match(bytesBefore: Uint8Array, before: Parts, bytes: Uint8Array, now: Parts, same: number): Int32Array {
   const [countBefore, count] = [before.starts.length, now.starts.length];
   const places = new Int32Array(count).fill(NEW);
   const shortest = Math.min(countBefore, count);
-  const same = commonStart(bytesBefore, bytes);
   let start = 0;
   // Equal bytes from the beginning have equal fields.
   while (start < shortest && (now.ends[start] as number) <= same && (before.ends[start] as number) <= same) {
@@ -179,12 +181,22 @@ function parseHost(bytes: Uint8Array): VirtualHostMessage | undefined {
 /** What was taken apart, by what became of it: its bytes are copied when it is accepted. */
 const taken = new WeakMap<RouteConfiguration, Parts>();
 
-/** undefined: the bytes are not as encoders write this message. Only what it has: tags of one or two bytes, varints and length-delimited fields. */
-function partsOf(bytes: Uint8Array): Parts | undefined {
-  let count = 0;
-  const rest: Uint8Array[] = [];
+/**
+ * undefined: the bytes are not as encoders write this message. Only what it has: tags of one or two bytes, varints and length-delimited
+ * fields. The first `same` bytes are those of `before`.
+ */
+function partsOf(bytes: Uint8Array, before?: Parts, same = 0): Parts | undefined {
+  // Equal bytes from the beginning have equal fields, as far as these end in them.
+  let count = before === undefined ? 0 : countUpTo(before.ends, same);
+  const begin = before === undefined || count === 0 ? 0 : (before.ends[count - 1] as number);
+  const restSpots = before === undefined ? [] : before.restSpots.filter(([, end]) => end <= begin);
+  while (count > spots.starts.length) spots = { starts: doubled(spots.starts), ends: doubled(spots.ends) };
+  if (before !== undefined) {
+    spots.starts.set(before.starts.subarray(0, count));
+    spots.ends.set(before.ends.subarray(0, count));
+  }
   const varint = { number: 0, end: 0 };
-  for (let at = 0; at < bytes.length;) {
+  for (let at = begin; at < bytes.length;) {
     const tag = bytes[at] as number;
     if (tag >= 0x80 && (bytes[at + 1] ?? 0x80) >= 0x80) return undefined;
     const type = tag & 7;
@@ -195,10 +207,22 @@ function partsOf(bytes: Uint8Array): Parts | undefined {
       if (count === spots.starts.length) spots = { starts: doubled(spots.starts), ends: doubled(spots.ends) };
       spots.starts[count] = varint.end;
       spots.ends[count++] = end;
-    } else rest.push(bytes.subarray(at, end));
+    } else restSpots.push([at, end]);
     at = end;
   }
-  return { starts: spots.starts.slice(0, count), ends: spots.ends.slice(0, count), rest: Buffer.concat(rest) };
+  const rest = Buffer.concat(restSpots.map(([start, end]) => bytes.subarray(start, end)));
+  return { starts: spots.starts.slice(0, count), ends: spots.ends.slice(0, count), rest, restSpots };
+}
+
+/** How many of the numbers, which rise, are at most `most`. */
+function countUpTo(numbers: Int32Array, most: number): number {
+  let [low, high] = [0, numbers.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((numbers[middle] as number) <= most) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** Filled anew by each message: lists that grow leave more behind than they are. */
