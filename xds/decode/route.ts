@@ -124,7 +124,6 @@ function decodeRoute(message: RouteMessage, maxBodyBytes: number, path: string, 
     operation: message.decorator?.operation ?? "",
     operationPropagates: message.decorator?.propagate ?? true,
     tracing: decodeRouteTracing(message.tracing, child(path, "tracing"), findings),
-    statPrefix: message.statPrefix,
     metadata: metadataBytes(message.metadata),
   };
 }

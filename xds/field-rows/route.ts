@@ -46,8 +46,9 @@ export const ROUTE_ROWS: Readonly<Record<string, MessageRows>> = {
   },
   "envoy.config.route.v3.Route": {
     supported:
-      "name match route redirect direct_response non_forwarding_action metadata decorator request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove tracing stat_prefix typed_per_filter_config",
+      "name match route redirect direct_response non_forwarding_action metadata decorator request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove tracing typed_per_filter_config",
     accepted: {
+      stat_prefix: "no statistics of single routes",
       per_request_buffer_limit_bytes: "bodies are streamed, not buffered",
       request_body_buffer_limit: "bodies are streamed, not buffered",
     },

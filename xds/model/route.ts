@@ -188,7 +188,6 @@ export interface Route {
   /** The operation is told to the other side of a traced request. */
   readonly operationPropagates: boolean;
   readonly tracing: RouteTracing | undefined;
-  readonly statPrefix: string;
   /** Serialised envoy.config.core.v3.Metadata for properties; undefined when absent. */
   readonly metadata: Uint8Array | undefined;
 }

@@ -93,7 +93,6 @@ export function buildRoute(name: string, match: Partial<RouteMatch> = {}, more: 
     operation: "",
     operationPropagates: true,
     tracing: undefined,
-    statPrefix: "",
     metadata: undefined,
     ...more,
   };
