@@ -214,6 +214,11 @@ async function measure(fixed: readonly ServedResource[], { env, commandOf }: Pro
   }
 }
 
+function percentiles(times: readonly number[]): string {
+  const sorted = Float64Array.from(times).sort();
+  return `p50 ${percentile(sorted, 0.5).toFixed(0)} ms, p99 ${percentile(sorted, 0.99).toFixed(0)} ms`;
+}
+
 async function main(): Promise<void> {
   const origin = createServer((_request, response) => response.end("hello\n"));
   await new Promise<void>((resolve) => {
@@ -232,17 +237,20 @@ async function main(): Promise<void> {
     proxies.push(["envoy", { env: {}, commandOf }]);
   }
   process.stdout.write(`${HOSTS} virtual hosts, ${HOSTS} clusters, ${HOSTS * ENDPOINTS} endpoints, ${VARIANT}\n`);
+  const all = new Map(proxies.map(([name]): [string, number[]] => [name, []]));
   try {
     for (let round = 1; round <= ROUNDS; round++) {
       for (const [name, proxy] of proxies) {
         const { startMs, startCpu, residentMib: mib, pushMs } = await measure(fixed, proxy);
-        const sorted = Float64Array.from(pushMs).sort();
-        const [p50, p99] = [percentile(sorted, 0.5), percentile(sorted, 0.99)].map((ms) => ms.toFixed(0));
+        all.get(name)?.push(...pushMs);
         const start_ = `start to in use ${(startMs / 1000).toFixed(2)} s (${startCpu.toFixed(2)} s of CPU)`;
         process.stdout.write(
-          `${name.padEnd(10)} ${start_}, RSS ${mib.toFixed(0)} MiB, a route p50 ${p50} ms, p99 ${p99} ms\n`,
+          `${name.padEnd(10)} ${start_}, RSS ${mib.toFixed(0)} MiB, a route ${percentiles(pushMs)}\n`,
         );
       }
+    }
+    for (const [name, pushMs] of all) {
+      process.stdout.write(`${name.padEnd(10)} all ${pushMs.length} pushes: a route ${percentiles(pushMs)}\n`);
     }
   } finally {
     await stopAll();
