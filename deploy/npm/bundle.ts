@@ -32,6 +32,16 @@ const WELL_KNOWN = /\/google\/protobuf\/(?:any|duration|empty|struct|timestamp|w
 const REQUIRE =
   'import { createRequire as createRequireHere } from "node:module"; const require = createRequireHere(import.meta.url);';
 
+/** What esbuild makes of everything here. */
+const MODULES = {
+  bundle: true,
+  format: "esm",
+  platform: "node",
+  target: "node24",
+  legalComments: "inline",
+  logLevel: "warning",
+} as const;
+
 /** What is joined: `folder`, below `root`, gets the files. */
 interface Joining {
   readonly root: string;
@@ -66,16 +76,11 @@ async function joinModules(joining: Joining): Promise<void> {
       entryPoints: [join(root, FOLDER, `${entry}.${from}`)],
       outdir: join(root, folder),
       allowOverwrite: true,
-      bundle: true,
+      ...MODULES,
       splitting: true,
-      format: "esm",
-      platform: "node",
-      target: "node24",
       chunkNames: `${PARTS}${name}-[hash]`,
       entryNames: "[name]",
       banner: { js: REQUIRE },
-      legalComments: "inline",
-      logLevel: "warning",
       metafile: true,
       plugins: [apart(joining), lazyDescriptors(joining), oneGrpc(), requiredCrypto()],
     });
@@ -133,12 +138,7 @@ async function joinParts(
       resolveDir: join(root, folder),
     },
     outfile: join(root, folder, joined),
-    bundle: true,
-    format: "esm",
-    platform: "node",
-    target: "node24",
-    legalComments: "inline",
-    logLevel: "warning",
+    ...MODULES,
     plugins: [onlyWith(joining, new Set([...parts, ...emptied]))],
   });
   for (const path of parts) {
@@ -157,12 +157,7 @@ async function joinEmptied(joining: Joining, others: readonly string[], emptied:
     outdir: join(root, folder),
     entryNames: "[name]",
     allowOverwrite: true,
-    bundle: true,
-    format: "esm",
-    platform: "node",
-    target: "node24",
-    legalComments: "inline",
-    logLevel: "warning",
+    ...MODULES,
     plugins: [onlyWith(joining, emptied)],
   });
 }

@@ -2,7 +2,7 @@
 // Exit codes: 0 written, 1 files that cannot be read, or (without --partial) something that is not translated, 2 wrong usage.
 
 import { existsSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { loadBootstrap } from "../../../xds/decode/bootstrap-file.ts";
 import { readProblem } from "../../../xds/decode/file-problem.ts";
@@ -12,6 +12,7 @@ import { printable } from "../../control/text-table.ts";
 import { formatProblem } from "../../telemetry/format.ts";
 import { describeFlags, type Flag, parseFlags } from "../flags.ts";
 import { describeLocated } from "../usable-bootstrap.ts";
+import { writeOutput } from "../output-file.ts";
 import { type CliIo, type VerbAction, wrongUsage } from "../verb.ts";
 
 const VERB = "import apisix";
@@ -101,7 +102,7 @@ async function importApisix(argv: readonly string[], io: CliIo): Promise<number>
     return 1;
   }
   const text = writeYaml(bootstrap);
-  return isUsable(text, io) ? write(text, values["output"], io) : 1;
+  return isUsable(text, io) ? writeOutput(VERB, text, values["output"], io) : 1;
 }
 
 /** Says what this sidecar would say of the result. */
@@ -121,20 +122,6 @@ function isUsable(text: string, io: CliIo): boolean {
     }
   }
   return true;
-}
-
-async function write(text: string, output: unknown, io: CliIo): Promise<number> {
-  if (typeof output !== "string") {
-    io.out(text);
-    return 0;
-  }
-  try {
-    await writeFile(output, text);
-    return 0;
-  } catch (error) {
-    io.err(`outrigger ${VERB}: cannot write "${output}": ${(error as Error).message}\n`);
-    return 1;
-  }
 }
 
 async function read(name: string, io: CliIo): Promise<ApisixFile | undefined> {

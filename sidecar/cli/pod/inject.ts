@@ -2,10 +2,11 @@
 // Exit codes: 0 done (also when every pod was left alone), 1 a file that cannot be read or injected, with every problem, 2 wrong usage.
 
 import { createReadStream } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { explain } from "../../inject/explain.ts";
 import { injectManifest } from "../../inject/manifest.ts";
 import { describeFlags, type Flag } from "../flags.ts";
+import { writeOutput } from "../output-file.ts";
 import { type CliIo, type VerbAction, wrongUsage } from "../verb.ts";
 import { parseSettings, refuseSettings, SETTING_FLAGS, SETTING_FLAGS_HELP } from "./inject-flags.ts";
 import { readProblem } from "../../../xds/decode/file-problem.ts";
@@ -99,7 +100,7 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
     return 0;
   }
   io.err(notes.join(""));
-  return write(texts.join(""), parsed.values["output"], io);
+  return writeOutput("inject", texts.join(""), parsed.values["output"], io);
 }
 
 /** Files after the first are documents of their own. */
@@ -121,18 +122,4 @@ async function readStandardInput(): Promise<string> {
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks).toString("utf8");
-}
-
-async function write(text: string, output: string | number | boolean | undefined, io: CliIo): Promise<number> {
-  if (typeof output !== "string") {
-    io.out(text);
-    return 0;
-  }
-  try {
-    await writeFile(output, text);
-    return 0;
-  } catch (error) {
-    io.err(`${output}: ${error instanceof Error ? error.message : String(error)}\n`);
-    return 1;
-  }
 }
