@@ -384,14 +384,14 @@ class Client implements XdsClient {
     const before = this.#asked;
     this.#asked = new Map([...groups].map(([key, group]) => [key, group.first]));
     this.#interests = new Map([...groups].map(([key, { names }]) => [key, interestIn(names)]));
-    for (const [key, first] of this.#asked) {
-      const named = this.#interests.get(key) ?? NOTHING;
+    for (const first of this.#asked.values()) {
       // Clusters on demand are asked for beside all others. Not in state of the world: go-control-plane answers nothing more until it
       // has a resource of each name, and names come from clients.
-      const isPart = this.#isOfCollection(first);
-      const isNamed = !isPart || this.#protocolOf(first.source) === "delta";
-      const interest = isPart ? { ...named, isWildcard: true } : named;
-      this.#sources.setInterest(first.source, first.typeUrl, isNamed ? interest : EVERYTHING);
+      const isNamed = !this.#isOfCollection(first) || this.#protocolOf(first.source) === "delta";
+      const interest = isNamed
+        ? this.#interestOf(this.#sources.nameOf(first.source, first.typeUrl), first.typeUrl)
+        : EVERYTHING;
+      this.#sources.setInterest(first.source, first.typeUrl, interest);
     }
     for (const [key, first] of before) {
       if (groups.has(key)) continue;

@@ -167,9 +167,6 @@ export function finishReply(
     head.reason = "OK";
     return { head, body: NO_BODY };
   }
-  if (head.reason === "") {
-    head.reason = REASON_PHRASES[head.status] ?? "Unknown";
-  }
   if (body.length > 0) {
     headers.set("content-length", String(body.length));
     if (!headers.has("content-type")) {

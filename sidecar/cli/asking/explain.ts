@@ -10,7 +10,7 @@ import { type CliIo, type VerbAction, wrongUsage } from "../verb.ts";
 import { explanationText, isExplanation } from "./explain-text.ts";
 import { FLAG_MEANINGS } from "./flag-meanings.ts";
 import { paintOf } from "./paint.ts";
-import { ADMIN_FLAG, SidecarAdmin } from "./sidecar-admin.ts";
+import { ADMIN_FLAG, outputFlag, SidecarAdmin } from "./sidecar-admin.ts";
 import { traceText } from "./trace-text.ts";
 import { askTraces, MAX_TRACES, type Trace } from "./traces.ts";
 
@@ -38,15 +38,7 @@ const FLAGS: readonly Flag[] = [
     value: "FILE",
     help: "instead of a running sidecar a bootstrap, which is not run; of others than static resources it knows nothing",
   },
-  {
-    name: "output",
-    short: "o",
-    kind: "string",
-    value: "FORMAT",
-    allowed: ["text", "json"],
-    defaultText: "text",
-    help: "json: as /explain or /traces has it",
-  },
+  outputFlag("as /explain or /traces has it"),
   ADMIN_FLAG,
 ];
 

@@ -22,6 +22,19 @@ export const ADMIN_FLAG: Flag = {
   help: "the sidecar's admin port, or its http:// URL",
 };
 
+/** `json`: what that is, for the help. */
+export function outputFlag(json: string): Flag {
+  return {
+    name: "output",
+    short: "o",
+    kind: "string",
+    value: "FORMAT",
+    allowed: ["text", "json"],
+    defaultText: "text",
+    help: `json: ${json}`,
+  };
+}
+
 export class SidecarAdmin {
   readonly #verb: string;
   readonly #address: string;

@@ -4,7 +4,7 @@
 import { describeFlags, type Flag, type FlagValues, parseFlags } from "../flags.ts";
 import { type CliIo, type VerbAction, wrongUsage } from "../verb.ts";
 import { type Paint, paintOf } from "./paint.ts";
-import { ADMIN_FLAG, SidecarAdmin } from "./sidecar-admin.ts";
+import { ADMIN_FLAG, outputFlag, SidecarAdmin } from "./sidecar-admin.ts";
 import { askTraces, isWanted, MAX_TRACES, statusFilter, type Trace, type TraceFilter } from "./traces.ts";
 import { traceText } from "./trace-text.ts";
 
@@ -37,15 +37,7 @@ const FLAGS: readonly Flag[] = [
     help: "only these statuses, such as 404, 5xx, 400-429; 0: no response",
   },
   { name: "plugin", kind: "string", value: "NAME", help: "only requests that a callback of this plugin ran for" },
-  {
-    name: "output",
-    short: "o",
-    kind: "string",
-    value: "FORMAT",
-    allowed: ["text", "json"],
-    defaultText: "text",
-    help: "json: as /traces has it; with --follow one object a line",
-  },
+  outputFlag("as /traces has it; with --follow one object a line"),
   ADMIN_FLAG,
 ];
 
