@@ -182,7 +182,8 @@ export class Intake {
     for (const { candidate, issues } of result.refusals) {
       if (candidate.name === "") continue;
       const version = versionOf(response, candidate.wire);
-      const error = { details: formatIssues(issues), version, at: result.receivedAt, bytes: candidate.bytes.slice() };
+      const bytes = new Uint8Array(candidate.bytes);
+      const error = { details: formatIssues(issues), version, at: result.receivedAt, bytes };
       this.#deps.store.refuse(typeUrl, candidate.name, scope.source, error);
     }
     const names = result.refusals.map(({ candidate }) => candidate.name);
@@ -197,8 +198,9 @@ export class Intake {
     if (decoded === "same") this.#deps.store.confirm(typeUrl, name, version, ackedAt);
     else if (decoded.ok) {
       const model = decoded.value.value;
-      // A copy: the bytes are a view into the whole response, which may be many megabytes. Unless they are most of it.
-      const value = bytes.length * 2 < bytes.buffer.byteLength ? bytes.slice() : bytes;
+      // A copy (a Buffer's slice() is none): the bytes are a view into the whole response, which may be many megabytes. Unless they are
+      // most of it.
+      const value = bytes.length * 2 < bytes.buffer.byteLength ? new Uint8Array(bytes) : bytes;
       const isAlone = response.resources.length === 1 && bytes.buffer.byteLength > MAX_SHARED_BYTES;
       const ownsBuffer = isAlone && decoded.value.kind === "route" && decoded.value.leavesBytes === true;
       this.#deps.store.accept({ typeUrl, name, source, version, receivedAt, ackedAt, value, ownsBuffer, model });

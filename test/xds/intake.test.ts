@@ -126,3 +126,12 @@ test("a refused version leaves the bytes of the good one", async () => {
   assert.equal((good.buffer as ArrayBuffer).detached, true);
   assert.equal(bodies(scene.model)[1], "04".repeat(BODY_BYTES));
 });
+
+test("what is kept of a response with many resources does not keep the response", async () => {
+  const scene = new Scene();
+  const others = toBinary(RouteConfigurationSchema, create(RouteConfigurationSchema, { name: "others" }));
+  await scene.push(1, table(new Map()), others);
+  const kept = scene.store.view().find(({ name }) => name === "others")?.value;
+  assert.deepEqual(Buffer.from(kept ?? []), Buffer.from(others));
+  assert.equal(kept?.buffer.byteLength, others.length);
+});
